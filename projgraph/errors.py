@@ -1,0 +1,31 @@
+"""The errors a caller can catch; a message says what was given, what is expected and what to do."""
+
+from __future__ import annotations
+
+
+class ProjgraphError(ValueError):
+    """Wrong input or usage: the command line prints the message on one line and exits with status 2."""
+
+
+class InputError(ProjgraphError):
+    """A file or a row cannot be used; the message names the file and, where there is one, line and column."""
+
+
+class ConfigError(ProjgraphError):
+    """A setting is unknown or out of range; every wrong setting is listed at once."""
+
+
+class ModelFileError(ProjgraphError):
+    """The bytes are not a model this version can run; the message carries the core's status."""
+
+
+class BudgetError(ProjgraphError):
+    """No model fits the byte budget; the message names the smallest budget that works."""
+
+
+class OutputError(ProjgraphError):
+    """A result cannot be written; what stood at that place before is untouched."""
+
+
+class MissingExtraError(ProjgraphError):
+    """A feature needs an optional dependency; the message says which extra to install."""

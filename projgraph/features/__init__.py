@@ -1,0 +1,1 @@
+"""How a node is described to the graph, at training time only; labels are unknown here."""

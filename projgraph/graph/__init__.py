@@ -1,0 +1,1 @@
+"""Graphs in CSR form over feature rows; labels and torch are unknown here."""

@@ -1,0 +1,139 @@
+"""The one table of the `.pgb` model file: every magic number, field, section and limit; it reads and writes nothing.
+
+The C header `projgraph/core/pg_format.h` is generated from this table (`python -m projgraph.pack.header`), and a test
+fails when they differ. All integers are little-endian; offsets count from the first byte of the file.
+
+    header (32 bytes) | section table (16 bytes each) | sections, each aligned to 16 bytes, zero padding between
+
+The checksum is the CRC-32 of zlib over every byte from ``CHECKED_FROM`` to the end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+MAGIC = b"PGB\x00"
+MAJOR = 1
+MINOR = 0
+ALIGNMENT = 16
+CHECKED_FROM = 16
+ROW_PADDING = 32
+"""Zero bytes after the last weight row, so that a kernel may read whole vectors past a row's end."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a fixed structure: its name, its `struct` code and what it means."""
+
+    name: str
+    code: str
+    meaning: str
+
+
+HEADER = (
+    Field("magic", "4s", "PGB and a zero byte"),
+    Field("major", "H", "readers refuse another major version"),
+    Field("minor", "H", "readers accept any minor version"),
+    Field("length", "I", "bytes of the whole file"),
+    Field("checksum", "I", "CRC-32 of bytes 16 to the end"),
+    Field("sections", "I", "entries in the section table"),
+    Field("reserved_0", "I", "zero"),
+    Field("reserved_1", "I", "zero"),
+    Field("reserved_2", "I", "zero"),
+)
+
+SECTION = (
+    Field("kind", "I", "a Section value"),
+    Field("offset", "I", "a multiple of 16"),
+    Field("length", "I", "bytes, without padding"),
+    Field("reserved", "I", "zero"),
+)
+
+PROJECTION = (
+    Field("seed", "Q", "of every hash"),
+    Field("functions", "H", "T, the paper's projection functions"),
+    Field("function_bits", "H", "d, the bits of each"),
+    Field("quantiser", "B", "a Quantiser value"),
+    Field("families", "B", "feature families that follow"),
+    Field("seen_slots_log2", "B", "log2 of the repeat filter's slots; 0 counts every occurrence"),
+    Field("reserved", "B", "zero"),
+)
+
+FAMILY = (
+    Field("kind", "B", "a FamilyKind value"),
+    Field("n_min", "B", "shortest n-gram"),
+    Field("n_max", "B", "longest n-gram"),
+    Field("additions", "B", "signed additions of one feature"),
+    Field("first_bit", "I", "start of the family's own block of bits"),
+    Field("bit_count", "I", "size of that block, a multiple of additions"),
+    Field("reserved", "I", "zero"),
+)
+
+HEAD = (
+    Field("kind", "B", "a HeadKind value"),
+    Field("weight_bits", "B", "8 or 4, of the output layer"),
+    Field("hidden_weight_bits", "B", "8 or 4, of the hidden layer; 0 without one"),
+    Field("hidden_shift", "B", "right shift of a hidden sum"),
+    Field("classes", "H", "outputs"),
+    Field("units", "H", "hidden units, 0 without a hidden layer"),
+    Field("scale", "f", "logit = integer score * scale"),
+    Field("reserved", "I", "zero"),
+)
+
+
+class Section(IntEnum):
+    """Kinds of section. From 0x8000 on a reader may skip a kind that it does not know; below, it must refuse the file."""
+
+    PROJECTION = 1
+    HEAD = 2
+    WEIGHTS = 3
+    BIAS = 4
+    MULTIPLIERS = 5
+    HIDDEN_WEIGHTS = 6
+    HIDDEN_BIAS = 7
+    HIDDEN_MULTIPLIERS = 8
+    LABELS = 9
+    PROVENANCE = 0x8001
+
+
+class Quantiser(IntEnum):
+    """How a projection's sum becomes a bit."""
+
+    SIGN = 0
+    TERNARY = 1
+
+
+class FamilyKind(IntEnum):
+    """Which n-grams a feature family takes from a text."""
+
+    WORD = 1
+    CHARACTER = 2
+
+
+class HeadKind(IntEnum):
+    """The layers behind the bits."""
+
+    LINEAR = 1
+    HIDDEN = 2
+
+
+MAX_LENGTH = 1 << 28
+MAX_SECTIONS = 64
+MAX_BITS = 16384
+MAX_FAMILIES = 4
+MAX_WORD_NGRAM = 4
+MAX_CHARACTER_NGRAM = 8
+MAX_ADDITIONS = 16
+MAX_FEATURES = 32767
+"""Features of one family that a text can have; the rest of a longer text is not looked at."""
+MAX_SEEN_SLOTS_LOG2 = 16
+MAX_CLASSES = 4096
+MAX_UNITS = 256
+MAX_SHIFT = 30
+MAX_BIAS = (1 << 30) - 1
+
+
+def struct_code(fields: tuple[Field, ...]) -> str:
+    """The `struct` format of a fixed structure."""
+    return "<" + "".join(field.code for field in fields)

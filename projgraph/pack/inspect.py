@@ -1,0 +1,180 @@
+"""What is in a model file, byte by byte, as a dictionary and as tables for a terminal; it changes nothing."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from projgraph.errors import ModelFileError
+from projgraph.pack.format import (
+    FAMILY,
+    HEAD,
+    HEADER,
+    PROJECTION,
+    SECTION,
+    FamilyKind,
+    Field,
+    HeadKind,
+    Quantiser,
+    Section,
+    struct_code,
+)
+from projgraph.pack.projection import FAMILY_STRUCT, PROJECTION_STRUCT
+from projgraph.pack.quantise import WEIGHT_RANGES, QuantisedLayer
+from projgraph.pack.read import Entry, model_file_bytes, parse_model, read_table
+from projgraph.pack.write import HEADER_STRUCT, SECTION_STRUCT
+
+Account = dict[str, Any]
+LABELS_SHOWN = 12
+
+
+def describe(path: str | os.PathLike[str] | bytes) -> Account:
+    """Every byte of a model file accounted for, in values that JSON can hold.
+
+    The keys: ``bytes``; ``header`` (its fields); ``sections`` (name, kind, offset, length, the padding behind it and
+    its fields where it has a fixed structure); ``bits``; ``layers`` (statistics of the integers); ``classes``;
+    ``provenance``. A field is ``{"offset", "bytes", "field", "value", "meaning"}``, its offset from the file's start.
+
+    Raises:
+        InputError: there is no such file, or it cannot be read.
+        ModelFileError: the bytes are no model.
+    """
+    data, name = model_file_bytes(path)
+    try:
+        model, provenance = parse_model(data)
+    except ModelFileError as error:
+        raise ModelFileError(f"{name}: {error}") from error
+    entries = read_table(data)
+    first = HEADER_STRUCT.size + len(entries) * SECTION_STRUCT.size
+    starts = [entry.offset for entry in entries] + [len(data)]
+    layers = {"hidden": model.hidden, "output": model.output}
+    return {
+        "path": name,
+        "bytes": len(data),
+        "bits": model.n_bits,
+        "header": _fields(HEADER, data, 0),
+        "table_padding": starts[0] - first,
+        "sections": [
+            {
+                "name": entry.name,
+                "kind": entry.kind,
+                "offset": entry.offset,
+                "length": entry.length,
+                "padding": starts[row + 1] - entry.end,
+                "entry": _fields(SECTION, data, HEADER_STRUCT.size + row * SECTION_STRUCT.size),
+                "fields": _section_fields(entry, data),
+            }
+            for row, entry in enumerate(entries)
+        ],
+        "layers": {name: _statistics(layer) for name, layer in layers.items() if layer},
+        "classes": list(model.classes),
+        "provenance": provenance,
+    }
+
+
+def render(account: Account) -> RenderableType:
+    """An account from ``describe`` as tables for a terminal."""
+    sections = Table("offset", "bytes", "padding", "section", title="sections", title_justify="left")
+    for section in account["sections"]:
+        sections.add_row(str(section["offset"]), str(section["length"]), str(section["padding"]), section["name"])
+    dimensions = f"{account['bytes']:,} bytes, {account['bits']} bits, {len(account['classes'])} classes"
+    parts: list[RenderableType] = [
+        Text(f"{_short(account['path'])}: {dimensions}"),
+        _field_table("header", account["header"]),
+        sections,
+    ]
+    parts += [_field_table(part["name"], part["fields"]) for part in account["sections"] if part["fields"]]
+    layers = Table("layer", *next(iter(account["layers"].values())), title="weights", title_justify="left")
+    for name, facts in account["layers"].items():
+        ranges = (
+            " to ".join(map(str, value)) if isinstance(value, list) else _short(value) for value in facts.values()
+        )
+        layers.add_row(name, *ranges)
+    shown = ", ".join(_short(name) for name in account["classes"][:LABELS_SHOWN])
+    more = len(account["classes"]) - LABELS_SHOWN
+    parts += [layers, Text(f"labels: {shown}" + (f" and {more} more" if more > 0 else ""))]
+    parts += [Text(f"{_short(key)}: {_short(value)}") for key, value in account["provenance"].items()]
+    return Group(*parts)
+
+
+def _fields(table: tuple[Field, ...], data: bytes, start: int) -> list[Account]:
+    """The fields of a fixed structure that begins at an offset."""
+    rows, offset = [], start
+    for field, value in zip(table, struct.unpack_from(struct_code(table), data, start), strict=True):
+        size = struct.calcsize("<" + field.code)
+        shown = value.decode("latin-1") if isinstance(value, bytes) else value
+        rows.append(
+            {"offset": offset, "bytes": size, "field": field.name, "value": shown, "meaning": _meaning(field, value)}
+        )
+        offset += size
+    return rows
+
+
+def _meaning(field: Field, value: Any) -> str:
+    """What a field means, with the name of a value that has one."""
+    for expected, enum in (
+        ("Section", Section),
+        ("Quantiser", Quantiser),
+        ("FamilyKind", FamilyKind),
+        ("HeadKind", HeadKind),
+    ):
+        if f" {expected} " in field.meaning and value in set(enum):
+            return f"{field.meaning}: {enum(value).name}"
+    return field.meaning
+
+
+def _section_fields(entry: Entry, data: bytes) -> list[Account]:
+    """The fields of the sections that have a fixed structure; none of the others."""
+    return list(_section_field_rows(entry, data))
+
+
+def _section_field_rows(entry: Entry, data: bytes) -> Iterator[Account]:
+    if entry.kind == Section.HEAD:
+        yield from _fields(HEAD, data, entry.offset)
+    if entry.kind == Section.PROJECTION:
+        yield from _fields(PROJECTION, data, entry.offset)
+        starts = range(entry.offset + PROJECTION_STRUCT.size, entry.end, FAMILY_STRUCT.size)
+        for index, start in enumerate(starts):
+            for row in _fields(FAMILY, data, start):
+                yield row | {"field": f"families[{index}].{row['field']}"}
+
+
+def _statistics(layer: QuantisedLayer) -> Account:
+    """How a layer uses its integers; entropy is in bits per weight, a bound for any compression of single weights."""
+    low, high = WEIGHT_RANGES[layer.weight_bits]
+    counts = np.bincount(layer.weights.reshape(-1).view(np.uint8), minlength=256)
+    shares = counts[counts > 0] / layer.weights.size
+    ends = counts[low % 256] + counts[high]
+    return {
+        "inputs": layer.weights.shape[0],
+        "outputs": layer.weights.shape[1],
+        "weight_bits": layer.weight_bits,
+        "smallest": int(layer.weights.min()),
+        "largest": int(layer.weights.max()),
+        "zero_share": float(counts[0] / layer.weights.size),
+        "end_share": float(ends / layer.weights.size),
+        "entropy": float(-(shares * np.log2(shares)).sum() + 0.0),
+        "multipliers": [int(layer.multipliers.min()), int(layer.multipliers.max())],
+        "bias": [int(layer.bias.min()), int(layer.bias.max())],
+    }
+
+
+def _field_table(title: str, rows: list[Account]) -> Table:
+    table = Table("offset", "bytes", "field", "value", "meaning", title=title, title_justify="left")
+    for row in rows:
+        table.add_row(str(row["offset"]), str(row["bytes"]), row["field"], Text(_short(row["value"])), row["meaning"])
+    return table
+
+
+def _short(value: Any) -> str:
+    """A value for a terminal, which a file's control characters must not reach."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value))

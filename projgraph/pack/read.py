@@ -1,0 +1,319 @@
+"""The bytes of a `.pgb` file back to a quantised model, refused for the core's reasons; it runs nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import struct
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from projgraph.errors import ConfigError, InputError, ModelFileError
+from projgraph.pack.format import (
+    ALIGNMENT,
+    CHECKED_FROM,
+    MAGIC,
+    MAJOR,
+    MAX_BIAS,
+    MAX_CLASSES,
+    MAX_LENGTH,
+    MAX_SECTIONS,
+    MAX_SHIFT,
+    MAX_UNITS,
+    ROW_PADDING,
+    HeadKind,
+    Section,
+)
+from projgraph.pack.projection import ProjectionSpec
+from projgraph.pack.quantise import LARGEST_SCALE, SMALLEST_SCALE, WEIGHT_RANGES, QuantisedLayer, QuantisedModel
+from projgraph.pack.write import HEAD_STRUCT, HEADER_STRUCT, SECTION_STRUCT, layer_lengths, row_length
+
+SKIPPABLE_FROM = 0x8000
+REQUIRED = (
+    Section.PROJECTION,
+    Section.HEAD,
+    Section.WEIGHTS,
+    Section.BIAS,
+    Section.MULTIPLIERS,
+    Section.LABELS,
+)
+HIDDEN = (Section.HIDDEN_WEIGHTS, Section.HIDDEN_BIAS, Section.HIDDEN_MULTIPLIERS)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the section table.
+
+    Attributes:
+        kind: a ``Section`` value, or an unknown one that may be skipped.
+        offset: of the section's first byte in the file.
+        length: its bytes, without padding.
+    """
+
+    kind: int
+    offset: int
+    length: int
+
+    @property
+    def end(self) -> int:
+        """Offset of the first byte behind the section."""
+        return self.offset + self.length
+
+    @property
+    def name(self) -> str:
+        """The section's name, or its number where it is unknown."""
+        return section_name(self.kind)
+
+
+def read_model(source: str | os.PathLike[str] | bytes) -> tuple[QuantisedModel, dict[str, Any]]:
+    """The model and the provenance of a file or of its bytes.
+
+    Raises:
+        InputError: there is no such file, or it cannot be read.
+        ModelFileError: the bytes are no model; the message names the field, what was found and what is expected.
+    """
+    data, name = model_file_bytes(source)
+    try:
+        return parse_model(data)
+    except ModelFileError as error:
+        raise ModelFileError(f"{name}: {error}") from error
+
+
+def model_file_bytes(source: str | os.PathLike[str] | bytes) -> tuple[bytes, str]:
+    """The bytes of a model file, and how messages call it.
+
+    Raises:
+        InputError: there is no such file, or it cannot be read.
+        ModelFileError: it is longer than any model.
+    """
+    if isinstance(source, bytes):
+        return source, "model bytes"
+    path = Path(source)
+    try:
+        facts = path.stat()
+        ordinary = stat.S_ISREG(facts.st_mode)
+        data = path.read_bytes() if ordinary and facts.st_size <= MAX_LENGTH else b""
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot read {str(path)!r}: {reason}; expected a .pgb model file") from error
+    if not ordinary:
+        raise InputError(f"cannot read {path}: it is not an ordinary file; expected a .pgb model file")
+    if facts.st_size > MAX_LENGTH:
+        raise ModelFileError(f"{path}: the file has {facts.st_size} bytes; expected at most {MAX_LENGTH}")
+    return data, str(path)
+
+
+def read_table(data: bytes) -> tuple[Entry, ...]:
+    """The section table, after every check of the header, the checksum, the table and the padding.
+
+    Raises:
+        ModelFileError: naming the field, what was found and what is expected.
+    """
+    count = _check_header(data)
+    end = HEADER_STRUCT.size + count * SECTION_STRUCT.size
+    entries: list[Entry] = []
+    for row in range(count):
+        kind, offset, length, reserved = SECTION_STRUCT.unpack_from(
+            data, HEADER_STRUCT.size + row * SECTION_STRUCT.size
+        )
+        where, entry = f"section table row {row}", Entry(kind, offset, length)
+        if kind < SKIPPABLE_FROM and kind not in set(Section):
+            _refuse(f"{where}: kind", kind, f"1 to {Section.LABELS.value}, or {SKIPPABLE_FROM} and above")
+        if any(kind == other.kind for other in entries):
+            _refuse(f"{where}: kind", f"{entry.name} again", "every section at most once")
+        if offset % ALIGNMENT or offset < end:
+            _refuse(f"{where}: offset of {entry.name}", offset, f"a multiple of {ALIGNMENT} from {end} on")
+        if entry.end > len(data):
+            _refuse(f"{where}: end of {entry.name}", entry.end, f"at most the file's length, {len(data)}")
+        if reserved:
+            _refuse(f"{where}: reserved", reserved, "0")
+        _check_zero(data, end, offset, f"padding before {entry.name}")
+        entries.append(entry)
+        end = entry.end
+    _check_zero(data, end, len(data), "padding at the end of the file")
+    return tuple(entries)
+
+
+def section_name(kind: int) -> str:
+    """The name of a kind of section, or its number where it is unknown."""
+    return Section(kind).name if kind in set(Section) else f"unknown ({kind:#x})"
+
+
+def _check_header(data: bytes) -> int:
+    """The number of sections; what does not depend on the checksum comes first, so that the message fits the cause."""
+    if len(data) < HEADER_STRUCT.size:
+        _refuse("the file's length", len(data), f"at least the {HEADER_STRUCT.size} bytes of a header")
+    magic, major, _minor, length, checksum, sections, *reserved = HEADER_STRUCT.unpack_from(data)
+    if magic != MAGIC:
+        _refuse("magic", magic, f"{MAGIC!r}: this is no .pgb model file")
+    if major != MAJOR:
+        _refuse("major version", major, f"{MAJOR}: pack the model again with this version of projgraph")
+    if length != len(data) or length > MAX_LENGTH:
+        _refuse("length", length, f"the {len(data)} bytes that are there, at most {MAX_LENGTH}: the file may be cut")
+    found = zlib.crc32(memoryview(data)[CHECKED_FROM:])
+    if found != checksum:
+        _refuse("checksum", f"{checksum:#010x}", f"{found:#010x} for these bytes: the file is damaged, copy it again")
+    for index, value in enumerate(reserved):
+        if value:
+            _refuse(f"reserved_{index}", value, "0")
+    most = min(MAX_SECTIONS, (length - HEADER_STRUCT.size) // SECTION_STRUCT.size)
+    if sections > most:
+        _refuse("sections", sections, f"at most {most}")
+    return int(sections)
+
+
+def parse_model(data: bytes) -> tuple[QuantisedModel, dict[str, Any]]:
+    """The model and the provenance of a file's bytes.
+
+    Raises:
+        ModelFileError: naming the field, what was found and what is expected, without the name of a file.
+    """
+    sections = {entry.kind: data[entry.offset : entry.end] for entry in read_table(data)}
+    for kind in REQUIRED:
+        if kind not in sections:
+            _refuse(f"section {kind.name}", "missing", "every required section")
+    spec = ProjectionSpec.from_bytes(sections[Section.PROJECTION])
+    head = _head(sections[Section.HEAD])
+    kind, weight_bits, hidden_weight_bits, hidden_shift, classes, units, scale, _ = head
+    hidden = None
+    for part in HIDDEN:
+        if (part in sections) != (kind == HeadKind.HIDDEN):
+            found = "present" if part in sections else "missing"
+            _refuse(f"section {part.name}", found, "the hidden sections exactly with a hidden head")
+    if kind == HeadKind.HIDDEN:
+        hidden = _layer(sections, HIDDEN, spec.n_bits, units, hidden_weight_bits)
+    parts = (Section.WEIGHTS, Section.BIAS, Section.MULTIPLIERS)
+    output = _layer(sections, parts, units or spec.n_bits, classes, weight_bits)
+    labels = _labels(sections[Section.LABELS], classes)
+    provenance = _provenance(sections.get(Section.PROVENANCE, b"{}"))
+    try:
+        model = QuantisedModel(sections[Section.PROJECTION], output, hidden, hidden_shift, scale, labels)
+    except ConfigError as error:
+        raise ModelFileError(str(error)) from error
+    return model, provenance
+
+
+def _head(section: bytes) -> tuple[Any, ...]:
+    if len(section) != HEAD_STRUCT.size:
+        _refuse("length of HEAD", len(section), str(HEAD_STRUCT.size))
+    values = HEAD_STRUCT.unpack(section)
+    kind, weight_bits, hidden_weight_bits, hidden_shift, classes, units, scale, reserved = values
+    hidden = kind == HeadKind.HIDDEN
+    for field, found, usable, expected in (
+        ("kind", kind, kind in set(HeadKind), "1 (linear) or 2 (hidden)"),
+        ("weight_bits", weight_bits, weight_bits in WEIGHT_RANGES, "8 or 4"),
+        (
+            "hidden_weight_bits",
+            hidden_weight_bits,
+            hidden_weight_bits in WEIGHT_RANGES if hidden else hidden_weight_bits == 0,
+            "8 or 4 with a hidden layer, 0 without",
+        ),
+        (
+            "hidden_shift",
+            hidden_shift,
+            hidden_shift <= (MAX_SHIFT if hidden else 0),
+            f"0 to {MAX_SHIFT} with a hidden layer, 0 without",
+        ),
+        ("classes", classes, 1 <= classes <= MAX_CLASSES, f"1 to {MAX_CLASSES}"),
+        (
+            "units",
+            units,
+            1 <= units <= MAX_UNITS if hidden else units == 0,
+            f"1 to {MAX_UNITS} with a hidden layer, 0 without",
+        ),
+        ("scale", scale, SMALLEST_SCALE <= scale <= LARGEST_SCALE, "a positive normal number"),
+        ("reserved", reserved, reserved == 0, "0"),
+    ):
+        if not usable:
+            _refuse(f"head.{field}", found, expected)
+    return values
+
+
+def _layer(
+    sections: Mapping[int, bytes], parts: tuple[Section, ...], inputs: int, outputs: int, weight_bits: int
+) -> QuantisedLayer:
+    """One layer from its sections of weights, biases and multipliers, whose lengths are checked before any array."""
+    lengths = layer_lengths(inputs, outputs, weight_bits)
+    for part, expected in zip(parts, lengths, strict=True):
+        if len(sections[part]) != expected:
+            shape = f"{inputs} x {outputs} of {weight_bits} bits"
+            _refuse(f"length of {part.name}", len(sections[part]), f"{expected} for {shape}")
+    weights, bias, multipliers = (sections[part] for part in parts)
+    _check_zero(weights, len(weights) - ROW_PADDING, len(weights), f"padding of the rows in {parts[0].name}")
+    layer = QuantisedLayer(
+        weights=_unpack_weights(weights[:-ROW_PADDING], inputs, outputs, weight_bits, parts[0].name),
+        multipliers=np.frombuffer(multipliers, dtype=np.uint8),
+        bias=np.frombuffer(bias, dtype="<i4").astype(np.int32, copy=False),
+        weight_bits=weight_bits,
+    )
+    largest = int(np.abs(layer.bias.astype(np.int64)).max())
+    if largest > MAX_BIAS:
+        _refuse(f"the largest value of {parts[1].name}", largest, f"at most {MAX_BIAS}")
+    if not layer.multipliers.all():
+        _refuse(f"a value of {parts[2].name}", 0, "1 to 255")
+    return layer
+
+
+def _unpack_weights(rows: bytes, inputs: int, outputs: int, weight_bits: int, name: str) -> NDArray[np.int8]:
+    stored = np.frombuffer(rows, dtype=np.int8).reshape(inputs, row_length(outputs, weight_bits))
+    if weight_bits == 8:
+        return stored
+    low, high = (stored << 4) >> 4, stored >> 4  # arithmetic shifts keep the sign of a nibble
+    if outputs % 2 and high[:, -1].any():
+        _refuse(f"the unused half byte of a row in {name}", int(high[:, -1][high[:, -1] != 0][0]), "0")
+    return np.concatenate([low, high], axis=1)[:, :outputs]
+
+
+def _labels(section: bytes, classes: int) -> tuple[str, ...]:
+    first = 4 + 4 * (classes + 1)
+    if len(section) < first:
+        _refuse("length of LABELS", len(section), f"at least {first} for {classes} classes")
+    count, *offsets = struct.unpack_from(f"<{classes + 2}I", section)
+    if count != classes:
+        _refuse("labels.count", count, f"head.classes, {classes}")
+    ends = (0, *offsets)
+    for index, (one, other) in enumerate(zip(ends, offsets, strict=False)):
+        if other < one or (index == 0 and other != 0):
+            _refuse(f"labels.offsets[{index}]", other, "0" if index == 0 else f"{one} or more")
+    if offsets[-1] != len(section) - first:
+        _refuse(f"labels.offsets[{classes}]", offsets[-1], f"the {len(section) - first} bytes of names that follow")
+    names = []
+    for index in range(classes):
+        name = section[first + offsets[index] : first + offsets[index + 1]]
+        try:
+            names.append(name.decode())
+        except UnicodeDecodeError:
+            _refuse(f"label {index}", name, "UTF-8")
+    return tuple(names)
+
+
+def _provenance(section: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(section.decode(), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        _refuse("provenance", f"not JSON ({error})", "a UTF-8 JSON object")
+    if not isinstance(value, dict):
+        _refuse("provenance", f"a JSON {type(value).__name__}", "a UTF-8 JSON object")
+    return value
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON value")
+
+
+def _check_zero(data: bytes, start: int, end: int, name: str) -> None:
+    if data.count(0, start, end) != end - start:
+        position = end - len(data[start:end].lstrip(b"\0"))
+        _refuse(name, f"{data[position]:#04x} at byte {position}", "zero bytes")
+
+
+def _refuse(field: str, found: object, expected: str) -> NoReturn:
+    shown = repr(found) if isinstance(found, bytes) else found
+    raise ModelFileError(f"{field} is {shown}; expected {expected}")

@@ -1,0 +1,182 @@
+"""A quantised model to the bytes of a `.pgb` file, laid out by the format's table; it trains and rounds nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import zlib
+from collections.abc import Iterable, Mapping
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from projgraph.atomic import atomic_write
+from projgraph.errors import ConfigError
+from projgraph.pack.format import (
+    ALIGNMENT,
+    CHECKED_FROM,
+    HEAD,
+    HEADER,
+    MAGIC,
+    MAJOR,
+    MAX_LENGTH,
+    MINOR,
+    ROW_PADDING,
+    SECTION,
+    HeadKind,
+    Section,
+    struct_code,
+)
+from projgraph.pack.projection import FAMILY_STRUCT, PROJECTION_STRUCT
+from projgraph.pack.quantise import QuantisedLayer, QuantisedModel
+
+HEADER_STRUCT = struct.Struct(struct_code(HEADER))
+SECTION_STRUCT = struct.Struct(struct_code(SECTION))
+HEAD_STRUCT = struct.Struct(struct_code(HEAD))
+
+
+def write_model(path: str | os.PathLike[str], model: QuantisedModel, provenance: Mapping[str, Any]) -> int:
+    """Write a model file, whole or not at all; returns its bytes.
+
+    Raises:
+        ConfigError: the provenance is no JSON object, or the file would be too long.
+        OutputError: the file cannot be written; what stood there before is untouched.
+    """
+    return atomic_write(path, model_bytes(model, provenance))
+
+
+def model_bytes(model: QuantisedModel, provenance: Mapping[str, Any]) -> bytes:
+    """The bytes of a model file; the same input gives the same bytes.
+
+    Raises:
+        ConfigError: the provenance is no JSON object, or the file would be too long.
+    """
+    sections = {
+        Section.PROJECTION: model.projection,
+        Section.HEAD: _head(model),
+        **_layer(model.output, Section.WEIGHTS, Section.BIAS, Section.MULTIPLIERS),
+    }
+    if model.hidden:
+        parts = (Section.HIDDEN_WEIGHTS, Section.HIDDEN_BIAS, Section.HIDDEN_MULTIPLIERS)
+        sections |= _layer(model.hidden, *parts)
+    sections |= {Section.LABELS: _labels(model.classes), Section.PROVENANCE: provenance_bytes(provenance)}
+    offsets, length = layout(len(section) for section in sections.values())
+    if length > MAX_LENGTH:
+        raise ConfigError(
+            f"the model file would have {length} bytes; expected at most {MAX_LENGTH}: shorten the labels"
+        )
+    data = bytearray(length)
+    for row, (offset, (kind, section)) in enumerate(zip(offsets, sections.items(), strict=True)):
+        entry = HEADER_STRUCT.size + row * SECTION_STRUCT.size
+        SECTION_STRUCT.pack_into(data, entry, kind, offset, len(section), 0)
+        data[offset : offset + len(section)] = section
+    HEADER_STRUCT.pack_into(data, 0, MAGIC, MAJOR, MINOR, length, 0, len(sections), 0, 0, 0)
+    checksum = zlib.crc32(memoryview(data)[CHECKED_FROM:])
+    HEADER_STRUCT.pack_into(data, 0, MAGIC, MAJOR, MINOR, length, checksum, len(sections), 0, 0, 0)
+    return bytes(data)
+
+
+def predicted_size(
+    classes: int,
+    label_bytes: int,
+    bits: int,
+    weight_bits: int,
+    units: int = 0,
+    hidden_weight_bits: int | None = None,
+    families: int = 2,
+    provenance_length: int = 2,
+) -> int:
+    """Bytes of a model file of these dimensions, exactly.
+
+    Args:
+        classes: outputs.
+        label_bytes: UTF-8 bytes of all label names together.
+        bits: T x d.
+        weight_bits: 8 or 4, of the output layer.
+        units: hidden units, 0 for a linear head.
+        hidden_weight_bits: 8 or 4; as ``weight_bits`` unless given.
+        families: feature families of the projection.
+        provenance_length: ``len(provenance_bytes(provenance))``.
+    """
+    hidden_weight_bits = weight_bits if hidden_weight_bits is None else hidden_weight_bits
+    lengths = [PROJECTION_STRUCT.size + families * FAMILY_STRUCT.size, HEAD_STRUCT.size]
+    lengths += layer_lengths(units or bits, classes, weight_bits)
+    if units:
+        lengths += layer_lengths(bits, units, hidden_weight_bits)
+    lengths += [4 + 4 * (classes + 1) + label_bytes, provenance_length]
+    return layout(lengths)[1]
+
+
+def layer_lengths(inputs: int, outputs: int, weight_bits: int) -> tuple[int, int, int]:
+    """Bytes of a layer's sections of weights, biases and multipliers."""
+    return inputs * row_length(outputs, weight_bits) + ROW_PADDING, 4 * outputs, outputs
+
+
+def row_length(outputs: int, weight_bits: int) -> int:
+    """Bytes of one row of weights."""
+    return outputs if weight_bits == 8 else (outputs + 1) // 2
+
+
+def layout(lengths: Iterable[int]) -> tuple[list[int], int]:
+    """The offset of each section, in the order given, and the bytes of the whole file."""
+    lengths = list(lengths)
+    first = HEADER_STRUCT.size + len(lengths) * SECTION_STRUCT.size
+    starts = list(accumulate(lengths, lambda end, length: _aligned(end) + length, initial=first))
+    return [_aligned(end) for end in starts[:-1]], starts[-1]
+
+
+def provenance_bytes(provenance: Mapping[str, Any]) -> bytes:
+    """The provenance section: compact JSON in the order of its sorted keys.
+
+    Raises:
+        ConfigError: a value has no JSON form.
+    """
+    try:
+        text = json.dumps(dict(provenance), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(f"the provenance has no JSON form: {error}; expected a dictionary of JSON values") from error
+    return text.encode("ascii")
+
+
+def pack_weights(weights: NDArray[np.int8], weight_bits: int) -> bytes:
+    """The rows of (inputs, outputs) weights; of 4 bits, byte k of a row holds outputs k (low) and k + half (high)."""
+    if weight_bits == 8:
+        return weights.tobytes()
+    half = row_length(weights.shape[1], 4)
+    nibbles = np.zeros((weights.shape[0], 2 * half), dtype=np.uint8)
+    nibbles[:, : weights.shape[1]] = weights.view(np.uint8) & 0x0F
+    return (nibbles[:, :half] | nibbles[:, half:] << 4).tobytes()
+
+
+def _aligned(offset: int) -> int:
+    return -(-offset // ALIGNMENT) * ALIGNMENT
+
+
+def _head(model: QuantisedModel) -> bytes:
+    return HEAD_STRUCT.pack(
+        HeadKind.HIDDEN if model.hidden else HeadKind.LINEAR,
+        model.output.weight_bits,
+        model.hidden.weight_bits if model.hidden else 0,
+        model.hidden_shift,
+        len(model.classes),
+        model.units,
+        model.scale,
+        0,
+    )
+
+
+def _layer(layer: QuantisedLayer, weights: Section, bias: Section, multipliers: Section) -> dict[Section, bytes]:
+    return {
+        weights: pack_weights(layer.weights, layer.weight_bits) + bytes(ROW_PADDING),
+        bias: layer.bias.astype("<i4").tobytes(),
+        multipliers: layer.multipliers.tobytes(),
+    }
+
+
+def _labels(classes: tuple[str, ...]) -> bytes:
+    names = [name.encode() for name in classes]
+    offsets = list(accumulate((len(name) for name in names), initial=0))
+    return struct.pack(f"<{len(offsets) + 1}I", len(names), *offsets) + b"".join(names)

@@ -1,0 +1,220 @@
+"""Fits the projection model on bits by the graph loss; it knows rows and targets, neither files nor texts.
+
+A linear or one-hidden-layer head over the T x d bits, AdamW under a one-cycle schedule (Smith & Topin 2019). The epochs
+are counted on a first fit that holds rows of the training set out; a second fit sees every row for as many epochs.
+Time O(epochs n bits c); memory O(n (bits / 4 + c)) since bits are unpacked batch by batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from projgraph.config import StudentConfig
+from projgraph.projection.loss import EdgeSampler, distillation, edge_consistency, gold
+from projgraph.records import UNLABELLED, Bits, FloatArray, Graph, IndexArray, Layer
+
+EpochFigures = dict[str, float]
+Listener = Callable[[EpochFigures], None]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the student learns.
+
+    Attributes:
+        distributions: (n, c) the trainer's label distributions, sharpened for the student.
+        weights: (n,) the trust in each.
+        gold: (n,) given labels, ``UNLABELLED`` elsewhere.
+        beliefs: (n, c) the trainer's distributions as they are; held-out rows are judged by them.
+    """
+
+    distributions: FloatArray
+    weights: FloatArray
+    gold: IndexArray
+    beliefs: FloatArray
+
+
+@dataclass(frozen=True)
+class Edges:
+    """The graphs of the two consistency terms; None where the term is off."""
+
+    trainer: Graph | None = None
+    hamming: Graph | None = None
+
+
+@dataclass(frozen=True)
+class Student:
+    """A fitted head and how it came about.
+
+    Attributes:
+        hidden: the ReLU layer of a hidden head, or None.
+        output: the last layer.
+        history: figures of every epoch of the first fit.
+        held_out: rows that the first fit did not see.
+        held_out_logits: (len(held_out), c) the first fit's logits of them.
+    """
+
+    hidden: Layer | None
+    output: Layer
+    history: tuple[EpochFigures, ...]
+    held_out: IndexArray
+    held_out_logits: FloatArray
+
+
+def sharpen(beliefs: FloatArray, gold_labels: IndexArray, power: float) -> Targets:
+    """Targets of a student: beliefs to a power, normalised, weighted by the belief's maximum; gold rows one-hot."""
+    peak = beliefs.max(axis=1)
+    distributions = (beliefs / peak[:, None]) ** power
+    distributions /= distributions.sum(axis=1, keepdims=True)
+    labelled = np.flatnonzero(gold_labels != UNLABELLED)
+    distributions[labelled] = 0.0
+    distributions[labelled, gold_labels[labelled]] = 1.0
+    weights = peak.astype(np.float32)
+    weights[labelled] = 1.0
+    return Targets(distributions.astype(np.float32), weights, gold_labels, beliefs)
+
+
+def fit_student(
+    bits: Bits, targets: Targets, edges: Edges, config: StudentConfig, seed: int, listener: Listener | None = None
+) -> Student:
+    """Fit a head to the targets.
+
+    Args:
+        bits: projection nodes of n rows.
+        targets: of the same rows.
+        edges: graphs over the same rows, for the terms whose weight is above zero.
+        config: head, schedule and weights of the loss terms.
+        seed: of the start, the order of the rows and the drawn edges.
+        listener: called after every epoch with its figures.
+    """
+    held_out = _hold_out(len(bits), config, seed)
+    rows = np.setdiff1d(np.arange(len(bits)), held_out)
+    fit = _Fit(bits, targets, edges, config, seed)
+    history: list[EpochFigures] = []
+    best_epochs, best_loss, logits = 0, np.inf, np.zeros((0, targets.beliefs.shape[1]), dtype=np.float32)
+    epochs = config.epochs_for(len(rows))
+    for epoch, figures in enumerate(fit.run(rows, epochs)):
+        if len(held_out):
+            logits = fit.logits(held_out)
+            figures = figures | _judge(logits, targets, held_out)
+        history.append({"epoch": float(epoch + 1)} | figures)
+        if listener is not None:
+            listener(history[-1])
+        if not len(held_out) or figures["held_out_loss"] < best_loss:
+            best_epochs, best_loss = epoch + 1, figures.get("held_out_loss", np.inf)
+        elif epoch + 1 - best_epochs >= config.patience:
+            break
+    if len(held_out):
+        fit = _Fit(bits, targets, edges, config, seed)
+        for _ in fit.run(np.arange(len(bits)), epochs, stop_after=best_epochs):
+            pass
+    hidden, output = fit.layers()
+    return Student(hidden, output, tuple(history), held_out, logits)
+
+
+class _Fit:
+    """One run of the optimiser over some rows."""
+
+    def __init__(self, bits: Bits, targets: Targets, edges: Edges, config: StudentConfig, seed: int) -> None:
+        self._bits, self._targets, self._config = bits, targets, config
+        self._random = np.random.default_rng(seed)
+        self._head = _head(bits.n_bits, targets.distributions.shape[1], config, seed)
+        weights = config.loss
+        self._samplers = [
+            (weight, EdgeSampler(graph), name)
+            for name, weight, graph in (
+                ("edges", weights.edges, edges.trainer),
+                ("hamming", weights.hamming, edges.hamming),
+            )
+            if weight > 0 and graph is not None
+        ]
+
+    def run(self, rows: IndexArray, epochs: int, stop_after: int | None = None) -> Iterator[EpochFigures]:
+        """Train epoch by epoch under a schedule of ``epochs``, yielding the mean of every loss term."""
+        config = self._config
+        batches = -(-len(rows) // config.batch)
+        optimiser = torch.optim.AdamW(self._head.parameters(), lr=config.rate, weight_decay=config.weight_decay)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=config.rate, total_steps=epochs * batches + 1)
+        for _ in range(epochs if stop_after is None else stop_after):
+            sums: EpochFigures = {}
+            for batch in np.array_split(self._random.permutation(rows), batches):
+                terms = self._terms(batch)
+                optimiser.zero_grad(set_to_none=True)
+                terms["loss"].backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
+                schedule.step()
+                for name, value in terms.items():
+                    sums[name] = sums.get(name, 0.0) + float(value.detach()) * len(batch)
+            yield {name: value / len(rows) for name, value in sums.items()}
+
+    def _terms(self, batch: IndexArray) -> dict[str, torch.Tensor]:
+        targets, weights = self._targets, self._config.loss
+        logits = self._head(self._inputs(batch))
+        terms = {
+            "distil": distillation(
+                logits, torch.from_numpy(targets.distributions[batch]), torch.from_numpy(targets.weights[batch])
+            ),
+            "gold": gold(logits, torch.from_numpy(targets.gold[batch])),
+        }
+        loss = weights.distil * terms["distil"] + weights.gold * terms["gold"]
+        for weight, sampler, name in self._samplers:
+            neighbours, joined = sampler.draw(batch, self._random)
+            terms[name] = edge_consistency(logits, self._head(self._inputs(neighbours)), torch.from_numpy(joined))
+            loss = loss + weight * terms[name]
+        return terms | {"loss": loss}
+
+    def _inputs(self, rows: IndexArray) -> torch.Tensor:
+        return torch.from_numpy(self._bits.select(rows).values(np.float32))
+
+    @torch.no_grad()
+    def logits(self, rows: IndexArray) -> FloatArray:
+        """(len(rows), c) logits of the head as it is now."""
+        self._head.eval()
+        blocks = [self._head(self._inputs(block)).numpy() for block in np.array_split(rows, -(-len(rows) // 4096))]
+        self._head.train()
+        return np.concatenate(blocks)
+
+    def layers(self) -> tuple[Layer | None, Layer]:
+        """The hidden layer, if any, and the output layer, as (inputs, outputs) weights."""
+        layers = [
+            Layer(module.weight.detach().numpy().T.copy(), module.bias.detach().numpy().copy())
+            for module in self._head
+            if isinstance(module, torch.nn.Linear)
+        ]
+        return (layers[0] if len(layers) == 2 else None), layers[-1]
+
+
+def _head(n_bits: int, n_classes: int, config: StudentConfig, seed: int) -> torch.nn.Sequential:
+    """The head with its start drawn from ``seed``: zero for a linear one, He (2015) for a hidden layer."""
+    if config.units == 0:
+        linear = torch.nn.Linear(n_bits, n_classes)
+        torch.nn.init.zeros_(linear.weight)
+        torch.nn.init.zeros_(linear.bias)
+        return torch.nn.Sequential(linear)
+    generator = torch.Generator().manual_seed(seed)
+    first, last = torch.nn.Linear(n_bits, config.units), torch.nn.Linear(config.units, n_classes)
+    for layer in (first, last):
+        torch.nn.init.kaiming_normal_(layer.weight, generator=generator)
+        torch.nn.init.zeros_(layer.bias)
+    return torch.nn.Sequential(first, torch.nn.ReLU(), torch.nn.Dropout(config.dropout), last)
+
+
+def _hold_out(n_rows: int, config: StudentConfig, seed: int) -> IndexArray:
+    count = min(int(n_rows * config.held_out), config.held_out_rows)
+    return np.sort(np.random.default_rng(seed + 1).choice(n_rows, count, replace=False)).astype(np.int64)
+
+
+def _judge(logits: FloatArray, targets: Targets, rows: IndexArray) -> EpochFigures:
+    """Loss and accuracy on held-out rows against what the trainer believes of them."""
+    log_probability = torch.log_softmax(torch.from_numpy(logits), dim=1).numpy()
+    weights = targets.weights[rows]
+    losses = -(targets.distributions[rows] * log_probability).sum(axis=1)
+    hits = logits.argmax(axis=1) == targets.distributions[rows].argmax(axis=1)
+    return {
+        "held_out_loss": float((weights * losses).sum() / weights.sum()),
+        "held_out_accuracy": float((weights * hits).sum() / weights.sum()),
+    }

@@ -1,0 +1,204 @@
+"""The frozen records that stages exchange; they know no stage and no algorithm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+UNLABELLED = -1
+"""The label index of a row without a label."""
+
+FloatArray = NDArray[np.float32]
+IndexArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Texts(Sequence[str]):
+    """Many texts in one UTF-8 buffer, so that millions of rows cost their bytes and nothing more.
+
+    Attributes:
+        data: the UTF-8 bytes of all texts, one after the other. A lone surrogate of a Python string is kept as its
+            three-byte form, which the core reads as invalid UTF-8.
+        offsets: (n + 1,) byte positions; text i is ``data[offsets[i]:offsets[i + 1]]``.
+    """
+
+    data: bytes
+    offsets: NDArray[np.uint64]
+
+    @classmethod
+    def from_strings(cls, strings: Iterable[str]) -> Texts:
+        """Pack strings in order."""
+        parts = [text.encode("utf-8", "surrogatepass") for text in strings]
+        offsets = np.zeros(len(parts) + 1, dtype=np.uint64)
+        np.cumsum([len(part) for part in parts], out=offsets[1:])
+        return cls(b"".join(parts), offsets)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self._text(row) for row in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"row {index} of {len(self)} texts")
+        return self._text(index % len(self))
+
+    def __iter__(self) -> Iterator[str]:
+        return (self._text(row) for row in range(len(self)))
+
+    def _text(self, row: int) -> str:
+        start, end = int(self.offsets[row]), int(self.offsets[row + 1])
+        return self.data[start:end].decode("utf-8", "surrogatepass")
+
+    def select(self, rows: IndexArray) -> Texts:
+        """The texts of the given rows, in that order."""
+        starts, ends = self.offsets[:-1][rows], self.offsets[1:][rows]
+        offsets = np.zeros(len(rows) + 1, dtype=np.uint64)
+        np.cumsum(ends - starts, out=offsets[1:])
+        parts = [self.data[int(start) : int(end)] for start, end in zip(starts, ends, strict=True)]
+        return Texts(b"".join(parts), offsets)
+
+    def concatenate(self, other: Texts) -> Texts:
+        """These texts followed by the others."""
+        shifted = other.offsets[1:] + self.offsets[-1]
+        return Texts(self.data + other.data, np.concatenate([self.offsets, shifted]))
+
+
+@dataclass(frozen=True)
+class ReadCounts:
+    """What a reader saw and a user should know: rows kept, labelled rows, empty texts, repeated texts."""
+
+    rows: int = 0
+    labelled: int = 0
+    empty: int = 0
+    duplicates: int = 0
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Rows of text, some of them labelled.
+
+    Attributes:
+        texts: the n texts.
+        labels: (n,) index into ``classes``, or ``UNLABELLED``.
+        classes: label names in sorted order.
+        counts: what the reader saw.
+    """
+
+    texts: Texts
+    labels: IndexArray
+    classes: tuple[str, ...]
+    counts: ReadCounts = field(default_factory=ReadCounts)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+@dataclass(frozen=True)
+class Bits:
+    """The projection nodes of n rows as packed bit planes (bit i of a row is bit i % 8 of byte i // 8).
+
+    Attributes:
+        positive: (n, ceil(n_bits / 8)) set where the projection's sum is above zero.
+        negative: same shape, set where it is below zero; under the sign quantiser, the complement of ``positive``.
+        n_bits: T x d.
+    """
+
+    positive: NDArray[np.uint8]
+    negative: NDArray[np.uint8]
+    n_bits: int
+
+    def __len__(self) -> int:
+        return len(self.positive)
+
+    def select(self, rows: IndexArray) -> Bits:
+        """The projection nodes of the given rows."""
+        return Bits(self.positive[rows], self.negative[rows], self.n_bits)
+
+    def values(self, dtype: type[np.generic] = np.int8) -> NDArray[Any]:
+        """The bits as an (n, n_bits) array of -1, 0 and +1."""
+        positive = np.unpackbits(self.positive, axis=1, count=self.n_bits, bitorder="little")
+        negative = np.unpackbits(self.negative, axis=1, count=self.n_bits, bitorder="little")
+        return (positive.view(np.int8) - negative.view(np.int8)).astype(dtype)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """An undirected weighted graph in CSR form, both directions of an edge stored, no self-loops.
+
+    Attributes:
+        indptr: (n + 1,) row starts.
+        indices: (m,) neighbour of each stored edge, ascending within a row.
+        weights: (m,) positive edge weights.
+    """
+
+    indptr: IndexArray
+    indices: NDArray[np.int32]
+    weights: FloatArray
+
+    @property
+    def n_nodes(self) -> int:
+        return len(self.indptr) - 1
+
+    @property
+    def n_edges(self) -> int:
+        """Undirected edges."""
+        return len(self.indices) // 2
+
+
+@dataclass(frozen=True)
+class SoftLabels:
+    """A label distribution for every node.
+
+    Attributes:
+        probabilities: (n, c), rows sum to one.
+        reached: (n,) False where no label can reach the node along edges.
+    """
+
+    probabilities: FloatArray
+    reached: NDArray[np.bool_]
+
+    @property
+    def labels(self) -> IndexArray:
+        """(n,) the most probable class; the lowest index wins a tie."""
+        return np.argmax(self.probabilities, axis=1).astype(np.int64)
+
+    @property
+    def confidence(self) -> FloatArray:
+        """(n,) the probability of that class."""
+        return self.probabilities.max(axis=1)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One dense layer in float: (inputs, outputs) weights and (outputs,) bias."""
+
+    weights: FloatArray
+    bias: FloatArray
+
+
+@dataclass(frozen=True)
+class ProjectionModel:
+    """The trained student before it is packed.
+
+    Attributes:
+        projection: bytes of the file's projection section: what the core needs to turn a text into bits.
+        output: the last layer, onto the classes.
+        hidden: a ReLU layer between bits and output, or None for a linear head.
+        temperature: divides the logits; fitted on held-out training rows.
+        classes: label names.
+    """
+
+    projection: bytes
+    output: Layer
+    hidden: Layer | None
+    temperature: float
+    classes: tuple[str, ...]

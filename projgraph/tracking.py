@@ -1,0 +1,520 @@
+"""Training runs in MLflow, and the model as an MLflow flavour; the only file that imports mlflow, and only when used.
+
+A run is first written to a folder beside its model, `MODEL.pgb.run/RUN_ID/`, then sent to the store and only then
+removed. So a server that is dead, slow or refuses loses nothing and fails nothing: the folder waits, and the next run
+to the same store, or ``sync``, sends it. Sending is safe to repeat: the run carries its own id as a tag and every
+value its own time, so what has arrived before is found and not doubled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import re
+import shutil
+import socket
+import sqlite3
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from projgraph.atomic import atomic_write
+from projgraph.errors import InputError
+from projgraph.runs import (
+    ATTEMPTED,
+    FILES,
+    MODEL,
+    TrackedData,
+    TrackedRun,
+    Tracking,
+    meant_store,
+    only_one,
+    public_address,
+    read_folder,
+    store_address,
+    waiting_folders,
+    write_folder,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from mlflow.entities import Run
+    from mlflow.models import Model as MlflowModel
+    from mlflow.models.model import ModelInfo
+    from mlflow.models.signature import ModelSignature
+    from mlflow.tracking import MlflowClient
+    from numpy.typing import NDArray
+
+    from projgraph.runtime import Model
+
+__all__ = [
+    "TrackedData",
+    "TrackedRun",
+    "Tracking",
+    "load_model",
+    "log_model",
+    "save_model",
+    "store_address",
+    "sync",
+    "track",
+]
+
+FLAVOUR = "projgraph"
+RUN_ID_TAG = "projgraph.run_id"
+"""The tag that carries a run's own id; MLflow gives the run another."""
+
+METHODS = ("predict", "predict_proba")
+"""What the pyfunc model's parameter `method` can be."""
+
+_SECONDS = 20.0
+"""No further step of sending begins after this long; what is left waits for the next run."""
+_PATIENCE = {
+    # A dead server must cost seconds of a training, not the minutes that MLflow is ready to wait by default.
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "20",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+_DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+
+# ---------------------------------------------------------------------------------------------------------- tracking
+
+
+def track(run: TrackedRun, store: str | None = None) -> Tracking:
+    """Record a run in an MLflow store; whatever the store does, this neither raises nor takes much above 20 seconds.
+
+    Args:
+        run: what to record.
+        store: the store's address; by default ``MLFLOW_TRACKING_URI``, or else `mlflow.db` in the current folder.
+            A run of the caller that is active (`mlflow.start_run`, or ``MLFLOW_RUN_ID`` under `mlflow run`) and known
+            to the store becomes the parent of this one; nothing is written into it.
+    """
+    deadline = time.monotonic() + _SECONDS
+    address = store_address(store)
+    try:
+        folder = write_folder(run, address, _active_run())
+    except Exception as error:  # a full disk is no reason to fail a training that has its model
+        return Tracking(
+            run.run_id, public_address(address), False, f"the run could not be written down: {_root(error)}"
+        )
+    result = _send(folder, address, deadline)
+    if result.tracked:
+        for other in waiting_folders(folder.parents[1]):
+            if meant_store(other) == result.store and not _send(other, address, deadline).tracked:
+                break
+    return result
+
+
+def sync(folder: str | os.PathLike[str], store: str | None = None) -> list[Tracking]:
+    """Send the runs that wait in a folder, oldest first.
+
+    Args:
+        folder: the folder with the models, a `MODEL.pgb.run` folder, or the folder of one run.
+        store: where to; by default each run goes to the store it was meant for.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    if not Path(folder).is_dir():
+        raise InputError(f"{folder} is no folder; expected the one with the models, or a MODEL.pgb.run folder")
+    results = []
+    for waiting in waiting_folders(Path(folder)):
+        meant = meant_store(waiting)
+        default = store_address(None)
+        # The folder keeps no password; the environment may know the same server with one.
+        address = store_address(store) if store else default if public_address(default) == meant else meant
+        results.append(_send(waiting, address, time.monotonic() + _SECONDS))
+    return results
+
+
+def _active_run() -> str | None:
+    """The caller's own run, if one is active; mlflow is asked only if the caller has imported it."""
+    mlflow = sys.modules.get("mlflow")
+    active = mlflow.active_run() if mlflow is not None and hasattr(mlflow, "active_run") else None
+    return active.info.run_id if active is not None else os.environ.get("MLFLOW_RUN_ID")
+
+
+# ----------------------------------------------------------------------------------------------------------- sending
+
+
+def _send(folder: Path, address: str, deadline: float) -> Tracking:
+    """Send one folder and remove it; any failure leaves it and is told in one line."""
+    try:
+        with only_one(folder), _considerate():
+            run, record = read_folder(folder)
+            _check_reachable(address)
+            run_id = _send_run(folder, run, record, address, deadline)
+            shutil.rmtree(folder, ignore_errors=True)
+    except Exception as error:  # the store is foreign code on a foreign machine: nothing it does may fail a training
+        reason = _root(error).replace(address, public_address(address))
+        line = f"{public_address(address)} did not take the run ({reason}); it waits in {folder}"
+        return Tracking(folder.name, public_address(address), False, line, folder)
+    with contextlib.suppress(OSError):  # other runs wait there
+        folder.parent.rmdir()
+    return Tracking(run_id, public_address(address), True)
+
+
+def _send_run(folder: Path, run: TrackedRun, record: Mapping[str, Any], address: str, deadline: float) -> str:
+    from mlflow.entities import RunStatus
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(address)
+    again = (folder / ATTEMPTED).exists()
+    (folder / ATTEMPTED).touch()
+    sent = _find_or_create(client, run, record, address, again)
+    run_id = sent.info.run_id
+    _in_time(deadline)
+    model_id = _send_model(client, folder, run, sent) if run.model_path is not None else None
+    _in_time(deadline)
+    _send_values(client, run, run_id, model_id)
+    _send_data(client, run, run_id)
+    _in_time(deadline)
+    if any((folder / FILES).iterdir()):
+        client.log_artifacts(run_id, str(folder / FILES))
+    client.set_terminated(run_id, RunStatus.to_string(RunStatus.FINISHED), end_time=run.ended_ms)
+    return str(run_id)
+
+
+def _find_or_create(client: MlflowClient, run: TrackedRun, record: Mapping[str, Any], address: str, again: bool) -> Run:
+    """The run in the store: a new one, unless an earlier attempt got as far as creating it."""
+    from mlflow.exceptions import MlflowException
+
+    parent = record["parent"]
+    experiment = None
+    if parent:
+        with contextlib.suppress(MlflowException):  # a run of another store
+            experiment = client.get_run(parent).info.experiment_id
+    tags = {_name(key): str(value)[:8000] for key, value in run.tags.items()} | {
+        RUN_ID_TAG: run.run_id,
+        "mlflow.runName": run.name,
+        "mlflow.user": record["user"],
+        "mlflow.source.name": "projgraph",
+        "mlflow.source.type": "LOCAL",
+    }
+    if experiment is not None:
+        tags["mlflow.parentRunId"] = parent
+    else:
+        experiment = _experiment(client, run.experiment, address)
+    if again:
+        found = client.search_runs([experiment], f"tags.`{RUN_ID_TAG}` = '{run.run_id}'", max_results=1)
+        if found:
+            return found[0]
+    return client.create_run(experiment, start_time=run.started_ms, tags=tags, run_name=run.name)
+
+
+def _experiment(client: MlflowClient, name: str, address: str) -> str:
+    """The id of the experiment, created if need be; a SQLite store has its artifacts beside it."""
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or name
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    beside = None
+    if address.startswith("sqlite:///"):
+        beside = (Path(address.removeprefix("sqlite:///")).parent / "mlartifacts" / name).as_uri()
+    return str(client.create_experiment(name, artifact_location=beside))
+
+
+def _send_model(client: MlflowClient, folder: Path, run: TrackedRun, sent: Run) -> str | None:
+    """Store the model as an MLflow model of the run; None where the server knows models only as files of a run."""
+    from mlflow.entities import LoggedModelOutput
+    from mlflow.exceptions import MlflowException
+    from mlflow.models import Model
+
+    local = folder / "model"
+    shutil.rmtree(local, ignore_errors=True)
+    run_id = sent.info.run_id
+    try:
+        made_before = sent.outputs.model_outputs if sent.outputs else []
+        if made_before:
+            logged = client.get_logged_model(made_before[0].model_id)
+        else:
+            logged = client.create_logged_model(
+                sent.info.experiment_id, name="model", source_run_id=run_id, model_type="classifier"
+            )
+            client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    except MlflowException as error:
+        if error.error_code not in ("ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED"):
+            raise
+        save_model(folder / MODEL, local, mlflow_model=Model(run_id=run_id), input_example=run.input_example)
+        client.log_artifacts(run_id, str(local), "model")
+        return None
+    mlflow_model = Model(
+        artifact_path=logged.artifact_location, run_id=run_id, model_id=logged.model_id, model_uuid=logged.model_id
+    )
+    save_model(folder / MODEL, local, mlflow_model=mlflow_model, input_example=run.input_example)
+    client.log_model_artifacts(logged.model_id, str(local))
+    client.finalize_logged_model(logged.model_id, "READY")
+    return str(logged.model_id)
+
+
+def _send_values(client: MlflowClient, run: TrackedRun, run_id: str, model_id: str | None) -> None:
+    """Parameters and metrics in as few calls as MLflow allows: 100 parameters and 1,000 values in one."""
+    from mlflow.entities import Metric, Param
+
+    params = [Param(_name(key), str(value)[:6000]) for key, value in run.params.items()]
+    metrics = []
+    step = 0
+    for place, row in enumerate(run.history):
+        step = int(row.get("epoch", place))
+        when = int(run.started_ms + 1000 * row["seconds"]) if "seconds" in row else run.ended_ms
+        metrics += [Metric(_name(key), float(row[key]), when, step) for key in row if key not in ("epoch", "seconds")]
+    # One step later, so that a final figure is also the latest value of its name.
+    step += bool(run.history)
+    for key, value in run.metrics.items():
+        metrics.append(Metric(_name(key), float(value), run.ended_ms, step, model_id=model_id, run_id=run_id))
+    for call in range(max(-(-len(params) // 100), -(-len(metrics) // 900))):
+        client.log_batch(
+            run_id, metrics=metrics[900 * call : 900 * (call + 1)], params=params[100 * call : 100 * (call + 1)]
+        )
+
+
+def _send_data(client: MlflowClient, run: TrackedRun, run_id: str) -> None:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    inputs = [
+        DatasetInput(
+            Dataset(data.name, data.digest[:36], "local", data.source, profile=json.dumps({"num_rows": data.rows})),
+            [InputTag("mlflow.data.context", data.context)],
+        )
+        for data in run.data
+    ]
+    if inputs:
+        client.log_inputs(run_id, datasets=inputs)
+
+
+@contextlib.contextmanager
+def _considerate() -> Iterator[None]:
+    """MLflow without long waits, chatter, warnings of its own and telemetry; settings of the user stay as they are."""
+    before = {name: os.environ.get(name) for name in _PATIENCE}
+    os.environ.update({name: value for name, value in _PATIENCE.items() if before[name] is None})
+    levels: dict[str, int] = {}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import mlflow  # noqa: F401  # it sets its loggers up when imported, so before they are silenced
+
+            for name in ("mlflow", "alembic", "urllib3"):
+                levels[name] = logging.getLogger(name).level
+                logging.getLogger(name).setLevel(logging.CRITICAL)
+            yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+
+
+def _check_reachable(address: str) -> None:
+    """Fail at once where MLflow would try to open a database ten times over 100 seconds."""
+    if address.startswith("sqlite:///"):
+        path = Path(address.removeprefix("sqlite:///"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.closing(sqlite3.connect(path, timeout=5)) as connection:
+            connection.execute("PRAGMA schema_version")
+        return
+    parts = urlsplit(address)
+    port = _DATABASE_PORTS.get(parts.scheme.split("+")[0])
+    if port and parts.hostname:
+        socket.create_connection((parts.hostname, parts.port or port), timeout=5).close()
+
+
+def _in_time(deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise TimeoutError(f"it is too slow: not done after {_SECONDS:.0f} s")
+
+
+def _root(error: BaseException) -> str:
+    """The first line of the error at the bottom of a chain of errors."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0][:300]}".removesuffix(": ")
+
+
+def _name(text: str) -> str:
+    """A name that MLflow accepts for a parameter, a metric or a tag."""
+    return re.sub(r"[^\w.\-/ :]", "_", text)[:250]
+
+
+# --------------------------------------------------------------------------------------------------- model flavour
+
+
+def save_model(
+    model: str | os.PathLike[str] | bytes,
+    path: str | os.PathLike[str],
+    *,
+    mlflow_model: MlflowModel | None = None,
+    input_example: Sequence[str] = (),
+    signature: ModelSignature | None = None,
+) -> None:
+    """Write an MLflow model folder: the `.pgb` file itself, no pickle, and what MLflow needs to load and serve it.
+
+    Args:
+        model: path of a `.pgb` file, or its bytes.
+        path: the folder to make.
+        mlflow_model: metadata to add to; by default fresh.
+        input_example: texts to show how the model is called.
+        signature: by default one column of texts in, one of labels out, and a parameter `method`.
+
+    Raises:
+        InputError: the folder exists already and has something in it.
+    """
+    from mlflow import pyfunc
+    from mlflow.models import Model
+
+    from projgraph import __version__
+
+    folder = Path(path)
+    if folder.exists() and any(folder.iterdir()):
+        raise InputError(f"{folder} is not empty; expected a folder to make")
+    folder.mkdir(parents=True, exist_ok=True)
+    atomic_write(folder / MODEL, model if isinstance(model, bytes) else Path(model).read_bytes())
+    mlflow_model = mlflow_model or Model()
+    mlflow_model.signature = signature or _signature()
+    if input_example:
+        _write_example(folder, mlflow_model, input_example)
+    python = ".".join(map(str, sys.version_info[:3]))
+    requirement = f"projgraph=={__version__}"
+    environment = {
+        "requirements.txt": f"{requirement}\n",
+        "python_env.yaml": f"python: {python}\nbuild_dependencies:\n- pip\ndependencies:\n- -r requirements.txt\n",
+        "conda.yaml": f"channels:\n- conda-forge\ndependencies:\n- python={python}\n- pip\n- pip:\n"
+        f"  - {requirement}\nname: projgraph\n",
+    }
+    for name, text in environment.items():
+        atomic_write(folder / name, text.encode())
+    mlflow_model.add_flavor(FLAVOUR, data=MODEL, projgraph_version=__version__)
+    pyfunc.add_to_model(
+        mlflow_model,
+        loader_module="projgraph.tracking",
+        data=MODEL,
+        conda_env="conda.yaml",
+        python_env="python_env.yaml",
+    )
+    mlflow_model.save(str(folder / "MLmodel"))
+
+
+def log_model(
+    model: str | os.PathLike[str] | bytes,
+    name: str = "model",
+    *,
+    input_example: Sequence[str] = (),
+    signature: ModelSignature | None = None,
+    registered_model_name: str | None = None,
+) -> ModelInfo:
+    """Log a model to the active MLflow run, or a new one, like `mlflow.sklearn.log_model`; see ``save_model``."""
+    from mlflow.models import Model
+
+    return Model.log(
+        artifact_path=None,
+        name=name,
+        flavor=sys.modules[__name__],
+        model=model,
+        input_example=input_example,
+        signature=signature,
+        registered_model_name=registered_model_name,
+        model_type="classifier",
+    )
+
+
+def load_model(model_uri: str) -> Model:
+    """The light runtime model of an MLflow model: a folder, `runs:/ID/model`, `models:/ID`, `models:/NAME/VERSION`."""
+    from mlflow.artifacts import download_artifacts
+
+    from projgraph import runtime
+
+    return runtime.load(Path(download_artifacts(artifact_uri=model_uri)) / MODEL)
+
+
+def _load_pyfunc(path: str) -> PyfuncModel:
+    """MLflow's entry: the path of the model file, as ``save_model`` wrote it."""
+    from projgraph import runtime
+
+    return PyfuncModel(runtime.load(Path(path)))
+
+
+class PyfuncModel:
+    """The model as `mlflow.pyfunc` wants it: a table of texts in, labels or one column of probabilities a class out."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+
+    def get_raw_model(self) -> Model:
+        """The runtime model."""
+        return self.model
+
+    def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> NDArray[np.object_] | pd.DataFrame:
+        """Classify texts.
+
+        Args:
+            data: a data frame with one column, a series, an array or a list of n texts; a missing text counts as empty.
+            params: ``{"method": "predict"}``, the default, or ``{"method": "predict_proba"}``.
+
+        Returns:
+            (n,) labels, or an (n, c) data frame of probabilities with a column a class.
+
+        Raises:
+            InputError: the method is another, there is more than one column, or a value is no text.
+        """
+        import numpy as np
+        import pandas as pd
+
+        method = (params or {}).get("method", METHODS[0])
+        if method not in METHODS:
+            raise InputError(f"the parameter method is {method!r}; expected one of {', '.join(METHODS)}")
+        texts = _texts(data)
+        if method == "predict":
+            return np.array(self.model.predict(texts), dtype=object)
+        return pd.DataFrame(self.model.predict_proba(texts), columns=list(self.model.classes))
+
+
+def _texts(data: Any) -> list[str]:
+    import numpy as np
+    import pandas as pd
+
+    values = np.asarray([data] if isinstance(data, str) else data, dtype=object)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1:
+        raise InputError(f"data of shape {values.shape}; expected one column of texts")
+    missing = pd.isna(values)
+    texts = ["" if gone else value for value, gone in zip(values.tolist(), missing.tolist(), strict=True)]
+    for row, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise InputError(f"row {row} is {text!r}, a {type(text).__name__}; expected a text")
+    return texts
+
+
+def _signature() -> ModelSignature:
+    """One unnamed column of texts, so that a frame with a column of any name fits, and a list too."""
+    from mlflow.models.signature import ModelSignature
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+
+    return ModelSignature(
+        inputs=Schema([ColSpec(DataType.string)]),
+        outputs=Schema([ColSpec(DataType.string)]),
+        params=ParamSchema([ParamSpec("method", DataType.string, METHODS[0])]),
+    )
+
+
+def _write_example(folder: Path, mlflow_model: MlflowModel, texts: Sequence[str]) -> None:
+    """The example as MLflow stores a data frame, and as its server takes one."""
+    table = {"columns": ["text"], "data": [[text] for text in texts]}
+    atomic_write(folder / "input_example.json", json.dumps(table).encode())
+    atomic_write(folder / "serving_input_example.json", json.dumps({"dataframe_split": table}).encode())
+    mlflow_model.saved_input_example_info = {
+        "artifact_path": "input_example.json",
+        "type": "dataframe",
+        "pandas_orient": "split",
+        "serving_input_path": "serving_input_example.json",
+    }

@@ -1,0 +1,64 @@
+"""Multinomial logistic regression with soft, weighted targets: the prior of every propagation trainer.
+
+Minimises ``sum_i w_i CE(target_i, softmax(x_i W + b)) / sum_i w_i + l2 |W|^2`` by L-BFGS (Liu & Nocedal 1989) over
+PyTorch; convex, so the start does not matter, and full batch, so the result has no random part.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from projgraph.records import FloatArray
+
+_TOLERANCE = 1e-5
+
+
+def fit_prior(
+    features: FloatArray,
+    targets: FloatArray,
+    weights: FloatArray,
+    l2: float,
+    start: FloatArray | None = None,
+    iterations: int = 60,
+) -> FloatArray:
+    """Fit the regression.
+
+    Args:
+        features: (n, d) rows.
+        targets: (n, c) distributions.
+        weights: (n,) at least one above zero.
+        l2: weight of the squared norm of W (the bias is free).
+        start: (d + 1, c) coefficients to start from, as returned by an earlier fit.
+        iterations: upper bound of L-BFGS steps.
+
+    Returns:
+        (d + 1, c) coefficients, the bias in the last row.
+    """
+    x = torch.from_numpy(np.ascontiguousarray(features))
+    y = torch.from_numpy(np.ascontiguousarray(targets))
+    share = torch.from_numpy((weights / weights.sum()).astype(np.float32))
+    shape = (features.shape[1] + 1, targets.shape[1])
+    coefficients = torch.zeros(shape) if start is None else torch.from_numpy(start.copy())
+    coefficients.requires_grad_(True)
+    solver = torch.optim.LBFGS(
+        [coefficients], max_iter=iterations, history_size=10, line_search_fn="strong_wolfe", tolerance_grad=_TOLERANCE
+    )
+
+    def objective() -> torch.Tensor:
+        solver.zero_grad()
+        log_probability = torch.log_softmax(x @ coefficients[:-1] + coefficients[-1], dim=1)
+        loss = -(share * (y * log_probability).sum(dim=1)).sum() + l2 * coefficients[:-1].square().sum()
+        loss.backward()
+        return loss
+
+    solver.step(objective)
+    return np.asarray(coefficients.detach().numpy(), dtype=np.float32)
+
+
+def predict_prior(features: FloatArray, coefficients: FloatArray) -> FloatArray:
+    """(n, c) class probabilities of the regression."""
+    logits = features @ coefficients[:-1] + coefficients[-1]
+    logits -= logits.max(axis=1, keepdims=True)
+    np.exp(logits, out=logits)
+    return np.asarray(logits / logits.sum(axis=1, keepdims=True), dtype=np.float32)

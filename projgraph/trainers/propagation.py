@@ -1,0 +1,110 @@
+"""Prior + propagation + self-training: the default trainer, from graph, features and few labels to soft labels.
+
+    P = logistic regression on the labelled rows, corrected to the estimated class prior pi
+    F <- row_normalise((a S F + (1 - a) P) * (pi / column_mass)^balance), labelled rows clamped      (`steps` times)
+    repeat `rounds` times: fit the regression to F^2, rows weighted by max F; P = its prediction; propagate again
+
+with S = D^-1/2 W D^-1/2. Sources: Zhou et al. 2004 (spreading), Zhu, Ghahramani & Lafferty 2003 (clamping, class mass
+normalisation), Saerens et al. 2002 (class prior), Scudder 1965 (self-training). Time O(rounds (steps m c + n d c)),
+memory O(m + n (c + d)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy import sparse
+
+from projgraph.config import TrainerConfig
+from projgraph.errors import InputError
+from projgraph.graph.knn import reached, to_csr
+from projgraph.records import UNLABELLED, FloatArray, Graph, IndexArray, SoftLabels
+from projgraph.trainers.class_prior import estimate_class_prior, reweigh
+from projgraph.trainers.prior import fit_prior, predict_prior
+
+_FIRST_L2 = 3e-5
+_LATER_L2 = 1e-5
+_TARGET_POWER = 2
+_SMALLEST_MASS = 1e-9
+
+Progress = Callable[[str], None]
+
+
+def propagate(
+    graph: Graph,
+    features: FloatArray,
+    labels: IndexArray,
+    n_classes: int,
+    config: TrainerConfig,
+    progress: Progress | None = None,
+) -> SoftLabels:
+    """A label distribution for every node.
+
+    Args:
+        graph: of n nodes.
+        features: (n, d) rows, finite.
+        labels: (n,) class index, or ``UNLABELLED``.
+        n_classes: classes; each has at least one labelled row.
+        config: rounds, smoothing, steps, balance.
+        progress: called with one line before each stage.
+
+    Raises:
+        InputError: when a class has no labelled row.
+    """
+    labelled = np.flatnonzero(labels != UNLABELLED)
+    given = labels[labelled]
+    missing = n_classes - len(np.unique(given))
+    if missing:
+        raise InputError(f"{missing} of {n_classes} classes have no labelled row; label at least one row of each class")
+    say = progress or (lambda _: None)
+    clamped = np.eye(n_classes, dtype=np.float32)[given]
+    spread = normalised(graph)
+
+    say("trainer: prior on the labelled rows")
+    per_row = (1.0 / np.bincount(given, minlength=n_classes))[given].astype(np.float32)
+    coefficients = fit_prior(features[labelled], clamped, per_row, _FIRST_L2)
+    equal = predict_prior(features, coefficients)
+    class_prior = estimate_class_prior(equal, config.prior_strength)
+    beliefs = _propagate(spread, reweigh(equal, class_prior), class_prior, labelled, clamped, config)
+    for number in range(config.rounds):
+        say(f"trainer: self-training round {number + 1} of {config.rounds}")
+        targets = beliefs**_TARGET_POWER
+        targets /= targets.sum(axis=1, keepdims=True)
+        coefficients = fit_prior(features, targets, beliefs.max(axis=1), _LATER_L2, start=coefficients)
+        prior = predict_prior(features, coefficients)
+        beliefs = _propagate(spread, prior, class_prior, labelled, clamped, config)
+    seeds = labels != UNLABELLED
+    return SoftLabels(beliefs, reached(graph, seeds))
+
+
+def normalised(graph: Graph) -> sparse.csr_array:
+    """D^-1/2 W D^-1/2; a node without edges has an empty row."""
+    adjacency = to_csr(graph)
+    degree = np.asarray(adjacency.sum(axis=1), dtype=np.float64).ravel()
+    root = np.zeros_like(degree)
+    root[degree > 0] = degree[degree > 0] ** -0.5
+    rows = np.repeat(np.arange(graph.n_nodes), np.diff(graph.indptr))
+    weights = graph.weights * (root[rows] * root[graph.indices]).astype(np.float32)
+    return sparse.csr_array((weights, graph.indices, graph.indptr), shape=adjacency.shape)
+
+
+def _propagate(
+    spread: sparse.csr_array,
+    prior: FloatArray,
+    class_prior: FloatArray,
+    labelled: IndexArray,
+    clamped: FloatArray,
+    config: TrainerConfig,
+) -> FloatArray:
+    beliefs = prior.copy()
+    beliefs[labelled] = clamped
+    anchor = (1.0 - config.smoothing) * prior
+    for _ in range(config.steps):
+        beliefs = config.smoothing * (spread @ beliefs) + anchor
+        mass = beliefs.sum(axis=0, dtype=np.float64)
+        mass /= mass.sum()
+        beliefs *= ((class_prior / np.maximum(mass, _SMALLEST_MASS)) ** config.balance).astype(np.float32)
+        beliefs /= beliefs.sum(axis=1, keepdims=True)
+        beliefs[labelled] = clamped
+    return beliefs

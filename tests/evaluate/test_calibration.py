@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+from scipy.special import softmax as peer_softmax
+
+from projgraph.evaluate.calibration import (
+    TEMPERATURES,
+    expected_calibration_error,
+    fit_temperature,
+    reliability,
+    softmax,
+)
+
+
+def labels_drawn_from(logits, temperature, seed=0):
+    probabilities = softmax(logits / temperature).cumsum(axis=1)
+    return (np.random.default_rng(seed).random((len(logits), 1)) > probabilities[:, :-1]).sum(axis=1)
+
+
+def test_softmax_like_scipy_and_without_overflow():
+    logits = np.random.default_rng(0).normal(size=(50, 4)) * 5
+    assert np.allclose(softmax(logits), peer_softmax(logits, axis=1))
+    assert softmax(np.array([[1e6, 0.0]])).tolist() == [[1.0, 0.0]]
+
+
+def test_reliability_by_hand():
+    confidence = np.array([0.95, 0.95, 0.55, 0.5, 1.0])
+    right = np.array([True, False, True, False, True])
+    table = reliability(confidence, right, bins=2)
+    assert [(row.lower, row.upper, row.n) for row in table] == [(0.0, 0.5, 1), (0.5, 1.0, 4)]
+    assert table[0].confidence == 0.5
+    assert table[0].accuracy == 0.0
+    assert table[1].confidence == pytest.approx(0.8625)
+    assert table[1].accuracy == 0.75
+    assert expected_calibration_error(table) == pytest.approx(0.2 * 0.5 + 0.8 * 0.1125)
+
+
+def test_ece_of_no_rows_and_of_a_perfect_model_is_zero():
+    assert expected_calibration_error(reliability(np.zeros(0), np.zeros(0, dtype=bool))) == 0
+    assert expected_calibration_error(reliability(np.ones(9), np.ones(9, dtype=bool))) == 0
+
+
+def test_ece_of_labels_drawn_from_the_model_is_small():
+    logits = np.random.default_rng(3).normal(size=(100000, 5)) * 2
+    labels = labels_drawn_from(logits, 1.0)
+    probabilities = softmax(logits)
+    right = probabilities.argmax(axis=1) == labels
+    assert expected_calibration_error(reliability(probabilities.max(axis=1), right)) < 0.007
+
+
+@pytest.mark.parametrize("true_temperature", [0.3, 1.0, 4.0])
+def test_a_known_temperature_is_found_again(true_temperature):
+    logits = np.random.default_rng(4).normal(size=(20000, 6)) * 3
+    labels = labels_drawn_from(logits, true_temperature)
+    assert fit_temperature(logits, labels) == pytest.approx(true_temperature, rel=0.04)
+
+
+def test_temperature_follows_the_scale_of_the_logits():
+    logits = np.random.default_rng(5).normal(size=(500, 4))
+    labels = labels_drawn_from(logits, 0.7)
+    assert fit_temperature(logits * 8, labels) == pytest.approx(8 * fit_temperature(logits, labels), rel=1e-3)
+
+
+def test_temperature_of_few_separable_rows_claims_no_more_than_was_seen():
+    logits = np.eye(3)[[0, 1, 2, 0]] * 10
+    temperature = fit_temperature(logits, np.array([0, 1, 2, 0]))
+    confidence = softmax(logits / temperature).max()
+    # 1/6 of the mass is shared by the three classes, so the true one keeps 5/6 + 1/18.
+    assert confidence == pytest.approx(5 / 6 + 1 / 18, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("logits", "labels"), [(np.zeros((0, 3)), []), (np.ones((4, 3)), [0, 1, 2, 0]), (np.eye(3), [-1, -2, -1])]
+)
+def test_temperature_of_rows_that_say_nothing_is_one(logits, labels):
+    assert fit_temperature(logits, np.array(labels, dtype=np.int64)) == 1.0
+
+
+def test_temperature_stays_within_its_bounds():
+    logits = np.eye(3)[np.zeros(50, dtype=int)]
+    assert fit_temperature(logits * 1e-3, np.zeros(50, dtype=int)) == pytest.approx(TEMPERATURES[0], rel=1e-3)
+    assert fit_temperature(logits * 1e6, np.ones(50, dtype=int)) == pytest.approx(TEMPERATURES[1], rel=1e-3)

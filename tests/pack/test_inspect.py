@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from projgraph.errors import InputError, ModelFileError
+from projgraph.pack.format import HEADER, PROJECTION
+from projgraph.pack.inspect import Account, describe, render
+from projgraph.pack.quantise import QuantisedModel
+from projgraph.pack.write import model_bytes, write_model
+
+MakeModel = Callable[..., QuantisedModel]
+
+
+def printed(account: Account) -> str:
+    console = Console(width=200, file=StringIO())
+    with console.capture() as capture:
+        console.print(render(account))
+    return capture.get()
+
+
+def test_every_byte_is_accounted_for(make_model: MakeModel) -> None:
+    data = model_bytes(make_model(units=3), {"run": 7})
+    account = describe(data)
+    position = sum(field["bytes"] for field in account["header"])
+    for section in account["sections"]:
+        assert section["entry"][0]["offset"] == position
+        position += sum(field["bytes"] for field in section["entry"])
+    position += account["table_padding"]
+    for section in account["sections"]:
+        assert section["offset"] == position
+        if section["fields"]:
+            assert [section["fields"][0]["offset"], sum(field["bytes"] for field in section["fields"])] == [
+                position,
+                section["length"],
+            ]
+        position += section["length"] + section["padding"]
+    assert position == account["bytes"] == len(data)
+    assert [field["field"] for field in account["header"]] == [field.name for field in HEADER]
+
+
+def test_values_are_decoded_and_named(make_model: MakeModel, tmp_path: Path) -> None:
+    model = make_model(seed=1, weight_bits=4)
+    write_model(tmp_path / "model.pgb", model, {"run": 7})
+    account = describe(tmp_path / "model.pgb")
+    assert json.loads(json.dumps(account, allow_nan=False)) == account
+    assert account["path"] == str(tmp_path / "model.pgb")
+    assert (account["bits"], account["classes"], account["provenance"]) == (64, list(model.classes), {"run": 7})
+    sections = {section["name"]: section for section in account["sections"]}
+    projection = {field["field"]: field for field in sections["PROJECTION"]["fields"]}
+    assert list(projection)[: len(PROJECTION)] == [field.name for field in PROJECTION]
+    assert projection["quantiser"]["meaning"] == "a Quantiser value: TERNARY"
+    assert projection["families[1].kind"]["meaning"] == "a FamilyKind value: CHARACTER"
+    assert projection["families[1].first_bit"]["value"] == 32
+    head = {field["field"]: field["value"] for field in sections["HEAD"]["fields"]}
+    assert (head["classes"], head["weight_bits"], head["scale"]) == (5, 4, model.scale)
+    layer = account["layers"]["output"]
+    assert (layer["inputs"], layer["outputs"], layer["smallest"], layer["largest"]) == (64, 5, -8, 7)
+    assert layer["zero_share"] == (model.output.weights == 0).mean()
+    assert layer["end_share"] == pytest.approx(((model.output.weights == -8) | (model.output.weights == 7)).mean())
+    assert 3.9 < layer["entropy"] <= 4.0
+    assert layer["bias"] == [model.output.bias.min(), model.output.bias.max()]
+
+
+def test_a_constant_layer_has_no_entropy(make_model: MakeModel) -> None:
+    model = make_model()
+    model.output.weights[:] = 0
+    layer = describe(model_bytes(model, {}))["layers"]["output"]
+    assert (layer["entropy"], layer["zero_share"], layer["end_share"]) == (0.0, 1.0, 0.0)
+
+
+def test_the_terminal_shows_the_fields_and_no_control_characters(make_model: MakeModel) -> None:
+    model = replace(make_model(classes=15), classes=("[red]\x1b[31mevil", *(f"class {index}" for index in range(14))))
+    text = printed(describe(model_bytes(model, {"run\x07": ["\x1b]0;title", 1]})))
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert "labels: [red]\\x1b[31mevil, class 0" in text
+    assert "and 3 more" in text
+    assert "families[0].n_max" in text
+    assert "PROVENANCE" in text
+    assert "64 bits, 15 classes" in text
+
+
+def test_files_that_are_no_model_are_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "text.pgb").write_text("hello " * 10)
+    with pytest.raises(ModelFileError, match=r"text\.pgb: magic is b'hell'; expected b'PGB"):
+        describe(tmp_path / "text.pgb")
+    with pytest.raises(InputError, match=r"missing\.pgb': No such file or directory"):
+        describe(tmp_path / "missing.pgb")

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from projgraph.errors import ConfigError, OutputError
+from projgraph.pack.format import ALIGNMENT, MAGIC, ROW_PADDING
+from projgraph.pack.quantise import QuantisedModel
+from projgraph.pack.read import read_model, read_table
+from projgraph.pack.write import model_bytes, pack_weights, predicted_size, provenance_bytes, write_model
+
+MakeModel = Callable[..., QuantisedModel]
+
+DIMENSIONS = st.fixed_dictionaries(
+    {
+        "seed": st.integers(0, 1 << 30),
+        "bits": st.integers(4, 200),
+        "classes": st.integers(1, 40),
+        "weight_bits": st.sampled_from([8, 4]),
+        "units": st.integers(0, 20),
+        "hidden_weight_bits": st.sampled_from([8, 4]),
+        "families": st.integers(1, 4),
+    }
+)
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**60), 2**60)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(), children, max_size=3),
+    max_leaves=5,
+)
+
+
+def assert_same(one: QuantisedModel, other: QuantisedModel) -> None:
+    assert (one.projection, one.hidden_shift, one.scale, one.classes) == (
+        other.projection,
+        other.hidden_shift,
+        other.scale,
+        other.classes,
+    )
+    for mine, theirs in ((one.output, other.output), (one.hidden, other.hidden)):
+        assert (mine is None) == (theirs is None)
+        if mine and theirs:
+            assert mine.weight_bits == theirs.weight_bits
+            for name in ("weights", "multipliers", "bias"):
+                left, right = getattr(mine, name), getattr(theirs, name)
+                assert left.dtype == right.dtype
+                np.testing.assert_array_equal(left, right)
+
+
+@settings(deadline=None)
+@given(dimensions=DIMENSIONS, provenance=st.dictionaries(st.text(), JSON_VALUES, max_size=4))
+def test_any_model_survives_its_bytes(
+    make_model: MakeModel, dimensions: dict[str, int], provenance: dict[str, Any]
+) -> None:
+    model = make_model(**dimensions)
+    data = model_bytes(model, provenance)
+    again, found = read_model(data)
+    assert found == provenance
+    assert_same(again, model)
+    assert model_bytes(again, found) == data  # the same model, the same bytes
+    values = np.random.default_rng(0).integers(-1, 2, (5, model.n_bits)).astype(np.int8)
+    np.testing.assert_array_equal(again.scores(values), model.scores(values))
+
+
+@settings(deadline=None)
+@given(dimensions=DIMENSIONS)
+def test_the_predicted_size_is_the_real_one(make_model: MakeModel, dimensions: dict[str, int]) -> None:
+    model = make_model(**dimensions)
+    given = {name: value for name, value in dimensions.items() if name != "seed"}
+    label_bytes = sum(len(name.encode()) for name in model.classes)
+    provenance = {"run": "r" * dimensions["classes"]}
+    predicted = predicted_size(label_bytes=label_bytes, provenance_length=len(provenance_bytes(provenance)), **given)
+    assert predicted == len(model_bytes(model, provenance))
+
+
+def test_the_size_of_a_model_of_clinc150() -> None:
+    header_and_table, projection, head = 32 + 7 * 16, 48, 16
+    weights, bias, multipliers = 2048 * 75 + 32, 600 + 8, 150 + 10  # with their padding
+    labels, provenance = 4 + 4 * 151 + 1800 + 8, 100
+    size = header_and_table + projection + head + weights + bias + multipliers + labels + provenance
+    assert predicted_size(150, 1800, 2048, 4, provenance_length=100) == size
+
+
+def test_the_layout_is_aligned_and_tight(make_model: MakeModel) -> None:
+    data = model_bytes(make_model(units=3), {"a": 1})
+    assert data[:4] == MAGIC
+    assert int.from_bytes(data[8:12], "little") == len(data)
+    assert int.from_bytes(data[12:16], "little") == zlib.crc32(data[16:])
+    entries = read_table(data)
+    assert [entry.name for entry in entries][:3] == ["PROJECTION", "HEAD", "WEIGHTS"]
+    for before, after in pairwise(entries):
+        assert after.offset % ALIGNMENT == 0
+        assert 0 <= after.offset - before.end < ALIGNMENT
+    assert entries[-1].end == len(data)
+
+
+def test_four_bit_rows_hold_two_halves() -> None:
+    weights = np.array([[1, 2, 3, 4, 5], [-1, -8, 7, -2, 0]], np.int8)
+    assert pack_weights(weights, 4) == bytes([0x41, 0x52, 0x03, 0xEF, 0x08, 0x07])
+    assert pack_weights(weights, 8) == weights.tobytes()
+    assert pack_weights(np.asfortranarray(weights), 8) == weights.tobytes()
+
+
+def test_rows_are_padded_for_vector_loads(make_model: MakeModel) -> None:
+    data = model_bytes(make_model(classes=3, bits=8), {})
+    entry = next(entry for entry in read_table(data) if entry.name == "WEIGHTS")
+    assert entry.length == 8 * 3 + ROW_PADDING
+    assert data[entry.end - ROW_PADDING : entry.end] == bytes(ROW_PADDING)
+
+
+def test_the_order_of_provenance_keys_does_not_matter(make_model: MakeModel) -> None:
+    assert model_bytes(make_model(), {"b": 1, "a": 2}) == model_bytes(make_model(), {"a": 2, "b": 1})
+
+
+@pytest.mark.parametrize("value", [float("nan"), {1, 2}, b"bytes", object()])
+def test_provenance_without_json_form_is_refused(make_model: MakeModel, value: object) -> None:
+    with pytest.raises(ConfigError, match=r"the provenance has no JSON form: .*; expected a dictionary of JSON values"):
+        model_bytes(make_model(), {"key": value})
+
+
+def test_files_are_written_whole_or_not_at_all(make_model: MakeModel, tmp_path: Path) -> None:
+    path = tmp_path / "model.pgb"
+    assert write_model(path, make_model(), {"run": 1}) == path.stat().st_size
+    before = path.read_bytes()
+    with pytest.raises(OutputError, match="it is a folder"):
+        write_model(tmp_path, make_model(), {})
+    with pytest.raises(ConfigError):
+        write_model(path, make_model(), {"key": object()})
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["model.pgb"]
+    model, provenance = read_model(path)
+    assert_same(model, make_model())
+    assert provenance == {"run": 1}
