@@ -23,6 +23,22 @@ class _Stage(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class FeaturesConfig(_Stage):
+    """How a text is described to the graph; a view of weight 0 is left out."""
+
+    dimensions: int = Field(384, ge=1, le=4096, description="dimensions of the joint view, an encoder's beside them")
+    lsa_dimensions: int = Field(300, ge=1, le=2048, description="dimensions of the TF-IDF view, whose weight is 1")
+    word_dimensions: int = Field(300, ge=1, le=2048, description="dimensions of a PPMI word vector")
+    windows: tuple[int, ...] = Field((4, 50), description="words on either side that are context, one view for each")
+    sif_weight: float = Field(0.6, ge=0, le=10, description="weight of each view by averaged word vectors")
+    contrastive_weight: float = Field(0.6, ge=0, le=10, description="weight of the contrastive bag of words")
+    contrastive_dimensions: int = Field(256, ge=1, le=2048, description="dimensions of the contrastive bag of words")
+    contrastive_epochs: int = Field(6, ge=1, le=1000, description="its passes over the texts")
+    contrastive_steps: int = Field(600, ge=1, description="its batches of 512 texts at most")
+    min_texts: int = Field(50, ge=2, description="texts below which TF-IDF stands alone: too few to learn words from")
+    encoder_view_weight: float = Field(0.5, ge=0, le=10, description="weight of the joint view beside an encoder's")
+
+
 class GraphConfig(_Stage):
     """The trainer graph."""
 
@@ -34,10 +50,14 @@ class TrainerConfig(_Stage):
     """Prior + propagation + self-training."""
 
     rounds: int = Field(3, ge=0, le=20, description="rounds of self-training")
-    smoothing: float = Field(0.9, ge=0, lt=1, description="share of the neighbours in every propagation step")
+    label_trust: float = Field(
+        0.1, ge=0, le=100, description="smoothing is 1 / (1 + label_trust * labels a class): more labels, less graph"
+    )
     steps: int = Field(20, ge=1, le=1000, description="propagation steps of a round")
     balance: float = Field(0.5, ge=0, le=1, description="how far class masses are pulled to the estimated class prior")
-    prior_strength: float = Field(0.3, gt=0, le=100, description="pull of the estimated class prior to equal classes")
+    prior_strength: float = Field(
+        1.0, gt=0, le=100, description="pull of the estimated class prior to the labels' frequencies, over labels a class"
+    )
 
 
 class ProjectionConfig(_Stage):
@@ -64,7 +84,7 @@ class LossConfig(_Stage):
 class StudentConfig(_Stage):
     """The projection model's head and its fit."""
 
-    units: int = Field(0, ge=0, le=256, description="hidden units; 0 is a linear head")
+    units: int | None = Field(None, ge=0, le=256, description="hidden units; 0 is a linear head, none lets the budget choose")
     epochs: int = Field(12, ge=1, le=10_000, description="passes over the rows")
     min_steps: int = Field(600, ge=1, description="a small set is passed over more often, up to so many steps")
     batch: int = Field(256, ge=1, description="rows a step")
@@ -80,6 +100,104 @@ class StudentConfig(_Stage):
     def epochs_for(self, rows: int) -> int:
         """Passes over so many rows."""
         return max(self.epochs, self.min_steps // max(-(-rows // self.batch), 1))
+
+
+class PackConfig(_Stage):
+    """How weights are stored."""
+
+    weight_bits: Literal[4, 8] | None = Field(None, description="bits of a weight; none lets the budget choose")
+
+
+class TrainConfig(_Stage):
+    """Everything that decides a trained model beside its data."""
+
+    seed: int = Field(0, ge=0, lt=1 << 32, description="of every random draw")
+    budget: int = Field(256 * 1024, ge=1, le=MAX_BUDGET, description="bytes of the model file at most")
+    encoder: str | None = Field(None, description="a sentence-transformers model, by name or folder, at training time")
+    features: FeaturesConfig = FeaturesConfig()
+    graph: GraphConfig = GraphConfig()
+    trainer: TrainerConfig = TrainerConfig()
+    projection: ProjectionConfig = ProjectionConfig()
+    student: StudentConfig = StudentConfig()
+    pack: PackConfig = PackConfig()
+
+    def flattened(self) -> dict[str, Any]:
+        """Every setting by its dotted name, in the order above."""
+        return dict(_flatten(self.model_dump(mode="json"), ""))
+
+
+def load_config(
+    recipe: str | Path | None = None, settings: Iterable[str] = (), given: Mapping[str, Any] | None = None
+) -> TrainConfig:
+    """Settings from a recipe, then ``stage.key=value`` strings, then given values; later ones win.
+
+    Args:
+        recipe: a TOML file whose tables are stages.
+        settings: such as ``student.epochs=20``; a value is TOML, or a plain word for a string.
+        given: values by dotted name; those that are None are left out.
+
+    Raises:
+        ConfigError: listing every unknown or wrong setting at once.
+    """
+    values = _read_recipe(Path(recipe)) if recipe is not None else {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals or not name.strip():
+            raise ConfigError(f"--set {setting}: expected stage.key=value, such as student.epochs=20")
+        _place(values, name.strip(), _toml_value(text.strip()))
+    for name, value in (given or {}).items():
+        if value is not None:
+            _place(values, name, value)
+    try:
+        return TrainConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("settings: " + "; ".join(_problems(error))) from error
+
+
+def _read_recipe(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}; expected a TOML recipe") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not TOML: {error}") from error
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _place(values: dict[str, Any], dotted: str, value: Any) -> None:
+    *stages, key = dotted.split(".")
+    for stage in stages:
+        inner = values.setdefault(stage, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"{dotted}: {stage} is a setting, not a stage with settings of its own")
+        values = inner
+    values[key] = value
+
+
+def _problems(error: ValidationError) -> Iterable[str]:
+    for problem in error.errors():
+        name = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            stage = TrainConfig.model_fields.get(name.split(".")[0])
+            model = stage.annotation if stage is not None and "." in name else TrainConfig
+            known = ", ".join(getattr(model, "model_fields", {}))
+            yield f"{name} is unknown; expected one of {known}"
+        else:
+            yield f"{name} is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+
+
+def _flatten(values: Mapping[str, Any], prefix: str) -> Iterable[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def parse_bytes(text: str) -> int:

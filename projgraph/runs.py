@@ -14,14 +14,15 @@ import contextlib
 import getpass
 import json
 import os
+import re
+import shutil
 import sys
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from projgraph.atomic import atomic_write
 from projgraph.errors import InputError
@@ -117,8 +118,7 @@ def store_address(store: str | None) -> str:
 
 def public_address(address: str) -> str:
     """An address without the user name and password it may hold."""
-    parts = urlsplit(address)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in parts.netloc else address
+    return re.sub("//[^/]*@", "//", address, count=1)
 
 
 def write_folder(run: TrackedRun, address: str, parent: str | None) -> Path:
@@ -137,15 +137,18 @@ def write_folder(run: TrackedRun, address: str, parent: str | None) -> Path:
     beside = run.model_path or Path("run")
     folder = beside.with_name(beside.name + ".run") / run.run_id
     (folder / FILES).mkdir(parents=True)
-    for name, path in run.files.items():
-        target = folder / FILES / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(target, path.read_bytes())
-    if run.model_path is not None:
-        atomic_write(folder / MODEL, run.model_path.read_bytes())
-    plain = asdict(replace(run, files={}, model_path=None)) | {"model_path": None}
-    record = {"store": public_address(address), "parent": parent, "user": _user(), "run": plain}
-    atomic_write(folder / RECORD, json.dumps(record, default=_plain, indent=1).encode())
+    try:
+        for name, path in run.files.items():
+            target = folder / FILES / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            atomic_write(target, path.read_bytes())
+        if run.model_path is not None:
+            atomic_write(folder / MODEL, run.model_path.read_bytes())
+        record = {"store": public_address(address), "parent": parent, "user": _user(), "run": _plain_run(run)}
+        atomic_write(folder / RECORD, json.dumps(record, default=_plain, indent=1).encode())
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     return folder
 
 
@@ -167,9 +170,11 @@ def read_folder(folder: Path) -> tuple[TrackedRun, dict[str, Any]]:
 
 
 def waiting_folders(folder: Path) -> list[Path]:
-    """The complete folders of runs in a folder, or up to two levels below, oldest first."""
-    records = [path for pattern in (RECORD, f"*/{RECORD}", f"*.run/*/{RECORD}") for path in folder.glob(pattern)]
-    return [path.parent for path in sorted(records, key=lambda path: (path.stat().st_mtime_ns, path))]
+    """The complete folders of runs, oldest first: this one, those in a `.run` folder, or those of a folder's models."""
+    if (folder / RECORD).exists():
+        return [folder]
+    records = folder.glob(f"*/{RECORD}" if folder.name.endswith(".run") else f"*.run/*/{RECORD}")
+    return [path.parent for _, path in sorted((_written_ns(path), path) for path in records)]
 
 
 @contextlib.contextmanager
@@ -186,6 +191,21 @@ def only_one(folder: Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise InputError("another process is sending it") from error
         yield
+
+
+def _written_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:  # another process has just sent it
+        return 0
+
+
+def _plain_run(run: TrackedRun) -> dict[str, Any]:
+    """The run without its files, in lists and dictionaries; a mapping of any kind is welcome, so no `asdict`."""
+    plain = {item.name: getattr(run, item.name) for item in fields(run) if item.name not in ("files", "model_path")}
+    plain |= {name: dict(plain[name]) for name in ("params", "metrics", "tags")}
+    plain |= {"history": [dict(row) for row in run.history], "data": [asdict(data) for data in run.data]}
+    return plain | {"input_example": list(run.input_example)}
 
 
 def _plain(value: Any) -> Any:

@@ -25,11 +25,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from projgraph.atomic import atomic_write
-from projgraph.errors import InputError
+from projgraph.errors import InputError, ProjgraphError
+from projgraph.pyfunc import METHODS, PyfuncModel
 from projgraph.runs import (
     ATTEMPTED,
     FILES,
     MODEL,
+    RECORD,
     TrackedData,
     TrackedRun,
     Tracking,
@@ -43,14 +45,11 @@ from projgraph.runs import (
 )
 
 if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
     from mlflow.entities import Run
     from mlflow.models import Model as MlflowModel
     from mlflow.models.model import ModelInfo
     from mlflow.models.signature import ModelSignature
     from mlflow.tracking import MlflowClient
-    from numpy.typing import NDArray
 
     from projgraph.runtime import Model
 
@@ -69,9 +68,6 @@ __all__ = [
 FLAVOUR = "projgraph"
 RUN_ID_TAG = "projgraph.run_id"
 """The tag that carries a run's own id; MLflow gives the run another."""
-
-METHODS = ("predict", "predict_proba")
-"""What the pyfunc model's parameter `method` can be."""
 
 _SECONDS = 20.0
 """No further step of sending begins after this long; what is left waits for the next run."""
@@ -109,8 +105,8 @@ def track(run: TrackedRun, store: str | None = None) -> Tracking:
     result = _send(folder, address, deadline)
     if result.tracked:
         for other in waiting_folders(folder.parents[1]):
-            if meant_store(other) == result.store and not _send(other, address, deadline).tracked:
-                break
+            if meant_store(other) == result.store and time.monotonic() < deadline:
+                _send(other, address, deadline)
     return result
 
 
@@ -153,6 +149,7 @@ def _send(folder: Path, address: str, deadline: float) -> Tracking:
             run, record = read_folder(folder)
             _check_reachable(address)
             run_id = _send_run(folder, run, record, address, deadline)
+            (folder / RECORD).unlink()  # first, so that a folder half removed is not taken for a run that waits
             shutil.rmtree(folder, ignore_errors=True)
     except Exception as error:  # the store is foreign code on a foreign machine: nothing it does may fail a training
         reason = _root(error).replace(address, public_address(address))
@@ -213,14 +210,23 @@ def _find_or_create(client: MlflowClient, run: TrackedRun, record: Mapping[str, 
 
 def _experiment(client: MlflowClient, name: str, address: str) -> str:
     """The id of the experiment, created if need be; a SQLite store has its artifacts beside it."""
+    from mlflow.exceptions import MlflowException
+
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or name
     found = client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
     beside = None
     if address.startswith("sqlite:///"):
-        beside = (Path(address.removeprefix("sqlite:///")).parent / "mlartifacts" / name).as_uri()
-    return str(client.create_experiment(name, artifact_location=beside))
+        place = re.sub(r"[^\w-]", "_", name)
+        beside = (Path(address.removeprefix("sqlite:///")).parent / "mlartifacts" / place).as_uri()
+    try:
+        return str(client.create_experiment(name, artifact_location=beside))
+    except MlflowException:
+        found = client.get_experiment_by_name(name)  # another training may have been faster
+        if found is None:
+            raise
+        return str(found.experiment_id)
 
 
 def _send_model(client: MlflowClient, folder: Path, run: TrackedRun, sent: Run) -> str | None:
@@ -334,8 +340,11 @@ def _in_time(deadline: float) -> None:
 
 
 def _root(error: BaseException) -> str:
-    """The first line of the error at the bottom of a chain of errors."""
-    while (cause := error.__cause__ or error.__context__) is not None:
+    """The first line of the error at the bottom of a chain of errors, or of the first that is the project's own."""
+    while not isinstance(error, ProjgraphError):
+        cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        if cause is None:
+            break
         error = cause
     lines = str(error).strip().splitlines() or [""]
     return f"{type(error).__name__}: {lines[0][:300]}".removesuffix(": ")
@@ -369,8 +378,10 @@ def save_model(
     Raises:
         InputError: the folder exists already and has something in it.
     """
-    from mlflow import pyfunc
-    from mlflow.models import Model
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # mlflow.pyfunc warns about type hints of its own when it is imported
+        from mlflow import pyfunc
+        from mlflow.models import Model
 
     from projgraph import __version__
 
@@ -415,7 +426,7 @@ def log_model(
     """Log a model to the active MLflow run, or a new one, like `mlflow.sklearn.log_model`; see ``save_model``."""
     from mlflow.models import Model
 
-    return Model.log(
+    info: ModelInfo = Model.log(
         artifact_path=None,
         name=name,
         flavor=sys.modules[__name__],
@@ -425,6 +436,7 @@ def log_model(
         registered_model_name=registered_model_name,
         model_type="classifier",
     )
+    return info
 
 
 def load_model(model_uri: str) -> Model:
@@ -441,58 +453,6 @@ def _load_pyfunc(path: str) -> PyfuncModel:
     from projgraph import runtime
 
     return PyfuncModel(runtime.load(Path(path)))
-
-
-class PyfuncModel:
-    """The model as `mlflow.pyfunc` wants it: a table of texts in, labels or one column of probabilities a class out."""
-
-    def __init__(self, model: Model) -> None:
-        self.model = model
-
-    def get_raw_model(self) -> Model:
-        """The runtime model."""
-        return self.model
-
-    def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> NDArray[np.object_] | pd.DataFrame:
-        """Classify texts.
-
-        Args:
-            data: a data frame with one column, a series, an array or a list of n texts; a missing text counts as empty.
-            params: ``{"method": "predict"}``, the default, or ``{"method": "predict_proba"}``.
-
-        Returns:
-            (n,) labels, or an (n, c) data frame of probabilities with a column a class.
-
-        Raises:
-            InputError: the method is another, there is more than one column, or a value is no text.
-        """
-        import numpy as np
-        import pandas as pd
-
-        method = (params or {}).get("method", METHODS[0])
-        if method not in METHODS:
-            raise InputError(f"the parameter method is {method!r}; expected one of {', '.join(METHODS)}")
-        texts = _texts(data)
-        if method == "predict":
-            return np.array(self.model.predict(texts), dtype=object)
-        return pd.DataFrame(self.model.predict_proba(texts), columns=list(self.model.classes))
-
-
-def _texts(data: Any) -> list[str]:
-    import numpy as np
-    import pandas as pd
-
-    values = np.asarray([data] if isinstance(data, str) else data, dtype=object)
-    if values.ndim == 2 and values.shape[1] == 1:
-        values = values[:, 0]
-    if values.ndim != 1:
-        raise InputError(f"data of shape {values.shape}; expected one column of texts")
-    missing = pd.isna(values)
-    texts = ["" if gone else value for value, gone in zip(values.tolist(), missing.tolist(), strict=True)]
-    for row, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise InputError(f"row {row} is {text!r}, a {type(text).__name__}; expected a text")
-    return texts
 
 
 def _signature() -> ModelSignature:

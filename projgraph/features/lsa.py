@@ -88,13 +88,13 @@ class _Family:
 
 
 def _rows(families: tuple[_Family, ...], rows: IndexArray) -> sparse.csr_array:
-    return sparse.hstack([family.rows(rows) for family in families], format="csr", dtype=np.float32)
+    return sparse.csr_array(sparse.hstack([family.rows(rows) for family in families], format="csr", dtype=np.float32))
 
 
 def _directions(features: sparse.csr_array, dimensions: int, seed: int) -> FloatArray:
     """(features, d) the leading right singular vectors.
 
-    The range finder starts from the features, which are in a fixed order, so that the order of the texts does not matter.
+    The range finder starts from the features, whose order is fixed, so that the order of the texts does not matter.
     """
     _, _, directions = randomized_svd(
         features,

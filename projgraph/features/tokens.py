@@ -1,8 +1,8 @@
 """Splits texts into the words that a feature view counts, by the device's classes of code points; it knows no view.
 
-The rules are those of the C core (letters, marks and numbers form words, a code point of a script written without spaces
-is a word of its own, apostrophes and format characters vanish), with two differences that matter at training time only:
-the classes come from the running Python's Unicode tables, and punctuation ends a word without being a token, while other
+The rules are those of the C core: letters, marks and numbers form words, a code point of a script written without
+spaces is a word of its own, apostrophes and format characters vanish. Two differences matter at training time only: the
+classes come from the running Python's Unicode tables, and punctuation ends a word without being a token, while other
 symbols (emoji, currency signs) are tokens.
 """
 

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
+
 from projgraph.features.config import FeaturesConfig
+from projgraph.features.contrastive import contrastive_bag
+from projgraph.features.encoder import encode
 from projgraph.features.lsa import lsa
-from projgraph.features.tokens import tokenize
+from projgraph.features.sif import sif
+from projgraph.features.tokens import Tokens, tokenize
+from projgraph.features.word_vectors import word_vectors
 from projgraph.records import FloatArray, Texts
 
 
@@ -17,7 +25,7 @@ class View:
 
     Attributes:
         vectors: (n, d) rows of unit norm, or zero where nothing is known of a text.
-        seconds: what each part of the description took, in the order of the work.
+        seconds: what each part of the description took, by its name, in the order of the work.
     """
 
     vectors: FloatArray
@@ -25,8 +33,88 @@ class View:
 
 
 def describe(texts: Texts, config: FeaturesConfig, seed: int, encoder: str | None = None) -> View:
-    """Describe every text."""
-    started = time.perf_counter()
-    tokens = tokenize(texts)
-    vectors = lsa(tokens, config.lsa_dimensions, seed)
-    return View(vectors, {"lsa": time.perf_counter() - started})
+    """Describe every text from the words of all texts, and by a sentence encoder where one is given.
+
+    Args:
+        texts: labelled and unlabelled texts alike.
+        config: dimensions and weights of the views.
+        seed: of every random draw.
+        encoder: name or folder of a sentence-transformers model.
+
+    Raises:
+        MissingExtraError: an encoder is given and sentence-transformers is not installed.
+        InputError: the encoder is neither a folder nor a model that can be had.
+    """
+    clock = _Clock({})
+    with clock.part("tokens"):
+        tokens = tokenize(texts)
+    views = [_scaled(vectors, weight) for vectors, weight in _word_views(tokens, config, seed, clock)]
+    with clock.part("join"):
+        joint = unit_rows(views[0] if len(views) == 1 else leading_components(np.hstack(views), config.dimensions))
+    if encoder is not None:
+        with clock.part("encoder"):
+            embedded = encode(texts, encoder)
+        joint = unit_rows(np.hstack([embedded, _scaled(joint, config.encoder_view_weight)]))
+    return View(joint, clock.seconds)
+
+
+def _word_views(tokens: Tokens, config: FeaturesConfig, seed: int, clock: _Clock) -> Iterator[tuple[FloatArray, float]]:
+    """The views that need nothing but the texts, each with its weight."""
+    with clock.part("lsa"):
+        described = lsa(tokens, config.lsa_dimensions, seed)
+    yield described, 1.0
+    if len(tokens) < config.min_texts:
+        return
+    nearest: FloatArray | None = None
+    for window in config.windows:
+        with clock.part(f"sif window {window}"):
+            vectors = word_vectors(tokens, window, config.word_dimensions, seed=seed)
+            nearest = vectors if nearest is None else nearest
+            described = sif(tokens, vectors)
+        yield described, config.sif_weight
+    if nearest is not None and config.contrastive_weight > 0:
+        with clock.part("contrastive bag"):
+            described = contrastive_bag(
+                tokens,
+                nearest,
+                config.contrastive_dimensions,
+                config.contrastive_epochs,
+                config.contrastive_steps,
+                seed,
+            )
+        yield described, config.contrastive_weight
+
+
+def leading_components(vectors: FloatArray, dimensions: int) -> FloatArray:
+    """(n, d) the rows on the leading right singular vectors of a matrix, by the eigenvectors of its Gram matrix."""
+    if vectors.shape[1] <= dimensions:
+        return vectors
+    gram = (vectors.T @ vectors).astype(np.float64)
+    _, directions = np.linalg.eigh(gram)
+    leading: FloatArray = vectors @ directions[:, : -dimensions - 1 : -1].astype(np.float32)
+    return leading
+
+
+def unit_rows(vectors: FloatArray) -> FloatArray:
+    """Every row divided by its norm; zero rows stay zero."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: FloatArray = (vectors / np.where(norms > 0, norms, 1)).astype(np.float32, copy=False)
+    return unit
+
+
+def _scaled(vectors: FloatArray, weight: float) -> FloatArray:
+    scaled: FloatArray = unit_rows(vectors) * np.float32(weight)
+    return scaled
+
+
+@dataclass(frozen=True)
+class _Clock:
+    """Measures the parts of the work by name."""
+
+    seconds: dict[str, float]
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - started

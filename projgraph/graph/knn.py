@@ -35,9 +35,7 @@ def knn_graph(features: FloatArray, neighbours: int, temperature: float) -> Grap
         ConfigError: for neighbours or a temperature that is not positive, or features that are not finite.
     """
     if neighbours < 1 or not temperature > 0:
-        raise ConfigError(
-            f"knn graph: neighbours={neighbours}, temperature={temperature}; both must be above zero"
-        )
+        raise ConfigError(f"knn graph: neighbours={neighbours}, temperature={temperature}; both must be above zero")
     if not np.isfinite(features).all():
         raise ConfigError("knn graph: the features hold NaN or infinity; clean them or drop those rows")
     described = np.flatnonzero(np.any(features != 0, axis=1))

@@ -135,15 +135,12 @@ class QuantisedModel:
         if not 0 <= self.hidden_shift <= (MAX_SHIFT if self.hidden else 0):
             yield f"hidden_shift is {self.hidden_shift}; expected 0, or up to {MAX_SHIFT} with a hidden layer"
         if not SMALLEST_SCALE <= self.scale <= LARGEST_SCALE or self.scale != float(np.float32(self.scale)):
-            yield f"scale is {self.scale!r}; expected a positive float32 value"
+            yield f"scale is {self.scale!r}; expected a positive normal float32 value"
 
 
 def _limits(classes: tuple[str, ...], units: int | None) -> Iterator[str]:
     if not 1 <= len(classes) <= MAX_CLASSES:
         yield f"there are {len(classes)} classes; expected 1 to {MAX_CLASSES}"
-    if len(set(classes)) != len(classes):
-        repeated = next(name for index, name in enumerate(classes) if name in classes[:index])
-        yield f"the class {repeated!r} stands twice; expected distinct names"
     for name in classes:
         try:
             name.encode()
@@ -191,6 +188,9 @@ def _unusable(model: ProjectionModel, weight_bits: set[int], calibration: NDArra
     for choice in sorted(weight_bits - set(WEIGHT_RANGES)):
         yield f"weights of {choice} bits were asked for; expected 8 or 4"
     units = None if model.hidden is None else len(model.hidden.bias)
+    if len(set(model.classes)) != len(model.classes):
+        repeated = next(name for index, name in enumerate(model.classes) if name in model.classes[:index])
+        yield f"the class {repeated!r} stands twice; expected distinct names"
     yield from _limits(model.classes, units)
     layers = [("output", model.output, (n_bits if units is None else units, len(model.classes)))]
     if model.hidden is not None:
@@ -219,7 +219,7 @@ def _quantise_hidden(
     weights, bias = layer.weights.astype(np.float64), layer.bias.astype(np.float64)
     steps = best_steps(weights, weight_bits)
     scale, shift = _smallest_scale(steps, bias), 0
-    activations = np.maximum(calibration.astype(np.float32) @ layer.weights + layer.bias, 0.0)
+    activations = np.maximum(calibration.astype(np.float64) @ weights + bias, 0.0)
     unit = _best_activation_step(activations)
     if unit > scale:
         shift = min(int(math.log2(unit / scale)), MAX_SHIFT)
@@ -240,9 +240,9 @@ def best_steps(weights: Doubles, weight_bits: int) -> Doubles:
     return best
 
 
-def _best_activation_step(activations: NDArray[np.floating]) -> float:
+def _best_activation_step(activations: Doubles) -> float:
     """The step of a 0 to 127 range with the least squared error over (n, units) activations; 0 where all are 0."""
-    flat = activations.astype(np.float64).reshape(-1, 1)
+    flat = activations.reshape(-1, 1)
     candidates = CLIP_RATIOS * (float(flat.max()) / MAX_ACTIVATION)
     errors = [float(_rounding_errors(flat, np.array([step]), 8)[0]) for step in candidates]
     return float(candidates[int(np.argmin(errors))])

@@ -134,8 +134,11 @@ def read_table(data: bytes) -> tuple[Entry, ...]:
             _refuse(f"{where}: end of {entry.name}", entry.end, f"at most the file's length, {len(data)}")
         if reserved:
             _refuse(f"{where}: reserved", reserved, "0")
-        _check_zero(data, end, offset, f"padding before {entry.name}")
         entries.append(entry)
+        end = entry.end
+    end = HEADER_STRUCT.size + count * SECTION_STRUCT.size
+    for entry in entries:
+        _check_zero(data, end, entry.offset, f"padding before {entry.name}")
         end = entry.end
     _check_zero(data, end, len(data), "padding at the end of the file")
     return tuple(entries)

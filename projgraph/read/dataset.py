@@ -49,7 +49,8 @@ def read_dataset(
     are named without a fraction. Texts are kept as they stand. A text of nothing but white space is dropped unless
     ``keep_empty``, and counted either way; a repeated text is kept and counted.
 
-    Memory: the UTF-8 bytes of the texts and 24 bytes a row.
+    Memory: the UTF-8 bytes of the texts and 24 bytes a row, at the peak about 42 (3 million rows of 44 bytes of text
+    took 86 bytes a row).
 
     Args:
         path: the file.

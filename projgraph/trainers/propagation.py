@@ -1,10 +1,11 @@
 """Prior + propagation + self-training: the default trainer, from graph, features and few labels to soft labels.
 
-    P = logistic regression on the labelled rows, corrected to the estimated class prior pi
+    P = logistic regression on the k labels a class, corrected to the estimated class prior pi
     F <- row_normalise((a S F + (1 - a) P) * (pi / column_mass)^balance), labelled rows clamped      (`steps` times)
     repeat `rounds` times: fit the regression to F^2, rows weighted by max F; P = its prediction; propagate again
 
-with S = D^-1/2 W D^-1/2. Sources: Zhou et al. 2004 (spreading), Zhu, Ghahramani & Lafferty 2003 (clamping, class mass
+with S = D^-1/2 W D^-1/2 and a = 1 / (1 + label_trust k): the more labels the prior saw, the less it needs neighbours.
+Sources: Zhou et al. 2004 (spreading), Zhu, Ghahramani & Lafferty 2003 (clamping, class mass
 normalisation), Saerens et al. 2002 (class prior), Scudder 1965 (self-training). Time O(rounds (steps m c + n d c)),
 memory O(m + n (c + d)).
 """
@@ -46,7 +47,7 @@ def propagate(
         features: (n, d) rows, finite.
         labels: (n,) class index, or ``UNLABELLED``.
         n_classes: classes; each has at least one labelled row.
-        config: rounds, smoothing, steps, balance.
+        config: rounds, trust in labels, steps, balance.
         progress: called with one line before each stage.
 
     Raises:
@@ -62,18 +63,22 @@ def propagate(
     spread = normalised(graph)
 
     say("trainer: prior on the labelled rows")
-    per_row = (1.0 / np.bincount(given, minlength=n_classes))[given].astype(np.float32)
-    coefficients = fit_prior(features[labelled], clamped, per_row, _FIRST_L2)
-    equal = predict_prior(features, coefficients)
-    class_prior = estimate_class_prior(equal, config.prior_strength)
-    beliefs = _propagate(spread, reweigh(equal, class_prior), class_prior, labelled, clamped, config)
+    ones = np.ones(len(labelled), dtype=np.float32)
+    coefficients = fit_prior(features[labelled], clamped, ones, _FIRST_L2)
+    posteriors = predict_prior(features, coefficients)
+    frequencies = clamped.mean(axis=0)
+    per_class = len(labelled) / n_classes
+    class_prior = estimate_class_prior(posteriors, frequencies, config.prior_strength / per_class)
+    smoothing = 1.0 / (1.0 + config.label_trust * per_class)
+    prior = reweigh(posteriors, class_prior / frequencies)
+    beliefs = _propagate(spread, prior, class_prior, labelled, clamped, smoothing, config)
     for number in range(config.rounds):
         say(f"trainer: self-training round {number + 1} of {config.rounds}")
         targets = beliefs**_TARGET_POWER
         targets /= targets.sum(axis=1, keepdims=True)
         coefficients = fit_prior(features, targets, beliefs.max(axis=1), _LATER_L2, start=coefficients)
         prior = predict_prior(features, coefficients)
-        beliefs = _propagate(spread, prior, class_prior, labelled, clamped, config)
+        beliefs = _propagate(spread, prior, class_prior, labelled, clamped, smoothing, config)
     seeds = labels != UNLABELLED
     return SoftLabels(beliefs, reached(graph, seeds))
 
@@ -95,13 +100,14 @@ def _propagate(
     class_prior: FloatArray,
     labelled: IndexArray,
     clamped: FloatArray,
+    smoothing: float,
     config: TrainerConfig,
 ) -> FloatArray:
     beliefs = prior.copy()
     beliefs[labelled] = clamped
-    anchor = (1.0 - config.smoothing) * prior
+    anchor = (1.0 - smoothing) * prior
     for _ in range(config.steps):
-        beliefs = config.smoothing * (spread @ beliefs) + anchor
+        beliefs = smoothing * (spread @ beliefs) + anchor
         mass = beliefs.sum(axis=0, dtype=np.float64)
         mass /= mass.sum()
         beliefs *= ((class_prior / np.maximum(mass, _SMALLEST_MASS)) ** config.balance).astype(np.float32)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import struct
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from projgraph.errors import InputError, ModelFileError
+from projgraph.native import NativeModel
 from projgraph.pack.format import MAX_LENGTH, Section
 from projgraph.pack.quantise import QuantisedModel
 from projgraph.pack.read import Entry, read_model, read_table
 from projgraph.pack.write import model_bytes
 
 MakeModel = Callable[..., QuantisedModel]
-HAS_CORE = importlib.util.find_spec("projgraph._core") is not None
-needs_core = pytest.mark.skipif(not HAS_CORE, reason="the C core is not built")
+Attack = tuple[str, bytes, str]
 
 
 def seal(data: bytes | bytearray) -> bytes:
@@ -46,8 +46,6 @@ def refusal(data: bytes) -> str | None:
 
 
 def core_takes(data: bytes) -> bool:
-    from projgraph.native import NativeModel
-
     try:
         NativeModel(data)
     except ModelFileError:
@@ -85,15 +83,9 @@ def content_of(data: bytes, kind: Section) -> bytes:
     return data[entry.offset : entry.end]
 
 
-def field_attacks(data: bytes) -> Iterator[tuple[str, bytes, str]]:
-    """Hostile files made from a linear model of 5 classes, 4-bit weights and 64 bits: name, bytes, message."""
+def header_attacks(data: bytes) -> Iterator[Attack]:
     length = len(data)
-    table, weights = entry_of(data, Section.WEIGHTS)
-    _, bias = entry_of(data, Section.BIAS)
-    _, head = entry_of(data, Section.HEAD)
-    _, labels = entry_of(data, Section.LABELS)
-    _, projection = entry_of(data, Section.PROJECTION)
-    yield "magic", patch(data, 0, "4s", b"PGC\0"), r"magic is b'PGC\\x00'; expected b'PGB\\x00'"
+    yield "magic", patch(data, 0, "4s", b"PGC\0"), "magic is b'PGC\\x00'; expected b'PGB\\x00'"
     yield "major 0", patch(data, 4, "H", 0), "major version is 0; expected 1"
     yield "major 2", patch(data, 4, "H", 2), "major version is 2; expected 1"
     for name, value in (("short", length - 1), ("long", length + 1), ("zero", 0), ("huge", 0xFFFFFFFF)):
@@ -105,6 +97,10 @@ def field_attacks(data: bytes) -> Iterator[tuple[str, bytes, str]]:
     yield "no sections", build([]), "section PROJECTION is missing; expected every required section"
     for index in range(3):
         yield f"reserved_{index}", patch(data, 20 + 4 * index, "I", 1), f"reserved_{index} is 1; expected 0"
+
+
+def table_attacks(data: bytes) -> Iterator[Attack]:
+    length, (table, weights), (_, bias) = len(data), entry_of(data, Section.WEIGHTS), entry_of(data, Section.BIAS)
     for value in (0, 10, 0x7FFF):
         yield f"kind {value}", patch(data, table, "I", value), f"kind is {value}; expected 1 to 9, or 32768 and above"
     yield "twice", patch(data, table, "I", Section.HEAD), "kind is HEAD again; expected every section at most once"
@@ -120,15 +116,22 @@ def field_attacks(data: bytes) -> Iterator[tuple[str, bytes, str]]:
         patch(data, bias.end, "B", 7),
         f"padding before MULTIPLIERS is 0x07 at byte {bias.end}; expected zero",
     )
-    swapped = [(entry.kind, data[entry.offset : entry.end]) for entry in read_table(data)]
     descending = bytearray(data)
     descending[32:64] = data[48:64] + data[32:48]
     yield "descending", seal(descending), "offset of PROJECTION is 144; expected a multiple of 16 from 208 on"
     yield "trailing", seal(patch(data + b"\1", 8, "I", length + 1)), "padding at the end of the file is 0x01"
     for kind in (Section.PROJECTION, Section.HEAD, Section.WEIGHTS, Section.BIAS, Section.MULTIPLIERS, Section.LABELS):
         yield f"no {kind.name}", without(data, kind), f"section {kind.name} is missing; expected every required section"
-    hidden = [*swapped, (Section.HIDDEN_BIAS, bytes(4))]
-    yield "stray hidden", build(hidden), "section HIDDEN_BIAS is present; expected the hidden sections exactly with"
+    sections = [(entry.kind, data[entry.offset : entry.end]) for entry in read_table(data)]
+    yield (
+        "stray hidden",
+        build([*sections, (Section.HIDDEN_BIAS, bytes(4))]),
+        "section HIDDEN_BIAS is present; expected the hidden sections exactly with",
+    )
+
+
+def head_attacks(data: bytes) -> Iterator[Attack]:
+    _, head = entry_of(data, Section.HEAD)
     for offset, code, value, message in (
         (0, "B", 0, "head.kind is 0; expected 1 (linear) or 2 (hidden)"),
         (0, "B", 2, "head.hidden_weight_bits is 0; expected 8 or 4 with a hidden layer"),
@@ -144,10 +147,14 @@ def field_attacks(data: bytes) -> Iterator[tuple[str, bytes, str]]:
         (8, "f", -1.0, "head.scale is -1.0; expected a positive normal number"),
         (8, "f", float("nan"), "head.scale is nan; expected a positive normal number"),
         (8, "f", float("inf"), "head.scale is inf; expected a positive normal number"),
-        (8, "I", 1, "head.scale is 1.4"),
+        (8, "I", 0x007FFFFF, "head.scale is 1.1754942106924411e-38; expected a positive normal number"),
         (12, "I", 1, "head.reserved is 1; expected 0"),
     ):
         yield f"head {offset} {value}", patch(data, head.offset + offset, code, value), message
+
+
+def projection_attacks(data: bytes) -> Iterator[Attack]:
+    _, projection = entry_of(data, Section.PROJECTION)
     for offset, code, value, message in (
         (8, "H", 0, "functions is 0; expected an integer from 1 to 16384"),
         (8, "H", 257, "functions x function_bits is 16448 bits; expected at most 16384"),
@@ -174,20 +181,40 @@ def field_attacks(data: bytes) -> Iterator[tuple[str, bytes, str]]:
         (28, "I", 1, "a reserved field of the projection section is not zero; expected zero"),
     ):
         yield f"projection {offset} {value}", patch(data, projection.offset + offset, code, value), message
+
+
+def label_attacks(data: bytes) -> Iterator[Attack]:
+    _, labels = entry_of(data, Section.LABELS)
     for offset, code, value, message in (
         (0, "I", 4, "labels.count is 4; expected head.classes, 5"),
         (0, "I", 0xFFFFFFFF, "labels.count is 4294967295; expected head.classes, 5"),
         (4, "I", 1, "labels.offsets[0] is 1; expected 0"),
         (8, "I", 0xFFFFFFFF, "labels.offsets[2] is 4; expected 4294967295 or more"),
         (24, "I", 0xFFFFFFFF, "labels.offsets[5] is 4294967295; expected the "),
-        (24, "I", 14, "labels.offsets[5] is 14; expected the "),
+        (24, "I", 14, "labels.offsets[5] is 14; expected 17 or more"),
         (28, "B", 0xFF, "label 0 is b'\\xff'; expected UTF-8"),
     ):
         yield f"labels {offset} {value}", patch(data, labels.offset + offset, code, value), message
-    for kind in (Section.BIAS, Section.MULTIPLIERS, Section.LABELS, Section.HEAD, Section.PROJECTION):
+    content = content_of(data, Section.LABELS)
+    yield (
+        "labels cut",
+        with_section(data, Section.LABELS, content[:-1]),
+        "offsets[5] is 29; expected the 28 bytes of names",
+    )
+    yield "labels long", with_section(data, Section.LABELS, content + b"a"), "offsets[5] is 29; expected the 30 bytes"
+    yield (
+        "labels short",
+        with_section(data, Section.LABELS, content[:27]),
+        "length of LABELS is 27; expected at least 28",
+    )
+
+
+def layer_attacks(data: bytes) -> Iterator[Attack]:
+    _, weights = entry_of(data, Section.WEIGHTS)
+    for kind in (Section.BIAS, Section.MULTIPLIERS, Section.HEAD, Section.PROJECTION):
         content = content_of(data, kind)
         for other in (content[:-1], content + b"\0", b""):
-            yield f"{kind.name} of {len(other)}", with_section(data, kind, other), " is " if other else ""
+            yield f"{kind.name} of {len(other)}", with_section(data, kind, other), str(len(other))
     too_large = struct.pack("<5i", 0, 1 << 30, 0, 0, 0)
     smallest = struct.pack("<5i", 0, 0, 0, 0, -(1 << 31))
     for content, value in ((too_large, 1 << 30), (smallest, 1 << 31)):
@@ -196,10 +223,16 @@ def field_attacks(data: bytes) -> Iterator[tuple[str, bytes, str]]:
     zero = content_of(data, Section.MULTIPLIERS)[:-1] + b"\0"
     yield "multiplier", with_section(data, Section.MULTIPLIERS, zero), "a value of MULTIPLIERS is 0; expected 1 to 255"
     yield "row padding", patch(data, weights.end - 1, "B", 1), "padding of the rows in WEIGHTS is 0x01"
-    nibble = content_of(data, Section.WEIGHTS)
-    nibble = nibble[:2] + bytes([nibble[2] | 0x70]) + nibble[3:]
+    content = content_of(data, Section.WEIGHTS)
+    nibble = content[:2] + bytes([content[2] | 0x70]) + content[3:]
     message = "the unused half byte of a row in WEIGHTS is 7; expected 0"
     yield "half byte", with_section(data, Section.WEIGHTS, nibble), message
+
+
+def field_attacks(data: bytes) -> Iterator[Attack]:
+    """Hostile files made from a linear model of 5 classes, 4-bit weights and 64 bits: name, bytes, message."""
+    kinds = (header_attacks, table_attacks, head_attacks, projection_attacks, label_attacks, layer_attacks)
+    return chain.from_iterable(attacks(data) for attacks in kinds)
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +253,6 @@ def test_hostile_fields_are_named(linear: bytes) -> None:
     assert accepted == []
 
 
-@needs_core
 def test_the_core_refuses_hostile_fields(linear: bytes) -> None:
     assert core_takes(linear)
     assert [name for name, data, _ in field_attacks(linear) if core_takes(data)] == []
@@ -235,9 +267,8 @@ def test_every_truncation_is_refused(linear: bytes, hidden: bytes) -> None:
             assert expected in message
             if end >= 32:  # and where header and checksum hide the cut
                 assert refusal(patch(data[:end], 8, "I", end)) is not None
-            if HAS_CORE:
-                assert not core_takes(data[:end])
-                assert end < 32 or not core_takes(patch(data[:end], 8, "I", end))
+                assert not core_takes(patch(data[:end], 8, "I", end))
+            assert not core_takes(data[:end])
 
 
 def flips(data: bytes, end: int) -> Iterator[tuple[int, bytes]]:
@@ -251,8 +282,7 @@ def flips(data: bytes, end: int) -> Iterator[tuple[int, bytes]]:
 def test_every_flipped_byte_is_noticed_by_the_checksum(linear: bytes) -> None:
     taken = {position for position, data in flips(linear, len(linear)) if refusal(data) is None}
     assert taken == {6, 7}  # any minor version will do, and the checksum does not cover it
-    if HAS_CORE:
-        assert {position for position, data in flips(linear, len(linear)) if core_takes(data)} == taken
+    assert {position for position, data in flips(linear, len(linear)) if core_takes(data)} == taken
 
 
 @pytest.mark.parametrize("name", ["linear", "hidden"])
@@ -266,11 +296,9 @@ def test_a_flipped_header_or_table_is_refused_under_a_good_checksum(name: str, r
         sealed = seal(changed)
         taken = refusal(sealed) is None
         assert not taken or position in harmless, position
-        if HAS_CORE:
-            assert core_takes(sealed) == taken, position
+        assert core_takes(sealed) == taken, position
 
 
-@needs_core
 @pytest.mark.parametrize("name", ["linear", "hidden"])
 def test_both_readers_agree_on_every_flipped_byte(name: str, request: pytest.FixtureRequest) -> None:
     data = request.getfixturevalue(name)
@@ -300,9 +328,9 @@ def test_random_damage_never_crashes(
     if fix_length:
         struct.pack_into("<I", changed, 8, len(changed))
     data = seal(changed)
-    taken = refusal(data) is None
-    if HAS_CORE and not taken and "provenance" not in str(refusal(data)):
-        assert not core_takes(data)
+    message = refusal(data)
+    if "provenance" not in str(message):
+        assert core_takes(data) == (message is None)
 
 
 @pytest.mark.parametrize(
@@ -344,9 +372,8 @@ def test_a_later_minor_version_may_add_sections_and_wider_padding(linear: bytes,
     assert model.classes == make_model(seed=1, weight_bits=4).classes
     without_provenance = build([section for section in sections if section[0] != Section.PROVENANCE])
     assert read_model(without_provenance)[1] == {}
-    if HAS_CORE:
-        assert core_takes(bytes(extended))
-        assert core_takes(without_provenance)
+    assert core_takes(bytes(extended))
+    assert core_takes(without_provenance)
 
 
 @pytest.mark.parametrize("name", ["missing.pgb", "folder", "zero\0byte"])

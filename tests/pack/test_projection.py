@@ -45,7 +45,7 @@ def test_layouts_fill_disjoint_blocks_and_survive_their_bytes(
     assert bits - additions < covered <= bits
     assert all(family.bit_count % additions == 0 for family in spec.families)
     share = sum(family.bit_count for family in spec.families if family.kind == FamilyKind.WORD) / bits
-    assert abs(share - word_share) <= 1.5 * additions / bits
+    assert abs(share - word_share) <= 2 * additions / bits  # rounding, bits left over, one part kept for each family
     assert len(spec.families) == 2 or word_share in (0.0, 1.0)
 
 

@@ -207,6 +207,14 @@ def test_dead_hidden_units_leave_the_bias() -> None:
     assert model.scores(bit_values(1, 5)).argmax(axis=1).tolist() == [3] * 5
 
 
+@pytest.mark.parametrize("size", [1e-30, 1e30])
+def test_hidden_layers_of_any_size_fit(size: float) -> None:
+    hidden = Layer(normal(0, BITS, 8) * np.float32(size), normal(1, 8) * np.float32(size))
+    model, values = float_model(normal(2, 8, 4) / np.float32(size), hidden=hidden), bit_values(3, 300)
+    packed = quantise(model, calibration=values)
+    assert np.mean(packed.scores(values).argmax(axis=1) == logits(model, values).argmax(axis=1)) > 0.97
+
+
 @pytest.mark.parametrize(
     ("change", "messages"),
     [
@@ -255,6 +263,6 @@ def test_a_layer_that_no_file_can_hold_is_refused() -> None:
         "output.multipliers hold 0; expected 1 to 255",
         "output.bias leaves -1073741823 to 1073741823",
         "hidden_shift is 3; expected 0",
-        "scale is 0.1; expected a positive float32 value",
+        "scale is 0.1; expected a positive normal float32 value",
     ):
         assert message in str(caught.value)

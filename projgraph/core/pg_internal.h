@@ -1,0 +1,150 @@
+/* What the core's files share: hashing constants, loads, the text reader and the feature walk. */
+
+#ifndef PG_INTERNAL_H
+#define PG_INTERNAL_H
+
+#include "projgraph.h"
+
+/* The host build compiles the hot loops once more for wider vectors and picks at load time (ifunc, so glibc
+ * on x86-64 only); every other build compiles them once, for its own target. */
+#if defined(PG_HOST_CLONES) && defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__)
+#define PG_HOT __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define PG_HOT
+#endif
+
+/* Before a loop: what it stores is not what it loads. Bytes alias everything, and compilers forget restrict on
+ * local pointers. */
+#if defined(__clang__)
+#define PG_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#elif defined(__GNUC__)
+#define PG_INDEPENDENT _Pragma("GCC ivdep")
+#else
+#define PG_INDEPENDENT
+#endif
+
+#define PG_MULTIPLIER 0x9E3779B97F4A7C15u
+#define PG_NGRAM_MULTIPLIER 0xA0761D6478BD642Fu
+#define PG_FAMILY_MULTIPLIER 0xE7037ED1A0B428DBu
+#define PG_TOKEN_START 0x8AEBC0EB3F9A1D27u
+
+static inline uint64_t pg_mix(uint64_t h) {
+    h ^= h >> 32;
+    h *= 0xD6E8FEB86659FD93u;
+    h ^= h >> 32;
+    return h;
+}
+
+static inline uint32_t pg_u16(const uint8_t *at) {
+    return (uint32_t)at[0] | (uint32_t)at[1] << 8;
+}
+
+static inline uint32_t pg_u32(const uint8_t *at) {
+    return pg_u16(at) | pg_u16(at + 2) << 16;
+}
+
+static inline uint64_t pg_u64(const uint8_t *at) {
+    return (uint64_t)pg_u32(at) | (uint64_t)pg_u32(at + 4) << 32;
+}
+
+/* Two's complement without relying on an implementation-defined conversion. */
+static inline int32_t pg_i32(const uint8_t *at) {
+    uint32_t bits = pg_u32(at);
+    return bits <= INT32_MAX ? (int32_t)bits : -(int32_t)~bits - 1;
+}
+
+enum {
+    PG_LANES = 32,                       /* positions or tokens hashed at a time */
+    PG_CHUNK = 128,                      /* code points and tokens read at a time, a multiple of PG_LANES */
+    PG_HISTORY = PG_MAX_CHARACTER_NGRAM, /* code points before the chunk that its first n-grams reach back to */
+    PG_HASHES = PG_LANES * PG_MAX_CHARACTER_NGRAM,
+    PG_FIELDS = 64,       /* positions computed at a time: 16 features x 4 fields */
+    PG_BIT_BLOCK = 512,   /* bits quantised at a time */
+    PG_SCRATCH_ALIGN = 64 /* a cache line */
+};
+
+/* ---- pg_text.c: UTF-8 to runs and tokens ---- */
+
+typedef struct {
+    const uint8_t *at;
+    const uint8_t *end;
+    uint64_t token;  /* hash of the word so far */
+    uint8_t in_word; /* a word is open */
+    uint8_t reach;   /* code points of the open run, padding included, at most PG_HISTORY; 0 between runs */
+    uint8_t finished;
+} pg_reader;
+
+typedef struct {
+    uint32_t points[PG_HISTORY + PG_CHUNK]; /* padded runs, one after the other, lower-cased */
+    uint64_t tokens[PG_CHUNK];
+    uint8_t reach[PG_CHUNK];   /* longest n-gram that ends at this point without leaving its run */
+    uint8_t is_word[PG_CHUNK]; /* or a symbol */
+    uint32_t point_count;
+    uint32_t token_count;
+} pg_chunk;
+
+void pg_reader_start(pg_reader *reader, pg_chunk *chunk, const char *text, size_t length);
+
+/* Fill the chunk with what follows; 0 when there is nothing more. */
+int pg_reader_next(pg_reader *reader, pg_chunk *chunk);
+
+/* ---- pg_features.c: runs and tokens to counted feature hashes ---- */
+
+typedef struct {
+    uint64_t salt; /* seed and kind */
+    uint64_t words[PG_MAX_WORD_NGRAM - 1]; /* hashes of the words before, newest first */
+    uint32_t word_count;                   /* of those, how many there are */
+    uint32_t left;                         /* features that may still count */
+} pg_family_state;
+
+typedef struct {
+    pg_reader reader;
+    pg_chunk chunk;
+    uint64_t grams[PG_MAX_CHARACTER_NGRAM][PG_LANES];
+    uint64_t hashes[PG_HASHES]; /* the counted features of the last step */
+    pg_family_state states[PG_MAX_FAMILIES];
+    uint32_t *seen; /* one repeat filter a family */
+    uint32_t family;
+    uint32_t offset; /* within the chunk */
+} pg_walk;
+
+size_t pg_seen_bytes(const pg_projection *projection);
+void pg_walk_start(pg_walk *walk, const pg_projection *projection, uint32_t *seen, const char *text,
+                   size_t length);
+
+/* The next counted features, in walk->hashes, all of one family; 0 at the end of the text. */
+size_t pg_walk_next(pg_walk *walk, const pg_projection *projection, uint32_t *family);
+
+/* ---- pg_project.c: counted features to bits ---- */
+
+/* Bits rounded up to whole blocks: what a plane in scratch holds. */
+static inline size_t pg_padded_bits(uint32_t bits) {
+    return ((size_t)bits + PG_BIT_BLOCK - 1) / PG_BIT_BLOCK * PG_BIT_BLOCK;
+}
+
+/* Aligned scratch of pg_project_planes in bytes. */
+size_t pg_planes_scratch(const pg_projection *projection);
+
+/* Both planes as padded 16-bit words, bit i in word i / 16. */
+void pg_project_planes(const pg_projection *projection, const char *text, size_t length,
+                       uint8_t *scratch, uint16_t *positive, uint16_t *negative);
+
+static inline uint8_t *pg_align(void *scratch) {
+    uintptr_t slack = (PG_SCRATCH_ALIGN - (uintptr_t)scratch % PG_SCRATCH_ALIGN) % PG_SCRATCH_ALIGN;
+    return (uint8_t *)scratch + slack;
+}
+
+static inline size_t pg_rounded(size_t bytes) {
+    return (bytes + PG_SCRATCH_ALIGN - 1) / PG_SCRATCH_ALIGN * PG_SCRATCH_ALIGN;
+}
+
+/* ---- pg_head.c: bits to scores ---- */
+
+/* Aligned scratch of pg_head_scores in bytes. */
+size_t pg_head_scratch(const pg_model *model);
+
+/* One score a class, in scratch or in scores if that is not NULL; returns the label. */
+uint32_t pg_head_scores(const pg_model *model, const uint16_t *positive, const uint16_t *negative,
+                        uint8_t *scratch, int32_t *scores);
+
+#endif

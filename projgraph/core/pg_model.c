@@ -1,0 +1,266 @@
+/* The model file's reader: checks every field once, so that nothing after it has to; copies nothing. */
+
+#include <string.h>
+
+#include "pg_internal.h"
+
+typedef struct {
+    const uint8_t *at; /* NULL: absent */
+    uint32_t length;
+} section;
+
+/* CRC-32 of zlib, four bits at a time: 64 bytes of table instead of a kilobyte. */
+static uint32_t crc32(const uint8_t *bytes, size_t length) {
+    static const uint32_t table[16] = {
+        0x00000000u, 0x1DB71064u, 0x3B6E20C8u, 0x26D930ACu, 0x76DC4190u, 0x6B6B51F4u, 0x4DB26158u, 0x5005713Cu,
+        0xEDB88320u, 0xF00F9344u, 0xD6D6A3E8u, 0xCB61B38Cu, 0x9B64C2B0u, 0x86D3D2D4u, 0xA00AE278u, 0xBDBDF21Cu,
+    };
+    uint32_t crc = 0xFFFFFFFFu;
+    for (size_t i = 0; i < length; i++) {
+        crc ^= bytes[i];
+        crc = crc >> 4 ^ table[crc & 15];
+        crc = crc >> 4 ^ table[crc & 15];
+    }
+    return ~crc;
+}
+
+static int all_zero(const uint8_t *bytes, size_t length) {
+    uint8_t any = 0;
+    for (size_t i = 0; i < length; i++)
+        any |= bytes[i];
+    return any == 0;
+}
+
+static pg_status read_family(pg_family *family, const uint8_t *at, uint32_t bits) {
+    family->kind = at[PG_FAMILY_AT_KIND];
+    family->n_min = at[PG_FAMILY_AT_N_MIN];
+    family->n_max = at[PG_FAMILY_AT_N_MAX];
+    family->additions = at[PG_FAMILY_AT_ADDITIONS];
+    family->first_bit = pg_u32(at + PG_FAMILY_AT_FIRST_BIT);
+    family->bit_count = pg_u32(at + PG_FAMILY_AT_BIT_COUNT);
+    if (pg_u32(at + PG_FAMILY_AT_RESERVED) != 0) return PG_BAD_RESERVED;
+    if (family->kind != PG_FAMILY_WORD && family->kind != PG_FAMILY_CHARACTER) return PG_BAD_FAMILY;
+    uint32_t longest = family->kind == PG_FAMILY_WORD ? PG_MAX_WORD_NGRAM : PG_MAX_CHARACTER_NGRAM;
+    if (family->n_min == 0 || family->n_min > family->n_max || family->n_max > longest) return PG_BAD_FAMILY;
+    if (family->additions == 0 || family->additions > PG_MAX_ADDITIONS) return PG_BAD_FAMILY;
+    if (family->bit_count == 0 || family->bit_count % family->additions != 0) return PG_BAD_FAMILY;
+    /* Compared so that no sum can wrap. */
+    if (family->first_bit > bits || family->bit_count > bits - family->first_bit) return PG_BAD_FAMILY;
+    return PG_OK;
+}
+
+static int overlap(const pg_family *a, const pg_family *b) {
+    return a->first_bit < b->first_bit + b->bit_count && b->first_bit < a->first_bit + a->bit_count;
+}
+
+static pg_status read_projection(pg_projection *projection, const uint8_t *at, size_t length) {
+    if (length < PG_PROJECTION_SIZE) return PG_BAD_PROJECTION;
+    projection->seed = pg_u64(at + PG_PROJECTION_AT_SEED);
+    /* Two 16-bit factors: the product fits 32 bits. */
+    projection->bits = pg_u16(at + PG_PROJECTION_AT_FUNCTIONS) * pg_u16(at + PG_PROJECTION_AT_FUNCTION_BITS);
+    projection->quantiser = at[PG_PROJECTION_AT_QUANTISER];
+    projection->family_count = at[PG_PROJECTION_AT_FAMILIES];
+    projection->seen_slots_log2 = at[PG_PROJECTION_AT_SEEN_SLOTS_LOG2];
+    if (at[PG_PROJECTION_AT_RESERVED] != 0) return PG_BAD_RESERVED;
+    if (projection->bits == 0 || projection->bits > PG_MAX_BITS) return PG_BAD_PROJECTION;
+    if (projection->quantiser != PG_QUANTISER_SIGN && projection->quantiser != PG_QUANTISER_TERNARY)
+        return PG_BAD_PROJECTION;
+    if (projection->family_count == 0 || projection->family_count > PG_MAX_FAMILIES) return PG_BAD_PROJECTION;
+    if (projection->seen_slots_log2 > PG_MAX_SEEN_SLOTS_LOG2) return PG_BAD_PROJECTION;
+    if (length != PG_PROJECTION_SIZE + projection->family_count * (size_t)PG_FAMILY_SIZE) return PG_BAD_PROJECTION;
+    for (uint32_t f = 0; f < projection->family_count; f++) {
+        pg_family *family = &projection->families[f];
+        pg_status status = read_family(family, at + PG_PROJECTION_SIZE + f * PG_FAMILY_SIZE, projection->bits);
+        if (status != PG_OK) return status;
+        for (uint32_t other = 0; other < f; other++)
+            if (overlap(family, &projection->families[other])) return PG_FAMILY_OVERLAP;
+    }
+    return PG_OK;
+}
+
+pg_status pg_open_projection(pg_projection *projection, const void *bytes, size_t length) {
+    if (!projection || !bytes) return PG_BAD_ARGUMENT;
+    memset(projection, 0, sizeof *projection);
+    return read_projection(projection, bytes, length);
+}
+
+static pg_status read_header(const uint8_t *bytes, size_t length, uint32_t *sections) {
+    if (length < PG_HEADER_SIZE) return PG_TRUNCATED;
+    if (pg_u32(bytes + PG_HEADER_AT_MAGIC) != PG_MAGIC) return PG_BAD_MAGIC;
+    if (pg_u16(bytes + PG_HEADER_AT_MAJOR) != PG_MAJOR) return PG_BAD_VERSION;
+    uint32_t stated = pg_u32(bytes + PG_HEADER_AT_LENGTH);
+    if (stated > PG_MAX_LENGTH) return PG_BAD_LENGTH;
+    if (stated > length) return PG_TRUNCATED;
+    if (stated != length) return PG_BAD_LENGTH;
+    if (pg_u32(bytes + PG_HEADER_AT_CHECKSUM) != crc32(bytes + PG_CHECKED_FROM, length - PG_CHECKED_FROM))
+        return PG_BAD_CHECKSUM;
+    if (!all_zero(bytes + PG_HEADER_AT_RESERVED_0, PG_HEADER_SIZE - PG_HEADER_AT_RESERVED_0)) return PG_BAD_RESERVED;
+    *sections = pg_u32(bytes + PG_HEADER_AT_SECTIONS);
+    if (*sections == 0 || *sections > PG_MAX_SECTIONS) return PG_BAD_SECTION_COUNT;
+    if (*sections * PG_SECTION_SIZE > length - PG_HEADER_SIZE) return PG_BAD_SECTION_COUNT;
+    return PG_OK;
+}
+
+static int seen_before(const uint8_t *table, uint32_t entry, uint32_t kind) {
+    for (uint32_t other = 0; other < entry; other++)
+        if (pg_u32(table + other * PG_SECTION_SIZE + PG_SECTION_AT_KIND) == kind) return 1;
+    return 0;
+}
+
+/* The section table: ascending, disjoint, aligned, inside the file, and nothing but zeros between. */
+static pg_status read_table(const uint8_t *bytes, size_t length, uint32_t count, section *sections,
+                            section *provenance) {
+    const uint8_t *table = bytes + PG_HEADER_SIZE;
+    size_t end = PG_HEADER_SIZE + count * (size_t)PG_SECTION_SIZE;
+    for (uint32_t entry = 0; entry < count; entry++) {
+        const uint8_t *at = table + entry * PG_SECTION_SIZE;
+        uint32_t kind = pg_u32(at + PG_SECTION_AT_KIND), offset = pg_u32(at + PG_SECTION_AT_OFFSET);
+        section found = {bytes, pg_u32(at + PG_SECTION_AT_LENGTH)};
+        if (pg_u32(at + PG_SECTION_AT_RESERVED) != 0) return PG_BAD_RESERVED;
+        if (kind == 0 || (kind >= PG_SECTION_KINDS && kind < PG_SECTION_OPTIONAL)) return PG_BAD_SECTION_KIND;
+        if (offset % PG_ALIGNMENT != 0) return PG_BAD_SECTION_ALIGNMENT;
+        if (offset > length || found.length > length - offset) return PG_BAD_SECTION_BOUNDS;
+        if (offset < end || seen_before(table, entry, kind)) return PG_BAD_SECTION_ORDER;
+        if (!all_zero(bytes + end, offset - end)) return PG_BAD_RESERVED;
+        end = (size_t)offset + found.length;
+        found.at += offset;
+        if (kind < PG_SECTION_KINDS) sections[kind] = found;
+        if (kind == PG_SECTION_PROVENANCE) *provenance = found;
+    }
+    return all_zero(bytes + end, length - end) ? PG_OK : PG_BAD_RESERVED;
+}
+
+static int weight_width(uint8_t bits) {
+    return bits == 8 || bits == 4;
+}
+
+static pg_status read_head(pg_model *model, section head) {
+    if (head.length != PG_HEAD_SIZE) return PG_BAD_HEAD;
+    if (pg_u32(head.at + PG_HEAD_AT_RESERVED) != 0) return PG_BAD_RESERVED;
+    uint32_t kind = head.at[PG_HEAD_AT_KIND], units = pg_u16(head.at + PG_HEAD_AT_UNITS);
+    uint32_t scale = pg_u32(head.at + PG_HEAD_AT_SCALE);
+    model->classes = pg_u16(head.at + PG_HEAD_AT_CLASSES);
+    model->hidden_shift = head.at[PG_HEAD_AT_HIDDEN_SHIFT];
+    model->output.weight_bits = head.at[PG_HEAD_AT_WEIGHT_BITS];
+    model->hidden.weight_bits = head.at[PG_HEAD_AT_HIDDEN_WEIGHT_BITS];
+    if (kind != PG_HEAD_LINEAR && kind != PG_HEAD_HIDDEN) return PG_BAD_HEAD;
+    if (model->classes == 0 || model->classes > PG_MAX_CLASSES) return PG_BAD_HEAD;
+    if (!weight_width(model->output.weight_bits)) return PG_BAD_HEAD;
+    if (kind == PG_HEAD_LINEAR && (units != 0 || model->hidden.weight_bits != 0 || model->hidden_shift != 0))
+        return PG_BAD_HEAD;
+    if (kind == PG_HEAD_HIDDEN && (units == 0 || units > PG_MAX_UNITS || !weight_width(model->hidden.weight_bits) ||
+                                   model->hidden_shift > PG_MAX_SHIFT))
+        return PG_BAD_HEAD;
+    /* A positive normal float: sign clear, exponent neither 0 nor 255. */
+    if (scale < 0x00800000u || scale >= 0x7F800000u) return PG_BAD_HEAD;
+    memcpy(&model->scale, &scale, sizeof scale);
+    model->hidden.inputs = kind == PG_HEAD_HIDDEN ? model->projection.bits : 0;
+    model->hidden.outputs = units;
+    model->output.inputs = kind == PG_HEAD_HIDDEN ? units : model->projection.bits;
+    model->output.outputs = model->classes;
+    return PG_OK;
+}
+
+/* Whether the half byte behind the last output of every row is zero, where rows have one. */
+static int half_bytes_zero(const pg_layer *layer, const uint8_t *rows, size_t row) {
+    uint8_t any = 0;
+    if (layer->weight_bits == 8 || layer->outputs % 2 == 0) return 1;
+    for (uint32_t i = 0; i < layer->inputs; i++)
+        any |= rows[i * row + row - 1];
+    return any >> 4 == 0;
+}
+
+static pg_status read_layer(pg_layer *layer, section weights, section bias, section multipliers) {
+    size_t row = layer->weight_bits == 8 ? layer->outputs : (layer->outputs + 1) / 2;
+    size_t rows = row * layer->inputs; /* at most 4,096 x 16,384: fits 32 bits */
+    if (weights.length != rows + PG_ROW_PADDING) return PG_BAD_WEIGHTS;
+    if (!all_zero(weights.at + rows, PG_ROW_PADDING)) return PG_BAD_ROW_PADDING;
+    if (!half_bytes_zero(layer, weights.at, row)) return PG_BAD_ROW_PADDING;
+    if (bias.length != layer->outputs * sizeof(int32_t)) return PG_BAD_BIAS;
+    if (multipliers.length != layer->outputs) return PG_BAD_MULTIPLIER;
+    for (uint32_t i = 0; i < layer->outputs; i++) {
+        int32_t value = pg_i32(bias.at + i * sizeof value);
+        if (value > (int32_t)PG_MAX_BIAS || value < -(int32_t)PG_MAX_BIAS) return PG_BAD_BIAS;
+        if (multipliers.at[i] == 0) return PG_BAD_MULTIPLIER;
+    }
+    layer->weights = weights.at;
+    layer->bias = bias.at;
+    layer->multipliers = multipliers.at;
+    return PG_OK;
+}
+
+static pg_status read_labels(pg_model *model, section labels) {
+    size_t names = sizeof(uint32_t) * (model->classes + (size_t)2); /* count and offsets come before them */
+    if (labels.length < names || pg_u32(labels.at) != model->classes) return PG_BAD_LABELS;
+    uint32_t before = 0;
+    for (uint32_t i = 0; i <= model->classes; i++) {
+        uint32_t offset = pg_u32(labels.at + sizeof(uint32_t) * (i + (size_t)1));
+        if (offset < before || (i == 0 && offset != 0)) return PG_BAD_LABELS;
+        before = offset;
+    }
+    if (before != labels.length - names) return PG_BAD_LABELS;
+    model->labels = labels.at;
+    model->labels_length = labels.length;
+    return PG_OK;
+}
+
+static pg_status read_sections(pg_model *model, const section *sections) {
+    static const uint8_t required[] = {PG_SECTION_PROJECTION, PG_SECTION_HEAD,        PG_SECTION_WEIGHTS,
+                                       PG_SECTION_BIAS,       PG_SECTION_MULTIPLIERS, PG_SECTION_LABELS};
+    static const uint8_t hidden[] = {PG_SECTION_HIDDEN_WEIGHTS, PG_SECTION_HIDDEN_BIAS, PG_SECTION_HIDDEN_MULTIPLIERS};
+    pg_status status;
+    for (size_t i = 0; i < sizeof required; i++)
+        if (!sections[required[i]].at) return PG_MISSING_SECTION;
+    const section *projection = &sections[PG_SECTION_PROJECTION];
+    if ((status = read_projection(&model->projection, projection->at, projection->length)) != PG_OK) return status;
+    if ((status = read_head(model, sections[PG_SECTION_HEAD])) != PG_OK) return status;
+    for (size_t i = 0; i < sizeof hidden; i++) {
+        int present = sections[hidden[i]].at != NULL, wanted = model->hidden.outputs > 0;
+        if (present != wanted) return wanted ? PG_MISSING_SECTION : PG_UNEXPECTED_SECTION;
+    }
+    if (model->hidden.outputs > 0) {
+        status = read_layer(&model->hidden, sections[PG_SECTION_HIDDEN_WEIGHTS], sections[PG_SECTION_HIDDEN_BIAS],
+                            sections[PG_SECTION_HIDDEN_MULTIPLIERS]);
+        if (status != PG_OK) return status;
+    }
+    status = read_layer(&model->output, sections[PG_SECTION_WEIGHTS], sections[PG_SECTION_BIAS],
+                        sections[PG_SECTION_MULTIPLIERS]);
+    return status != PG_OK ? status : read_labels(model, sections[PG_SECTION_LABELS]);
+}
+
+pg_status pg_open(pg_model *model, const void *bytes, size_t length) {
+    if (!model || !bytes) return PG_BAD_ARGUMENT;
+    section sections[PG_SECTION_KINDS] = {{NULL, 0}}, provenance = {NULL, 0};
+    uint32_t count;
+    memset(model, 0, sizeof *model);
+    pg_status status = read_header(bytes, length, &count);
+    if (status != PG_OK) return status;
+    if ((status = read_table(bytes, length, count, sections, &provenance)) != PG_OK) return status;
+    model->provenance = provenance.at;
+    model->provenance_length = provenance.length;
+    return read_sections(model, sections);
+}
+
+pg_status pg_label(const pg_model *model, uint32_t index, const char **text, size_t *length) {
+    if (!model || !text || !length) return PG_BAD_ARGUMENT;
+    if (index >= model->classes) return PG_NO_SUCH_LABEL;
+    const uint8_t *offsets = model->labels + sizeof(uint32_t);
+    const uint8_t *names = offsets + sizeof(uint32_t) * (model->classes + (size_t)1);
+    uint32_t start = pg_u32(offsets + sizeof start * index);
+    *length = pg_u32(offsets + sizeof start * (index + (size_t)1)) - start;
+    *text = (const char *)names + start;
+    return PG_OK;
+}
+
+#define PG_STATUS_TEXT(name, text) text,
+#define PG_STATUS_WORD(name, text) #name,
+
+const char *pg_status_text(pg_status status) {
+    static const char *const texts[] = {PG_STATUSES(PG_STATUS_TEXT)};
+    return (unsigned)status < PG_STATUS_COUNT ? texts[status] : "not a status of this version";
+}
+
+const char *pg_status_name(pg_status status) {
+    static const char *const names[] = {PG_STATUSES(PG_STATUS_WORD)};
+    return (unsigned)status < PG_STATUS_COUNT ? names[status] : "PG_UNKNOWN";
+}

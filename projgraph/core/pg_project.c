@@ -1,0 +1,128 @@
+/* Counted features to bits: a very sparse random projection with signs, computed from the hashes alone. */
+
+#include <string.h>
+
+#include "pg_internal.h"
+
+/* Where the sum of a bit lies. Within each PG_BIT_BLOCK, sums are stored transposed, 32 columns of 16 bits, so that
+ * one vector holds bit k of 32 neighbouring plane words. */
+static inline uint16_t place(uint32_t bit) {
+    return (uint16_t)((bit & ~511u) | (bit & 15u) << 5 | (bit >> 4 & 31u));
+}
+
+typedef struct {
+    uint16_t places[PG_FIELDS];
+    int16_t signs[PG_FIELDS];
+    uint16_t fields[PG_FIELDS];
+    uint16_t starts[PG_FIELDS];
+} pg_touches;
+
+PG_HOT static void add_features(const pg_family *family, uint64_t *hashes, size_t count, pg_touches *touches,
+                                int16_t *sums) {
+    uint32_t sub = family->bit_count / family->additions;
+    for (uint32_t done = 0; done < family->additions; done += 4) {
+        uint32_t fields = family->additions - done < 4 ? family->additions - done : 4;
+        for (size_t i = 0; i < PG_FIELDS; i++)
+            touches->starts[i] = (uint16_t)(family->first_bit + (done + (i & 3)) * sub);
+        for (size_t first = 0; first < count; first += PG_FIELDS / 4) {
+            size_t block = count - first < PG_FIELDS / 4 ? count - first : PG_FIELDS / 4;
+            for (size_t i = 0; i < PG_FIELDS; i++)
+                touches->fields[i] = (uint16_t)(hashes[first + i / 4] >> 16 * (i % 4));
+            for (size_t i = 0; i < PG_FIELDS; i++) {
+                uint32_t field = touches->fields[i];
+                touches->places[i] = place(touches->starts[i] + (field * sub >> 16));
+                touches->signs[i] = (int16_t)(1 - 2 * (int)(field & 1));
+            }
+            for (size_t i = 0; i < block * 4; i++)
+                if ((i & 3) < fields) sums[touches->places[i]] += touches->signs[i];
+        }
+        for (size_t i = 0; i < count; i++)
+            hashes[i] = pg_mix(hashes[i] + PG_MULTIPLIER);
+    }
+}
+
+PG_HOT static void quantise(const int16_t *sums, size_t padded, uint16_t *positive, uint16_t *negative) {
+    for (size_t block = 0; block < padded; block += PG_BIT_BLOCK) {
+        uint16_t *above = positive + block / 16, *below = negative + block / 16;
+        memset(above, 0, PG_BIT_BLOCK / 8);
+        memset(below, 0, PG_BIT_BLOCK / 8);
+        for (uint32_t k = 0; k < 16; k++)
+            for (uint32_t word = 0; word < 32; word++) {
+                int16_t sum = sums[block + k * 32 + word];
+                above[word] |= (uint16_t)((sum > 0) << k);
+                below[word] |= (uint16_t)((sum < 0) << k);
+            }
+    }
+}
+
+/* The sign quantiser knows no zero: what is not above is below, up to the last bit. */
+static void complement(const uint16_t *positive, uint16_t *negative, uint32_t bits) {
+    for (uint32_t word = 0; word < bits / 16; word++)
+        negative[word] = (uint16_t)~positive[word];
+    if (bits % 16) negative[bits / 16] = (uint16_t)(~positive[bits / 16] & ((1u << bits % 16) - 1));
+}
+
+size_t pg_planes_scratch(const pg_projection *projection) {
+    return pg_rounded(sizeof(pg_walk)) + pg_rounded(sizeof(pg_touches)) + pg_rounded(pg_seen_bytes(projection)) +
+           pg_padded_bits(projection->bits) * sizeof(int16_t);
+}
+
+void pg_project_planes(const pg_projection *projection, const char *text, size_t length, uint8_t *scratch,
+                       uint16_t *positive, uint16_t *negative) {
+    size_t padded = pg_padded_bits(projection->bits);
+    pg_walk *walk = (pg_walk *)(void *)scratch;
+    scratch += pg_rounded(sizeof *walk);
+    pg_touches *touches = (pg_touches *)(void *)scratch;
+    scratch += pg_rounded(sizeof *touches);
+    uint32_t *seen = (uint32_t *)(void *)scratch;
+    scratch += pg_rounded(pg_seen_bytes(projection));
+    int16_t *sums = (int16_t *)(void *)scratch;
+
+    memset(sums, 0, padded * sizeof *sums);
+    pg_walk_start(walk, projection, seen, text, length);
+    uint32_t family;
+    for (size_t count; (count = pg_walk_next(walk, projection, &family)) > 0;)
+        add_features(&projection->families[family], walk->hashes, count, touches, sums);
+    quantise(sums, padded, positive, negative);
+    if (projection->quantiser == PG_QUANTISER_SIGN) complement(positive, negative, projection->bits);
+}
+
+size_t pg_project_scratch_size(const pg_projection *projection) {
+    return PG_SCRATCH_ALIGN + pg_planes_scratch(projection) + 2 * pg_rounded(pg_padded_bits(projection->bits) / 8);
+}
+
+static void store_plane(const uint16_t *words, uint32_t bits, uint8_t *plane) {
+    for (uint32_t byte = 0; byte < (bits + 7) / 8; byte++)
+        plane[byte] = (uint8_t)(words[byte / 2] >> 8 * (byte % 2));
+}
+
+pg_status pg_project(const pg_projection *projection, const char *text, size_t length, void *scratch,
+                     size_t scratch_size, uint8_t *positive, uint8_t *negative) {
+    if (!projection || (!text && length) || !scratch || !positive || !negative) return PG_BAD_ARGUMENT;
+    if (scratch_size < pg_project_scratch_size(projection)) return PG_SCRATCH_TOO_SMALL;
+    uint8_t *aligned = pg_align(scratch);
+    size_t plane = pg_rounded(pg_padded_bits(projection->bits) / 8);
+    uint16_t *above = (uint16_t *)(void *)aligned, *below = (uint16_t *)(void *)(aligned + plane);
+    pg_project_planes(projection, text, length, aligned + 2 * plane, above, below);
+    store_plane(above, projection->bits, positive);
+    store_plane(below, projection->bits, negative);
+    return PG_OK;
+}
+
+pg_status pg_features(const pg_projection *projection, const char *text, size_t length, void *scratch,
+                      size_t scratch_size, pg_feature *features, size_t capacity, size_t *count) {
+    if (!projection || (!text && length) || !scratch || (!features && capacity) || !count) return PG_BAD_ARGUMENT;
+    if (scratch_size < pg_project_scratch_size(projection)) return PG_SCRATCH_TOO_SMALL;
+    pg_walk *walk = (pg_walk *)(void *)pg_align(scratch);
+    uint32_t *seen = (uint32_t *)(void *)((uint8_t *)walk + pg_rounded(sizeof *walk));
+    pg_walk_start(walk, projection, seen, text, length);
+    uint32_t family;
+    *count = 0;
+    for (size_t found; (found = pg_walk_next(walk, projection, &family)) > 0;)
+        for (size_t i = 0; i < found; i++, ++*count)
+            if (*count < capacity) {
+                features[*count].hash = walk->hashes[i];
+                features[*count].family = family;
+            }
+    return PG_OK;
+}

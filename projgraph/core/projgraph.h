@@ -1,0 +1,137 @@
+/* The device core: text in, label out; no heap, no files, no writable globals, no floating point in the decision.
+ *
+ * The caller owns every byte: the model file's bytes (in place: mmap, or a const array in flash), the
+ * pg_model that describes them, and one block of scratch a thread. Nothing is kept between calls, so one
+ * pg_model may serve many threads. All functions return a pg_status; outputs are defined only on PG_OK. */
+
+#ifndef PROJGRAPH_H
+#define PROJGRAPH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pg_format.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The one list of statuses. */
+#define PG_STATUSES(X)                                                                             \
+    X(PG_OK, "ok")                                                                                 \
+    X(PG_BAD_ARGUMENT, "a required pointer is NULL")                                               \
+    X(PG_SCRATCH_TOO_SMALL, "the scratch is smaller than the size asked for")                      \
+    X(PG_TRUNCATED, "the bytes end before the file's own length")                                  \
+    X(PG_BAD_MAGIC, "the bytes are not a .pgb model")                                              \
+    X(PG_BAD_VERSION, "the model has another major version")                                       \
+    X(PG_BAD_LENGTH, "the length in the header is not the number of bytes")                        \
+    X(PG_BAD_CHECKSUM, "the checksum does not match: the file is damaged")                         \
+    X(PG_BAD_RESERVED, "a reserved field or a padding byte is not zero")                           \
+    X(PG_BAD_SECTION_COUNT, "the section table is empty, too long or outside the file")            \
+    X(PG_BAD_SECTION_KIND, "a section of unknown kind that may not be skipped")                    \
+    X(PG_BAD_SECTION_ORDER, "sections repeat, overlap or are out of order")                        \
+    X(PG_BAD_SECTION_ALIGNMENT, "a section does not start at a multiple of 16")                    \
+    X(PG_BAD_SECTION_BOUNDS, "a section reaches past the end of the file")                         \
+    X(PG_MISSING_SECTION, "a required section is missing")                                         \
+    X(PG_UNEXPECTED_SECTION, "a hidden layer's section without a hidden layer")                    \
+    X(PG_BAD_PROJECTION, "the projection section's fields or size are out of range")               \
+    X(PG_BAD_FAMILY, "a feature family's fields are out of range")                                 \
+    X(PG_FAMILY_OVERLAP, "two feature families share bits")                                        \
+    X(PG_BAD_HEAD, "the head section's fields or size are out of range")                           \
+    X(PG_BAD_WEIGHTS, "the weights' size does not match the head and the projection")              \
+    X(PG_BAD_ROW_PADDING, "the bytes after the last weight row, or a row's unused half byte, are not zero") \
+    X(PG_BAD_BIAS, "a bias section has the wrong size or a bias out of range")                     \
+    X(PG_BAD_MULTIPLIER, "a multiplier section has the wrong size or a multiplier of zero")        \
+    X(PG_BAD_LABELS, "the labels' count, offsets or size are wrong")                               \
+    X(PG_NO_SUCH_LABEL, "the label index is not below the number of classes")
+
+#define PG_STATUS_NAME(name, text) name,
+typedef enum { PG_STATUSES(PG_STATUS_NAME) PG_STATUS_COUNT } pg_status;
+#undef PG_STATUS_NAME
+
+/* A feature family: which n-grams, and the block of bits that is theirs alone. */
+typedef struct {
+    uint32_t first_bit;
+    uint32_t bit_count;
+    uint8_t kind;
+    uint8_t n_min;
+    uint8_t n_max;
+    uint8_t additions;
+} pg_family;
+
+typedef struct {
+    uint64_t seed;
+    uint32_t bits;
+    uint8_t quantiser;
+    uint8_t family_count;
+    uint8_t seen_slots_log2;
+    pg_family families[PG_MAX_FAMILIES];
+} pg_projection;
+
+/* One dense layer in place: pointers into the model's bytes. */
+typedef struct {
+    const uint8_t *weights;
+    const uint8_t *bias;
+    const uint8_t *multipliers;
+    uint32_t inputs;
+    uint32_t outputs;
+    uint8_t weight_bits;
+} pg_layer;
+
+typedef struct pg_model {
+    pg_projection projection;
+    pg_layer output;
+    pg_layer hidden; /* outputs == 0 without a hidden layer */
+    const uint8_t *labels;
+    const uint8_t *provenance; /* UTF-8 JSON, or NULL */
+    uint32_t labels_length;
+    uint32_t provenance_length;
+    uint32_t classes;
+    float scale; /* logit = score * scale; never used here */
+    uint8_t hidden_shift;
+} pg_model;
+
+/* A counted feature: the family that saw it and its hash. */
+typedef struct {
+    uint64_t hash;
+    uint32_t family;
+} pg_feature;
+
+/* Validate a whole model file once, checksum included. The bytes must outlive the model and not change. */
+pg_status pg_open(pg_model *model, const void *bytes, size_t length);
+
+/* The same for a projection section alone, for training. */
+pg_status pg_open_projection(pg_projection *projection, const void *section, size_t length);
+
+/* Bytes of scratch, of any alignment, that pg_predict / pg_project and pg_features need. */
+size_t pg_scratch_size(const pg_model *model);
+size_t pg_project_scratch_size(const pg_projection *projection);
+
+/* The label of a UTF-8 text; scores, if not NULL, receives one integer score a class. */
+pg_status pg_predict(const pg_model *model, const char *text, size_t length, void *scratch,
+                     size_t scratch_size, int32_t *scores, uint32_t *label);
+
+/* The bits of a text as two planes of (bits + 7) / 8 bytes: above zero, and below zero. */
+pg_status pg_project(const pg_projection *projection, const char *text, size_t length,
+                     void *scratch, size_t scratch_size, uint8_t *positive, uint8_t *negative);
+
+/* The counted features of a text, in text order within a family. Writes at most capacity of them; *count is
+ * how many there are. */
+pg_status pg_features(const pg_projection *projection, const char *text, size_t length,
+                      void *scratch, size_t scratch_size, pg_feature *features, size_t capacity,
+                      size_t *count);
+
+/* A class name, in place, not terminated. */
+pg_status pg_label(const pg_model *model, uint32_t index, const char **text, size_t *length);
+
+/* What a status means, in one line of English. */
+const char *pg_status_text(pg_status status);
+
+/* Its name, "PG_OK". */
+const char *pg_status_name(pg_status status);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,105 @@
+"""Describes texts by a pretrained sentence encoder, at training time only; the device never sees it."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from projgraph.errors import InputError, MissingExtraError
+from projgraph.records import FloatArray, IndexArray, Texts
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+BATCH = 64
+TEXTS_AT_ONCE = 1024
+"""Texts between two steps of the progress bar; a batch never spans two of these."""
+LOG_EVERY = 10
+"""Of those steps, one in so many is logged where there is no terminal."""
+
+_log = logging.getLogger(__name__)
+
+
+def encode(texts: Texts, name_or_folder: str) -> FloatArray:
+    """Embed every text with a sentence-transformers model.
+
+    Texts are taken by length, the longest first, so that a batch holds little padding and lack of memory shows at once.
+
+    Args:
+        texts: n texts.
+        name_or_folder: a folder with such a model, or the name of one on the Hugging Face hub, which comes from the
+            local cache or, unless ``HF_HUB_OFFLINE=1`` is set, from the hub.
+
+    Returns:
+        (n, d) rows of unit norm, or zero where a text is empty.
+
+    Raises:
+        MissingExtraError: sentence-transformers is not installed.
+        InputError: there is no such folder or model, or it cannot be loaded.
+    """
+    model = _load(name_or_folder)
+    strings = [text.encode("utf-8", "replace").decode() for text in texts]
+    filled = np.array([row for row, string in enumerate(strings) if string.strip()], dtype=np.int64)
+    lengths = np.array([len(strings[row]) for row in filled], dtype=np.int64)
+    order = filled[np.argsort(-lengths, kind="stable")]
+    width = model.get_embedding_dimension()
+    embedded = np.zeros((len(strings), width or 1), dtype=np.float32)
+    for rows in _steps(order):
+        embedded[rows] = model.encode(
+            [strings[row] for row in rows],
+            batch_size=BATCH,
+            show_progress_bar=False,
+            convert_to_numpy=True,
+            normalize_embeddings=True,
+        )
+    return embedded
+
+
+def _load(name_or_folder: str) -> SentenceTransformer:
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        raise MissingExtraError(
+            f"the encoder {name_or_folder!r} needs sentence-transformers, which is not installed: "
+            "pip install projgraph[encoder]"
+        ) from error
+    if _is_path(name_or_folder) and not Path(name_or_folder).is_dir():
+        raise InputError(_not_loaded(name_or_folder, "there is no such folder"))
+    try:
+        return SentenceTransformer(name_or_folder)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+        raise InputError(_not_loaded(name_or_folder, reason)) from error
+
+
+def _is_path(name_or_folder: str) -> bool:
+    """Whether the hub cannot have a model of that name, which is OWNER/NAME or NAME of letters, digits, ``-_.``."""
+    parts = name_or_folder.split("/")
+    return len(parts) > 2 or any(not part.strip() or part.startswith(".") or "\\" in part for part in parts)
+
+
+def _not_loaded(name_or_folder: str, reason: str) -> str:
+    return (
+        f"cannot load the encoder {name_or_folder!r}: {reason}; expected the folder of a sentence-transformers model "
+        "or the name of one on the Hugging Face hub, such as 'sentence-transformers/all-MiniLM-L6-v2'; without a "
+        "connection give a folder, or a name that was downloaded before"
+    )
+
+
+def _steps(order: IndexArray) -> Iterator[IndexArray]:
+    """The rows in steps, shown as a bar on a terminal and as log lines elsewhere."""
+    steps = [order[start : start + TEXTS_AT_ONCE] for start in range(0, len(order), TEXTS_AT_ONCE)]
+    if sys.stderr.isatty():
+        yield from track(steps, description="Encoding texts", console=Console(stderr=True), transient=True)
+        return
+    for number, rows in enumerate(steps, start=1):
+        yield rows
+        if number % LOG_EVERY == 0 or number == len(steps):
+            _log.info("encoded %d of %d texts", min(number * TEXTS_AT_ONCE, len(order)), len(order))

@@ -1,0 +1,145 @@
+"""The light runtime: a model file in, labels and probabilities out; it knows no training and imports numpy late."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from projgraph.errors import InputError, ModelFileError
+from projgraph.native import NativeModel
+from projgraph.pack.format import MAX_LENGTH
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+FEW = 256
+"""Up to so many texts are predicted one by one: importing numpy takes longer than that."""
+
+
+def load(path: str | os.PathLike[str]) -> Model:
+    """Open a `.pgb` model file.
+
+    Raises:
+        ModelFileError: there is no such file, it cannot be read, or it is no model; the message says what to do.
+    """
+    data = _read(path)
+    try:
+        return Model(NativeModel(data), str(path))
+    except ModelFileError as error:
+        raise ModelFileError(f"{path}: {error}") from error
+
+
+class Model:
+    """A trained classifier, ready to run.
+
+    Works as a context manager, and from many threads at a time.
+
+    Attributes:
+        native: the model in the core's hands: integer scores, timing, provenance.
+        source: where it came from, for messages.
+    """
+
+    def __init__(self, native: NativeModel, source: str = "model bytes") -> None:
+        self.native = native
+        self.source = source
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the c classes, in the order of ``predict_proba``'s columns."""
+        return self.native.classes
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What the file says of its making."""
+        return self.native.provenance
+
+    def predict(self, texts: str | Sequence[str]) -> list[str]:
+        """The label of each of n texts.
+
+        Args:
+            texts: n texts; a single string is one text.
+
+        Returns:
+            n class names.
+
+        Raises:
+            InputError: an element is not a string.
+        """
+        rows = _as_list(texts)
+        if len(rows) <= FEW:
+            return [self.classes[self.native.predict_one(text)] for text in rows]
+        from projgraph.records import Texts
+
+        return [self.classes[index] for index in self.native.labels(Texts.from_strings(rows)).tolist()]
+
+    def predict_proba(self, texts: str | Sequence[str]) -> NDArray[np.float64]:
+        """The probability of each class for each of n texts.
+
+        Args:
+            texts: n texts; a single string is one text.
+
+        Returns:
+            (n, c), rows sum to one, and the largest of a row is the label that ``predict`` gives.
+
+        Raises:
+            InputError: an element is not a string.
+        """
+        import numpy as np
+
+        from projgraph.records import Texts
+
+        scores = self.native.scores(Texts.from_strings(_as_list(texts)))
+        logits = scores * np.float64(self.native.scale)
+        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+        probabilities = odds / odds.sum(axis=1, keepdims=True)
+        # A scale so small that scores differ and probabilities do not: the label keeps the last bit's advantage.
+        labels = scores.argmax(axis=1)
+        for row in np.flatnonzero(probabilities.argmax(axis=1) != labels):
+            probabilities[row, labels[row]] = np.nextafter(probabilities[row].max(), np.inf)
+        return np.asarray(probabilities)
+
+    def close(self) -> None:
+        """Let go of the model's bytes; a later prediction raises ValueError."""
+        self.native.close()
+
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Model({self.source!r}, {len(self.classes)} classes, {self.native.n_bits} bits)"
+
+
+def _read(path: str | os.PathLike[str]) -> bytes:
+    """The file's bytes. Read, not mapped: the core checks them once, so nobody may change them afterwards."""
+    try:
+        facts = Path(path).stat()
+        if not stat.S_ISREG(facts.st_mode):
+            raise ModelFileError(f"{path} is not an ordinary file: give the path of a .pgb model")
+        if facts.st_size > MAX_LENGTH:
+            raise ModelFileError(f"{path} has {facts.st_size} bytes, a model at most {MAX_LENGTH}: give a .pgb model")
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        raise ModelFileError(f"there is no file {path}: train one with `projgraph train`, or check the path") from None
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        if isinstance(error, ModelFileError):
+            raise
+        reason = getattr(error, "strerror", None) or error
+        raise ModelFileError(f"cannot read {str(path)!r}: {reason}; give the path of a readable .pgb model") from error
+
+
+def _as_list(texts: str | Sequence[str]) -> list[str]:
+    rows = [texts] if isinstance(texts, str) else list(texts)
+    for row, text in enumerate(rows):
+        if not isinstance(text, str):
+            raise InputError(f"text {row} is {type(text).__name__}, expected str: convert missing values to ''")
+    return rows
