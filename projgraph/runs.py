@@ -178,19 +178,35 @@ def waiting_folders(folder: Path) -> list[Path]:
 
 
 @contextlib.contextmanager
-def only_one(folder: Path) -> Iterator[None]:
-    """Keep other processes from sending the same folder; the system frees the lock of a process that dies."""
+def locked(path: Path, seconds: float) -> Iterator[None]:
+    """Keep other processes out that lock the same file or folder; the system frees the lock of a process that dies.
+
+    Args:
+        path: what to lock; nothing is written to it.
+        seconds: how long to wait for it.
+
+    Raises:
+        InputError: another process still holds it.
+    """
     if sys.platform == "win32":
         yield
         return
     import fcntl
 
-    with (folder / RECORD).open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError("another process is sending it") from error
+    deadline = time.monotonic() + seconds
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise InputError(f"another process is using {path}; try again when it is done") from None
+                time.sleep(0.05)
         yield
+    finally:
+        os.close(descriptor)
 
 
 def _written_ns(path: Path) -> int:

@@ -35,8 +35,8 @@ from projgraph.runs import (
     TrackedData,
     TrackedRun,
     Tracking,
+    locked,
     meant_store,
-    only_one,
     public_address,
     read_folder,
     store_address,
@@ -145,10 +145,10 @@ def _active_run() -> str | None:
 def _send(folder: Path, address: str, deadline: float) -> Tracking:
     """Send one folder and remove it; any failure leaves it and is told in one line."""
     try:
-        with only_one(folder), _considerate():
+        with locked(folder / RECORD, 0), _considerate():
             run, record = read_folder(folder)
-            _check_reachable(address)
-            run_id = _send_run(folder, run, record, address, deadline)
+            client = _open_store(address, deadline)
+            run_id = _send_run(client, folder, run, record, address, deadline)
             (folder / RECORD).unlink()  # first, so that a folder half removed is not taken for a run that waits
             shutil.rmtree(folder, ignore_errors=True)
     except Exception as error:  # the store is foreign code on a foreign machine: nothing it does may fail a training
@@ -160,11 +160,22 @@ def _send(folder: Path, address: str, deadline: float) -> Tracking:
     return Tracking(run_id, public_address(address), True)
 
 
-def _send_run(folder: Path, run: TrackedRun, record: Mapping[str, Any], address: str, deadline: float) -> str:
-    from mlflow.entities import RunStatus
+def _open_store(address: str, deadline: float) -> MlflowClient:
+    """A client of the store; a SQLite store is made by one process at a time, or two spoil each other's tables."""
     from mlflow.tracking import MlflowClient
 
-    client = MlflowClient(address)
+    _check_reachable(address)
+    if not address.startswith("sqlite:///"):
+        return MlflowClient(address)
+    with locked(Path(address.removeprefix("sqlite:///")).parent, deadline - time.monotonic()):
+        return MlflowClient(address)
+
+
+def _send_run(
+    client: MlflowClient, folder: Path, run: TrackedRun, record: Mapping[str, Any], address: str, deadline: float
+) -> str:
+    from mlflow.entities import RunStatus
+
     again = (folder / ATTEMPTED).exists()
     (folder / ATTEMPTED).touch()
     sent = _find_or_create(client, run, record, address, again)

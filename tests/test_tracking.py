@@ -414,7 +414,7 @@ def test_a_folder_in_use_or_missing_is_told(run, store, tmp_path):
     with (waiting / "run.json").open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         (result,) = sync(waiting, store)
-    assert "another process is sending it" in result.reason
+    assert f"another process is using {waiting / 'run.json'}; try again when it is done" in result.reason
     with pytest.raises(InputError, match="nowhere is no folder; expected the one with the models"):
         sync(tmp_path / "nowhere")
 

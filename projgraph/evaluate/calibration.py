@@ -73,31 +73,34 @@ def expected_calibration_error(table: tuple[ReliabilityBin, ...]) -> float:
     return sum(row.n / n * abs(row.accuracy - row.confidence) for row in table if row.n)
 
 
-def fit_temperature(logits: NDArray[Any], labels: IndexArray) -> float:
+def fit_temperature(logits: NDArray[Any], targets: NDArray[Any]) -> float:
     """The T that makes softmax(logits / T) as likely as can be on held-out rows (temperature scaling).
 
         T = argmin over T of mean over rows of -sum_c q_c log softmax(z / T)_c
 
-    q is the one-hot label, softened as in Platt's 1999 scaling: the true class keeps (n + 1) / (n + 2) and the rest is
+    q is a distribution where one is given, and else the one-hot label, softened as in Platt's 1999 scaling: the true class keeps (n + 1) / (n + 2) and the rest is
     shared by all classes. With many rows that is the plain likelihood; with a handful, all of them right, it keeps T
     from running to the lower bound and the model from claiming a certainty that nobody saw. The loss is convex in
     1 / T, hence has one minimum, which is looked for on a logarithmic scale within ``TEMPERATURES``.
 
     Args:
         logits: (n, c) unnormalised log probabilities of rows that the model was not fitted on.
-        labels: (n,) true class; rows with a negative label are left out.
+        targets: (n, c) distributions, or (n,) true classes; rows with a negative class are left out.
 
     Returns:
         T; 1 where no row is left or no row's logits tell two classes apart.
     """
-    known = labels >= 0
+    known = targets >= 0 if targets.ndim == 1 else np.ones(len(targets), dtype=np.bool_)
     z = np.asarray(logits, dtype=np.float64)[known]
     if not len(z) or not np.ptp(z, axis=1).any():
         return 1.0
     z = z - z.max(axis=1, keepdims=True)
-    softening = 1 / (len(z) + 2)
-    own = z[np.arange(len(z)), labels[known]]
-    target = float(np.mean((1 - softening) * own + softening * z.mean(axis=1)))
+    if targets.ndim == 1:
+        softening = 1 / (len(z) + 2)
+        own = z[np.arange(len(z)), targets[known]]
+        target = float(np.mean((1 - softening) * own + softening * z.mean(axis=1)))
+    else:
+        target = float(np.mean((targets * z).sum(axis=1)))
 
     def loss(log_temperature: float) -> float:
         inverse = np.exp(-log_temperature)

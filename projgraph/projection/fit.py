@@ -79,7 +79,13 @@ def sharpen(beliefs: FloatArray, gold_labels: IndexArray, power: float) -> Targe
 
 
 def fit_student(
-    bits: Bits, targets: Targets, edges: Edges, config: StudentConfig, seed: int, listener: Listener | None = None
+    bits: Bits,
+    targets: Targets,
+    edges: Edges,
+    config: StudentConfig,
+    units: int,
+    seed: int,
+    listener: Listener | None = None,
 ) -> Student:
     """Fit a head to the targets.
 
@@ -87,13 +93,14 @@ def fit_student(
         bits: projection nodes of n rows.
         targets: of the same rows.
         edges: graphs over the same rows, for the terms whose weight is above zero.
-        config: head, schedule and weights of the loss terms.
+        config: schedule and weights of the loss terms.
+        units: of the hidden layer; 0 is a linear head.
         seed: of the start, the order of the rows and the drawn edges.
         listener: called after every epoch with its figures.
     """
     held_out = _hold_out(len(bits), config, seed)
     rows = np.setdiff1d(np.arange(len(bits)), held_out)
-    fit = _Fit(bits, targets, edges, config, seed)
+    fit = _Fit(bits, targets, edges, config, units, seed)
     history: list[EpochFigures] = []
     best_epochs, best_loss, logits = 0, np.inf, np.zeros((0, targets.beliefs.shape[1]), dtype=np.float32)
     epochs = config.epochs_for(len(rows))
@@ -109,7 +116,7 @@ def fit_student(
         elif epoch + 1 - best_epochs >= config.patience:
             break
     if len(held_out):
-        fit = _Fit(bits, targets, edges, config, seed)
+        fit = _Fit(bits, targets, edges, config, units, seed)
         for _ in fit.run(np.arange(len(bits)), epochs, stop_after=best_epochs):
             pass
     hidden, output = fit.layers()
@@ -119,10 +126,12 @@ def fit_student(
 class _Fit:
     """One run of the optimiser over some rows."""
 
-    def __init__(self, bits: Bits, targets: Targets, edges: Edges, config: StudentConfig, seed: int) -> None:
+    def __init__(
+        self, bits: Bits, targets: Targets, edges: Edges, config: StudentConfig, units: int, seed: int
+    ) -> None:
         self._bits, self._targets, self._config = bits, targets, config
         self._random = np.random.default_rng(seed)
-        self._head = _head(bits.n_bits, targets.distributions.shape[1], config, seed)
+        self._head = _head(bits.n_bits, targets.distributions.shape[1], units, config.dropout, seed)
         weights = config.loss
         self._samplers = [
             (weight, EdgeSampler(graph), name)
@@ -188,19 +197,19 @@ class _Fit:
         return (layers[0] if len(layers) == 2 else None), layers[-1]
 
 
-def _head(n_bits: int, n_classes: int, config: StudentConfig, seed: int) -> torch.nn.Sequential:
+def _head(n_bits: int, n_classes: int, units: int, dropout: float, seed: int) -> torch.nn.Sequential:
     """The head with its start drawn from ``seed``: zero for a linear one, He (2015) for a hidden layer."""
-    if config.units == 0:
+    if units == 0:
         linear = torch.nn.Linear(n_bits, n_classes)
         torch.nn.init.zeros_(linear.weight)
         torch.nn.init.zeros_(linear.bias)
         return torch.nn.Sequential(linear)
     generator = torch.Generator().manual_seed(seed)
-    first, last = torch.nn.Linear(n_bits, config.units), torch.nn.Linear(config.units, n_classes)
+    first, last = torch.nn.Linear(n_bits, units), torch.nn.Linear(units, n_classes)
     for layer in (first, last):
         torch.nn.init.kaiming_normal_(layer.weight, generator=generator)
         torch.nn.init.zeros_(layer.bias)
-    return torch.nn.Sequential(first, torch.nn.ReLU(), torch.nn.Dropout(config.dropout), last)
+    return torch.nn.Sequential(first, torch.nn.ReLU(), torch.nn.Dropout(dropout), last)
 
 
 def _hold_out(n_rows: int, config: StudentConfig, seed: int) -> IndexArray:

@@ -1,0 +1,164 @@
+"""The story of a training: rows -> features -> graph -> trainer -> bits -> student -> integers; files are unknown here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from projgraph import native
+from projgraph.config import TrainConfig
+from projgraph.errors import InputError
+from projgraph.evaluate.calibration import fit_temperature
+from projgraph.features.view import describe
+from projgraph.graph.hamming import hamming_graph
+from projgraph.graph.knn import knn_graph
+from projgraph.pack.format import Quantiser
+from projgraph.pack.projection import ProjectionSpec
+from projgraph.pack.quantise import QuantisedModel, quantise
+from projgraph.plan import Plan, head_weight_bits, plan_model
+from projgraph.projection.fit import Edges, Listener, Student, fit_student, sharpen
+from projgraph.records import UNLABELLED, Bits, Dataset, FloatArray, Graph, ProjectionModel, SoftLabels
+from projgraph.trainers.propagation import propagate
+
+_CALIBRATION_ROWS = 2000
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model and what it grew from.
+
+    Attributes:
+        model: the integers of the model file.
+        plan: the dimensions that the budget chose.
+        bits: projection nodes of all rows.
+        taught: the trainer's label distributions, gold labels included.
+        graph: the trainer graph; None where every row was labelled.
+        student: the float head and its history.
+        quantisation_drop: share of held-out rows that the float head got right, less that of the integers.
+        seconds: what each stage took, by its name.
+    """
+
+    model: QuantisedModel
+    plan: Plan
+    bits: Bits
+    taught: SoftLabels
+    graph: Graph | None
+    student: Student
+    quantisation_drop: float
+    seconds: dict[str, float]
+
+
+def train(dataset: Dataset, config: TrainConfig, progress: Progress, listener: Listener | None = None) -> Trained:
+    """Train a device model on labelled and unlabelled rows.
+
+    Args:
+        dataset: rows, at least two classes, each with a labelled row.
+        config: the settings.
+        progress: called with one line before each stage.
+        listener: called after every epoch of the student with its figures.
+
+    Raises:
+        InputError: no labelled row, or one class only.
+        BudgetError: no model fits the budget.
+    """
+    _check_labels(dataset)
+    plan = plan_model(dataset.classes, config)
+    clock: dict[str, float] = {}
+    taught, graph = _teach(dataset, config, progress, clock)
+    spec = _projection(plan, config)
+    with _timed(clock, "bits"):
+        progress(f"bits: {len(dataset):,} rows x {spec.n_bits:,} bits")
+        bits = native.project(spec.to_bytes(), dataset.texts)
+    with _timed(clock, "student"):
+        progress(f"student: {f'{plan.units} hidden units' if plan.units else 'a linear head'}")
+        targets = sharpen(taught.probabilities, dataset.labels, config.student.sharpen)
+        edges = Edges(graph, hamming_graph(bits, config.graph.neighbours) if config.student.loss.hamming else None)
+        student = fit_student(bits, targets, edges, config.student, plan.units, config.seed, listener)
+    with _timed(clock, "pack"):
+        progress(f"integers: {plan.weight_bits}-bit weights")
+        model, drop = _to_integers(dataset, plan, spec, bits, taught, student, config)
+    return Trained(model, plan, bits, taught, graph, student, drop, clock)
+
+
+def _check_labels(dataset: Dataset) -> None:
+    labelled = int((dataset.labels != UNLABELLED).sum())
+    if not labelled:
+        raise InputError(f"none of the {len(dataset)} rows has a label; label at least one row of each class")
+    if len(dataset.classes) < 2:
+        raise InputError(
+            f"all {labelled} labelled rows have the class {dataset.classes[0]!r}; expected two classes or more"
+        )
+
+
+def _teach(
+    dataset: Dataset, config: TrainConfig, progress: Progress, clock: dict[str, float]
+) -> tuple[SoftLabels, Graph | None]:
+    """Label distributions of all rows; without unlabelled rows there is nothing to teach but the labels."""
+    if (dataset.labels != UNLABELLED).all():
+        certain = np.eye(len(dataset.classes), dtype=np.float32)[dataset.labels]
+        return SoftLabels(certain, np.ones(len(dataset), dtype=np.bool_)), None
+    with _timed(clock, "features"):
+        progress(f"features: {len(dataset):,} texts" + (f", encoder {config.encoder}" if config.encoder else ""))
+        view = describe(dataset.texts, config.features, config.seed, config.encoder)
+    with _timed(clock, "graph"):
+        progress(f"graph: {config.graph.neighbours} nearest neighbours of each row")
+        graph = knn_graph(view.vectors, config.graph.neighbours, config.graph.temperature)
+    with _timed(clock, "trainer"):
+        taught = propagate(graph, view.vectors, dataset.labels, len(dataset.classes), config.trainer, progress)
+    return taught, graph
+
+
+def _projection(plan: Plan, config: TrainConfig) -> ProjectionSpec:
+    chosen = config.projection
+    return ProjectionSpec.for_text(
+        bits=plan.bits,
+        word_share=chosen.word_share,
+        additions=chosen.additions,
+        seed=config.seed,
+        quantiser=Quantiser[chosen.quantiser.upper()],
+        word_ngrams=chosen.word_ngrams,
+        character_ngrams=chosen.character_ngrams,
+        functions=chosen.functions,
+    )
+
+
+def _to_integers(
+    dataset: Dataset,
+    plan: Plan,
+    spec: ProjectionSpec,
+    bits: Bits,
+    taught: SoftLabels,
+    student: Student,
+    config: TrainConfig,
+) -> tuple[QuantisedModel, float]:
+    """The integer model, its scale calibrated on held-out rows, and the share of rows that rounding lost."""
+    beliefs = taught.probabilities[student.held_out]
+    temperature = fit_temperature(student.held_out_logits, beliefs)
+    float_model = ProjectionModel(spec.to_bytes(), student.output, student.hidden, temperature, dataset.classes)
+    generator = np.random.default_rng(config.seed)
+    sample = np.sort(generator.choice(len(bits), min(len(bits), _CALIBRATION_ROWS), replace=False))
+    values = bits.select(sample).values()
+    model = quantise(float_model, *head_weight_bits(plan), values if plan.units else None)
+    expected = taught.probabilities[sample].argmax(axis=1)
+    rounded = (model.scores(values).argmax(axis=1) == expected).mean()
+    exact = (_float_logits(float_model, values.astype(np.float32)).argmax(axis=1) == expected).mean()
+    return model, float(exact - rounded)
+
+
+def _float_logits(model: ProjectionModel, values: FloatArray) -> FloatArray:
+    if model.hidden is not None:
+        values = np.maximum(values @ model.hidden.weights + model.hidden.bias, 0.0)
+    return values @ model.output.weights + model.output.bias
+
+
+@contextmanager
+def _timed(clock: dict[str, float], name: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    clock[name] = time.perf_counter() - start

@@ -1,0 +1,88 @@
+"""Chooses bits, hidden units and weight bits that fit a byte budget; it trains nothing and looks at no data.
+
+Preference, measured on splits of training rows (`benchmarks/LOG.md`): a hidden layer over at least 2,048 bits where it
+fits, else a linear head with as many bits as fit, up to 4,096, eight-bit weights before four-bit ones as long as they do
+not cost bits below 2,048.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from projgraph.config import TrainConfig
+from projgraph.errors import BudgetError
+from projgraph.pack.write import predicted_size
+
+PROVENANCE_ROOM = 1024
+"""Bytes kept for the provenance section."""
+
+_HIDDEN = ((3072, 128), (2048, 128), (2048, 96), (2048, 64))
+_LINEAR_MOST = 4096
+_LINEAR_ENOUGH = 2048
+_STEP = 64
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The dimensions of a model file.
+
+    Attributes:
+        bits: T x d.
+        units: hidden units, 0 for a linear head.
+        weight_bits: 8 or 4, of the layer over the bits; a layer behind hidden units has 8.
+        size: bytes of the file, at most.
+    """
+
+    bits: int
+    units: int
+    weight_bits: int
+    size: int
+
+
+def plan_model(classes: tuple[str, ...], config: TrainConfig) -> Plan:
+    """The preferred plan within the budget and the fixed settings.
+
+    Raises:
+        BudgetError: nothing fits; the message names the smallest budget that works.
+    """
+    smallest: Plan | None = None
+    for bits, units, weight_bits in _candidates(config):
+        plan = Plan(bits, units, weight_bits, _size(classes, bits, units, weight_bits))
+        if plan.size <= config.budget:
+            return plan
+        smallest = plan if smallest is None or plan.size < smallest.size else smallest
+    if smallest is None:
+        raise BudgetError("no plan is left: projection.bits, student.units and pack.weight_bits exclude each other")
+    raise BudgetError(
+        f"a budget of {config.budget} bytes is too small for {len(classes)} classes with these settings; "
+        f"the smallest that works is {smallest.size} bytes: give --budget {-(-smallest.size // 1024)}KB or more"
+    )
+
+
+def head_weight_bits(plan: Plan) -> tuple[int, int | None]:
+    """Weight bits of the output layer and of the hidden one, if there is one."""
+    return (8, plan.weight_bits) if plan.units else (plan.weight_bits, None)
+
+
+def _size(classes: tuple[str, ...], bits: int, units: int, weight_bits: int) -> int:
+    label_bytes = sum(len(name.encode("utf-8", "surrogatepass")) for name in classes)
+    output, hidden = (8, weight_bits) if units else (weight_bits, None)
+    return predicted_size(len(classes), label_bytes, bits, output, units, hidden, 2, PROVENANCE_ROOM)
+
+
+def _candidates(config: TrainConfig) -> Iterator[tuple[int, int, int]]:
+    """(bits, units, weight bits) from the most to the least wanted."""
+    fixed_bits, fixed_units = config.projection.bits, config.student.units
+    widths = (config.pack.weight_bits,) if config.pack.weight_bits else (8, 4)
+    for bits, units in _HIDDEN if fixed_units is None else ():
+        if fixed_bits in (None, bits):
+            yield from ((bits, units, width) for width in widths)
+    units = fixed_units or 0
+    if fixed_bits is not None:
+        yield from ((fixed_bits, units, width) for width in widths)
+        return
+    for bits in range(_LINEAR_MOST, _LINEAR_ENOUGH - 1, -_STEP):
+        yield from ((bits, units, width) for width in widths)
+    for width in widths[-1:]:
+        yield from ((bits, units, width) for bits in range(_LINEAR_ENOUGH - _STEP, 0, -_STEP))
