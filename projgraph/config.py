@@ -56,7 +56,10 @@ class TrainerConfig(_Stage):
     steps: int = Field(20, ge=1, le=1000, description="propagation steps of a round")
     balance: float = Field(0.5, ge=0, le=1, description="how far class masses are pulled to the estimated class prior")
     prior_strength: float = Field(
-        1.0, gt=0, le=100, description="pull of the estimated class prior to the labels' frequencies, over labels a class"
+        1.0,
+        gt=0,
+        le=100,
+        description="pull of the estimated class prior to the labels' frequencies, over labels a class",
     )
 
 
@@ -84,7 +87,9 @@ class LossConfig(_Stage):
 class StudentConfig(_Stage):
     """The projection model's head and its fit."""
 
-    units: int | None = Field(None, ge=0, le=256, description="hidden units; 0 is a linear head, none lets the budget choose")
+    units: int | None = Field(
+        None, ge=0, le=256, description="hidden units; 0 is a linear head, none lets the budget choose"
+    )
     epochs: int = Field(12, ge=1, le=10_000, description="passes over the rows")
     min_steps: int = Field(600, ge=1, description="a small set is passed over more often, up to so many steps")
     batch: int = Field(256, ge=1, description="rows a step")

@@ -1,4 +1,4 @@
-"""The story of a training: rows -> features -> graph -> trainer -> bits -> student -> integers; files are unknown here."""
+"""The story of a training, rows -> features -> graph -> trainer -> bits -> student -> integers, without files."""
 
 from __future__ import annotations
 

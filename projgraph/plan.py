@@ -1,8 +1,8 @@
 """Chooses bits, hidden units and weight bits that fit a byte budget; it trains nothing and looks at no data.
 
 Preference, measured on splits of training rows (`benchmarks/LOG.md`): a hidden layer over at least 2,048 bits where it
-fits, else a linear head with as many bits as fit, up to 4,096, eight-bit weights before four-bit ones as long as they do
-not cost bits below 2,048.
+fits, else a linear head with as many bits as fit, up to 4,096, eight-bit weights before four-bit ones as long as they
+do not cost bits below 2,048.
 """
 
 from __future__ import annotations

@@ -146,6 +146,7 @@ class Graph:
 
     @property
     def n_nodes(self) -> int:
+        """Rows that the graph joins."""
         return len(self.indptr) - 1
 
     @property
@@ -169,12 +170,12 @@ class SoftLabels:
     @property
     def labels(self) -> IndexArray:
         """(n,) the most probable class; the lowest index wins a tie."""
-        return np.argmax(self.probabilities, axis=1).astype(np.int64)
+        return np.asarray(np.argmax(self.probabilities, axis=1), dtype=np.int64)
 
     @property
     def confidence(self) -> FloatArray:
         """(n,) the probability of that class."""
-        return self.probabilities.max(axis=1)
+        return np.asarray(self.probabilities.max(axis=1))
 
 
 @dataclass(frozen=True)

@@ -5,31 +5,33 @@
 #include "pg_internal.h"
 
 enum {
-    LANES = 32,      /* sums are kept for a multiple of so many outputs; PG_ROW_PADDING lets a row be read so far */
-    GROUP = 8,       /* rows read in one pass over the sums */
-    INT8_ROWS = 248, /* rows whose sum fits int16: 248 x 128 < 2^15 */
-    INT4_ROWS = 2184 /* rows whose sum of biased nibbles fits int16: 2184 x 15 < 2^15 */
+    LANES = 32,    /* bytes of a row are read in whole vectors of so many; PG_ROW_PADDING lets them end past the row */
+    GROUP = 8,     /* rows read in one pass over the sums */
+    MOST_ROWS = 256, /* rows whose unsigned bytes sum within 16 bits: 256 x 255 < 2^16 */
+    SLACK = 64     /* row indices written past the last */
 };
 
-/* Sums of one layer: 16-bit while rows are added, 32-bit between. An int4 row has its low and its high nibbles one
- * after the other, each for `lanes` outputs. */
+/* The sums of one layer. A row is read as units that each hold two weights: 16 bits of two bytes, or 8 bits of two
+ * nibbles, biased to be unsigned. Adding whole units and, apart, their upper halves needs no widening and gives both
+ * sums: the lower one is all - (upper << half a unit). */
 typedef struct {
-    int16_t *narrow;
-    int32_t *wide;
-    size_t row;   /* bytes of a row */
-    size_t lanes; /* row, rounded up to whole vectors */
+    uint16_t *lower; /* 16-bit sums of up to MOST_ROWS rows */
+    uint16_t *upper;
+    int32_t *wide; /* sums of all rows, lower ones first */
+    size_t row;    /* bytes of a row */
+    size_t units;  /* in whole vectors */
 } layer_sums;
 
 static size_t row_bytes(const pg_layer *layer) {
     return layer->weight_bits == 8 ? layer->outputs : (layer->outputs + 1) / 2;
 }
 
-static size_t sum_lanes(const pg_layer *layer) {
-    size_t lanes = (row_bytes(layer) + LANES - 1) / LANES * LANES;
-    return layer->weight_bits == 8 ? lanes : 2 * lanes;
+static size_t row_units(const pg_layer *layer) {
+    size_t bytes = (row_bytes(layer) + LANES - 1) / LANES * LANES;
+    return layer->weight_bits == 8 ? bytes / 2 : bytes;
 }
 
-static uint8_t *take(uint8_t **scratch, size_t bytes) {
+static void *take(uint8_t **scratch, size_t bytes) {
     uint8_t *taken = *scratch;
     *scratch += pg_rounded(bytes);
     return taken;
@@ -37,144 +39,200 @@ static uint8_t *take(uint8_t **scratch, size_t bytes) {
 
 static layer_sums start_sums(const pg_layer *layer, uint8_t **scratch) {
     layer_sums sums;
-    size_t lanes = sum_lanes(layer);
-    sums.narrow = (int16_t *)(void *)take(scratch, lanes * sizeof *sums.narrow);
-    sums.wide = (int32_t *)(void *)take(scratch, lanes * sizeof *sums.wide);
+    sums.units = row_units(layer);
     sums.row = row_bytes(layer);
-    sums.lanes = layer->weight_bits == 8 ? lanes : lanes / 2;
-    memset(sums.wide, 0, lanes * sizeof *sums.wide);
+    sums.lower = take(scratch, sums.units * sizeof *sums.lower);
+    sums.upper = take(scratch, sums.units * sizeof *sums.upper);
+    sums.wide = take(scratch, 2 * sums.units * sizeof *sums.wide);
+    memset(sums.wide, 0, 2 * sums.units * sizeof *sums.wide);
     return sums;
 }
 
 static size_t layer_scratch(const pg_layer *layer) {
-    return pg_rounded(sum_lanes(layer) * sizeof(int16_t)) + pg_rounded(sum_lanes(layer) * sizeof(int32_t));
+    size_t units = row_units(layer);
+    return 2 * pg_rounded(units * sizeof(uint16_t)) + pg_rounded(2 * units * sizeof(int32_t));
 }
 
-/* What a stored byte stands for, without relying on an implementation-defined conversion. */
-static inline int signed_byte(uint8_t byte) {
-    return (int)(byte ^ 0x80u) - 0x80;
+/* Where the sum of an output stands in wide. */
+static size_t wide_index(const pg_layer *layer, const layer_sums *sums, uint32_t output) {
+    if (layer->weight_bits == 8) return output % 2 * sums->units + output / 2;
+    return output < sums->row ? output : sums->units + output - sums->row;
 }
 
-/* Indices of the set bits, ascending. */
-PG_HOT static size_t set_bits(const uint16_t *words, size_t count, uint16_t *rows) {
+/* The lowest set bit; 63 if there is none. */
+static inline uint32_t lowest_bit(uint64_t word) {
+#if defined(__GNUC__)
+    return (uint32_t)__builtin_ctzll(word | (uint64_t)1 << 63);
+#else
+    uint32_t bit = 0;
+    while (bit < 63 && !(word >> bit & 1))
+        bit++;
+    return bit;
+#endif
+}
+
+static inline uint32_t bit_count(uint64_t word) {
+#if defined(__GNUC__)
+    return (uint32_t)__builtin_popcountll(word);
+#else
+    uint32_t count = 0;
+    for (; word != 0; word &= word - 1)
+        count++;
+    return count;
+#endif
+}
+
+/* Indices of the set bits, ascending. Eight are written at a time, whether or not there are so many: how many bits
+ * a word has is not predictable, and a mispredicted branch costs more than the writes. */
+PG_HOT static size_t set_bits(const uint16_t *plane, size_t words, uint16_t *rows) {
     size_t found = 0;
-    for (size_t word = 0; word < count; word++)
-        for (uint32_t bits = words[word]; bits != 0; bits &= bits - 1)
-            rows[found++] = (uint16_t)(word * 16 + (size_t)__builtin_ctz(bits));
+    for (size_t word = 0; word < words; word += 4) {
+        uint64_t bits = (uint64_t)plane[word] | (uint64_t)plane[word + 1] << 16 | (uint64_t)plane[word + 2] << 32 |
+                        (uint64_t)plane[word + 3] << 48;
+        size_t count = bit_count(bits), written = 0;
+        uint16_t *out = rows + found;
+        do {
+            for (uint32_t i = 0; i < 8; i++) {
+                out[written + i] = (uint16_t)(word * 16 + lowest_bit(bits));
+                bits &= bits - 1;
+            }
+            written += 8;
+        } while (written < count);
+        found += count;
+    }
     return found;
 }
 
-/* narrow[c] = the sum of up to INT8_ROWS rows. */
+static inline uint16_t load_pair(const uint8_t *row, size_t unit) {
+    uint16_t pair;
+    memcpy(&pair, row + 2 * unit, sizeof pair);
+    return pair ^ 0x8080;
+}
+
+/* Sums of up to MOST_ROWS int8 rows, biased by 128 each. Which byte of a pair is the upper one is the machine's
+ * business; add_rows asks it. */
 PG_HOT static void sum_int8(const uint8_t *weights, const uint16_t *rows, size_t count, const layer_sums *sums) {
-    int16_t *out = sums->narrow;
-    size_t lanes = sums->lanes, row = sums->row, i = 0;
-    memset(out, 0, lanes * sizeof *out);
+    uint16_t *lower = sums->lower, *upper = sums->upper;
+    size_t units = sums->units, i = 0;
     for (; i + GROUP <= count; i += GROUP) {
-        const int8_t *a = (const int8_t *)weights + rows[i] * row;
-        const int8_t *b = (const int8_t *)weights + rows[i + 1] * row;
-        const int8_t *c = (const int8_t *)weights + rows[i + 2] * row;
-        const int8_t *d = (const int8_t *)weights + rows[i + 3] * row;
-        const int8_t *e = (const int8_t *)weights + rows[i + 4] * row;
-        const int8_t *f = (const int8_t *)weights + rows[i + 5] * row;
-        const int8_t *g = (const int8_t *)weights + rows[i + 6] * row;
-        const int8_t *h = (const int8_t *)weights + rows[i + 7] * row;
+        const uint8_t *at[GROUP];
+        for (size_t r = 0; r < GROUP; r++)
+            at[r] = weights + rows[i + r] * sums->row;
         PG_INDEPENDENT
-        for (size_t k = 0; k < lanes; k++)
-            out[k] = (int16_t)(out[k] + ((a[k] + b[k]) + (c[k] + d[k])) + ((e[k] + f[k]) + (g[k] + h[k])));
+        for (size_t k = 0; k < units; k++) {
+            uint16_t all = 0, top = 0;
+            for (size_t r = 0; r < GROUP; r++) {
+                uint16_t pair = load_pair(at[r], k);
+                all = (uint16_t)(all + pair);
+                top = (uint16_t)(top + (pair >> 8));
+            }
+            lower[k] = (uint16_t)(lower[k] + all);
+            upper[k] = (uint16_t)(upper[k] + top);
+        }
     }
     for (; i < count; i++) {
-        const int8_t *a = (const int8_t *)weights + rows[i] * row;
+        const uint8_t *at = weights + rows[i] * sums->row;
         PG_INDEPENDENT
-        for (size_t k = 0; k < lanes; k++)
-            out[k] = (int16_t)(out[k] + a[k]);
+        for (size_t k = 0; k < units; k++) {
+            uint16_t pair = load_pair(at, k);
+            lower[k] = (uint16_t)(lower[k] + pair);
+            upper[k] = (uint16_t)(upper[k] + (pair >> 8));
+        }
     }
+    for (size_t k = 0; k < units; k++)
+        lower[k] = (uint16_t)(lower[k] - (upper[k] << 8));
 }
 
-/* The same for nibbles biased by 8, so that a group of rows sums in unsigned bytes. */
+/* The same for int4 rows, biased by 8 each. A group's sums fit a byte: GROUP x 15 < 2^8. */
 PG_HOT static void sum_int4(const uint8_t *weights, const uint16_t *rows, size_t count, const layer_sums *sums) {
-    size_t lanes = sums->lanes, row = sums->row, i = 0;
-    int16_t *low = sums->narrow, *high = sums->narrow + lanes;
-    memset(low, 0, 2 * lanes * sizeof *low);
+    uint16_t *lower = sums->lower, *upper = sums->upper;
+    size_t units = sums->units, i = 0;
     for (; i + GROUP <= count; i += GROUP) {
-        const uint8_t *a = weights + rows[i] * row, *b = weights + rows[i + 1] * row;
-        const uint8_t *c = weights + rows[i + 2] * row, *d = weights + rows[i + 3] * row;
-        const uint8_t *e = weights + rows[i + 4] * row, *f = weights + rows[i + 5] * row;
-        const uint8_t *g = weights + rows[i + 6] * row, *h = weights + rows[i + 7] * row;
+        const uint8_t *at[GROUP];
+        for (size_t r = 0; r < GROUP; r++)
+            at[r] = weights + rows[i + r] * sums->row;
         PG_INDEPENDENT
-        for (size_t k = 0; k < lanes; k++) {
-            uint8_t a8 = a[k] ^ 0x88, b8 = b[k] ^ 0x88, c8 = c[k] ^ 0x88, d8 = d[k] ^ 0x88;
-            uint8_t e8 = e[k] ^ 0x88, f8 = f[k] ^ 0x88, g8 = g[k] ^ 0x88, h8 = h[k] ^ 0x88;
-            uint8_t both = (uint8_t)(a8 + b8 + c8 + d8 + e8 + f8 + g8 + h8);
-            uint8_t top = (uint8_t)((a8 >> 4) + (b8 >> 4) + (c8 >> 4) + (d8 >> 4) + (e8 >> 4) + (f8 >> 4) +
-                                    (g8 >> 4) + (h8 >> 4));
-            low[k] = (int16_t)(low[k] + (uint8_t)(both - (top << 4)));
-            high[k] = (int16_t)(high[k] + top);
+        for (size_t k = 0; k < units; k++) {
+            uint8_t all = 0, top = 0;
+            for (size_t r = 0; r < GROUP; r++) {
+                uint8_t pair = at[r][k] ^ 0x88;
+                all = (uint8_t)(all + pair);
+                top = (uint8_t)(top + (pair >> 4));
+            }
+            lower[k] = (uint16_t)(lower[k] + (uint8_t)(all - (top << 4)));
+            upper[k] = (uint16_t)(upper[k] + top);
         }
     }
     for (; i < count; i++) {
-        const uint8_t *a = weights + rows[i] * row;
+        const uint8_t *at = weights + rows[i] * sums->row;
         PG_INDEPENDENT
-        for (size_t k = 0; k < lanes; k++) {
-            low[k] = (int16_t)(low[k] + ((a[k] ^ 0x88) & 15));
-            high[k] = (int16_t)(high[k] + ((a[k] ^ 0x88) >> 4));
+        for (size_t k = 0; k < units; k++) {
+            uint8_t pair = at[k] ^ 0x88;
+            lower[k] = (uint16_t)(lower[k] + (pair & 15));
+            upper[k] = (uint16_t)(upper[k] + (pair >> 4));
         }
     }
-    int16_t bias = (int16_t)(8 * count);
+}
+
+/* wide += sign * (narrow - bias) */
+PG_HOT static void widen(const uint16_t *narrow, int32_t *wide, size_t units, int32_t bias, int32_t sign) {
     PG_INDEPENDENT
-    for (size_t k = 0; k < 2 * lanes; k++)
-        low[k] = (int16_t)(low[k] - bias);
+    for (size_t k = 0; k < units; k++)
+        wide[k] += sign * ((int32_t)narrow[k] - bias);
 }
 
-PG_HOT static void widen(const int16_t *narrow, int32_t *wide, size_t lanes, int sign) {
-    if (sign > 0)
-        PG_INDEPENDENT
-        for (size_t k = 0; k < lanes; k++)
-            wide[k] += narrow[k];
-    else
-        PG_INDEPENDENT
-        for (size_t k = 0; k < lanes; k++)
-            wide[k] -= narrow[k];
+static int upper_byte_first(void) {
+    static const uint16_t one = 1;
+    return *(const uint8_t *)&one == 0;
 }
 
-static void add_rows(const pg_layer *layer, const uint16_t *rows, size_t count, int sign, const layer_sums *sums) {
-    size_t most = layer->weight_bits == 8 ? INT8_ROWS : INT4_ROWS;
-    for (size_t first = 0; first < count; first += most) {
-        size_t some = count - first < most ? count - first : most;
+/* wide += sign * the sum of the rows */
+static void add_rows(const pg_layer *layer, const uint16_t *rows, size_t count, int32_t sign, const layer_sums *sums) {
+    int swapped = layer->weight_bits == 8 && upper_byte_first();
+    for (size_t first = 0; first < count; first += MOST_ROWS) {
+        size_t some = count - first < MOST_ROWS ? count - first : MOST_ROWS;
+        int32_t bias = (int32_t)some << (layer->weight_bits - 1);
+        memset(sums->lower, 0, sums->units * sizeof *sums->lower);
+        memset(sums->upper, 0, sums->units * sizeof *sums->upper);
         if (layer->weight_bits == 8)
             sum_int8(layer->weights, rows + first, some, sums);
         else
             sum_int4(layer->weights, rows + first, some, sums);
-        widen(sums->narrow, sums->wide, sum_lanes(layer), sign);
+        widen(swapped ? sums->upper : sums->lower, sums->wide, sums->units, bias, sign);
+        widen(swapped ? sums->lower : sums->upper, sums->wide + sums->units, sums->units, bias, sign);
     }
 }
 
 static void finish(const pg_layer *layer, const layer_sums *sums, int32_t *scores) {
-    size_t half = layer->weight_bits == 8 ? layer->outputs : sums->row;
-    for (uint32_t c = 0; c < layer->outputs; c++) {
-        int32_t sum = c < half ? sums->wide[c] : sums->wide[sums->lanes + c - half];
-        scores[c] = sum * layer->multipliers[c] + pg_i32(layer->bias + sizeof *scores * c);
+    for (uint32_t c = 0; c < layer->outputs; c++)
+        scores[c] = sums->wide[wide_index(layer, sums, c)] * layer->multipliers[c] +
+                    pg_i32(layer->bias + sizeof *scores * c);
+}
+
+/* wide += value * one row */
+PG_HOT static void add_multiple(const pg_layer *layer, uint32_t input, int32_t value, const layer_sums *sums) {
+    const uint8_t *row = layer->weights + input * sums->row;
+    int32_t *lower = sums->wide, *upper = sums->wide + sums->units;
+    if (layer->weight_bits == 8) {
+        PG_INDEPENDENT
+        for (size_t k = 0; k < sums->units; k++) {
+            lower[k] += value * ((row[2 * k] ^ 0x80) - 0x80);
+            upper[k] += value * ((row[2 * k + 1] ^ 0x80) - 0x80);
+        }
+    } else {
+        PG_INDEPENDENT
+        for (size_t k = 0; k < sums->units; k++) {
+            lower[k] += value * (((row[k] & 15) ^ 8) - 8);
+            upper[k] += value * ((row[k] >> 4 ^ 8) - 8);
+        }
     }
 }
 
 size_t pg_head_scratch(const pg_model *model) {
-    size_t size = pg_rounded((pg_padded_bits(model->projection.bits) + GROUP) * sizeof(uint16_t)) +
+    size_t size = pg_rounded((pg_padded_bits(model->projection.bits) + SLACK) * sizeof(uint16_t)) +
                   layer_scratch(&model->output) + pg_rounded(model->classes * sizeof(int32_t));
     if (model->hidden.outputs == 0) return size;
     return size + layer_scratch(&model->hidden) + pg_rounded(model->hidden.outputs * sizeof(int32_t));
-}
-
-static void add_weighted_row(const pg_layer *layer, uint32_t row, int32_t value, const layer_sums *sums) {
-    const uint8_t *weights = layer->weights + row * sums->row;
-    if (layer->weight_bits == 8)
-        PG_INDEPENDENT
-        for (size_t k = 0; k < sums->lanes; k++)
-            sums->wide[k] += value * signed_byte(weights[k]);
-    else
-        PG_INDEPENDENT
-        for (size_t k = 0; k < sums->lanes; k++) {
-            sums->wide[k] += value * ((int)((weights[k] & 15u) ^ 8u) - 8);
-            sums->wide[sums->lanes + k] += value * ((int)(weights[k] >> 4 ^ 8u) - 8);
-        }
 }
 
 static uint32_t argmax(const int32_t *scores, uint32_t count) {
@@ -187,9 +245,9 @@ static uint32_t argmax(const int32_t *scores, uint32_t count) {
 uint32_t pg_head_scores(const pg_model *model, const uint16_t *positive, const uint16_t *negative, uint8_t *scratch,
                         int32_t *scores) {
     size_t padded = pg_padded_bits(model->projection.bits);
-    uint16_t *rows = (uint16_t *)(void *)take(&scratch, (padded + GROUP) * sizeof *rows);
+    uint16_t *rows = take(&scratch, (padded + SLACK) * sizeof *rows);
     layer_sums output = start_sums(&model->output, &scratch);
-    int32_t *own = (int32_t *)(void *)take(&scratch, model->classes * sizeof *own);
+    int32_t *own = take(&scratch, model->classes * sizeof *own);
     if (!scores) scores = own;
     const pg_layer *first = &model->output;
     layer_sums first_sums = output;
@@ -200,11 +258,11 @@ uint32_t pg_head_scores(const pg_model *model, const uint16_t *positive, const u
     add_rows(first, rows, set_bits(positive, padded / 16, rows), 1, &first_sums);
     add_rows(first, rows, set_bits(negative, padded / 16, rows), -1, &first_sums);
     if (model->hidden.outputs > 0) {
-        int32_t *values = (int32_t *)(void *)take(&scratch, model->hidden.outputs * sizeof *values);
+        int32_t *values = take(&scratch, model->hidden.outputs * sizeof *values);
         finish(first, &first_sums, values);
         for (uint32_t j = 0; j < model->hidden.outputs; j++) {
             int32_t value = values[j] > 0 ? values[j] >> model->hidden_shift : 0;
-            if (value > 0) add_weighted_row(&model->output, j, value < 127 ? value : 127, &output);
+            if (value > 0) add_multiple(&model->output, j, value < 127 ? value : 127, &output);
         }
     }
     finish(&model->output, &output, scores);

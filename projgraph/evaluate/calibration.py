@@ -12,8 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from projgraph.records import IndexArray
-
 BINS = 15
 """Equal-width bins of confidence, as in the paper."""
 
@@ -78,10 +76,11 @@ def fit_temperature(logits: NDArray[Any], targets: NDArray[Any]) -> float:
 
         T = argmin over T of mean over rows of -sum_c q_c log softmax(z / T)_c
 
-    q is a distribution where one is given, and else the one-hot label, softened as in Platt's 1999 scaling: the true class keeps (n + 1) / (n + 2) and the rest is
-    shared by all classes. With many rows that is the plain likelihood; with a handful, all of them right, it keeps T
-    from running to the lower bound and the model from claiming a certainty that nobody saw. The loss is convex in
-    1 / T, hence has one minimum, which is looked for on a logarithmic scale within ``TEMPERATURES``.
+    q is the given distribution, or the one-hot label softened as in Platt's 1999 scaling: the true class keeps
+    (n + 1) / (n + 2) and the rest is shared by all classes. With many rows that is the plain likelihood; with a
+    handful, all of them right, it keeps T from running to the lower bound and the model from claiming a certainty
+    that nobody saw. The loss is convex in 1 / T, hence has one minimum, which is looked for on a logarithmic scale
+    within ``TEMPERATURES``.
 
     Args:
         logits: (n, c) unnormalised log probabilities of rows that the model was not fitted on.

@@ -7,6 +7,8 @@ HNSW answers approximately (about O(n log n d)).
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -43,7 +45,8 @@ def knn_graph(features: FloatArray, neighbours: int, temperature: float) -> Grap
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
     count = min(neighbours, max(len(unit) - 1, 0))
     if count == 0:
-        return from_csr(sparse.csr_array((len(features), len(features)), dtype=np.float32))
+        empty = np.zeros(0, dtype=np.int32)
+        return Graph(np.zeros(len(features) + 1, dtype=np.int64), empty, empty.astype(np.float32))
     similarity, found = _search(unit, count + 1)
     rows = np.repeat(described, found.shape[1])
     valid = (found >= 0) & (found != np.arange(len(unit))[:, None])
@@ -85,6 +88,7 @@ def reached(graph: Graph, seeds: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def _search(unit: FloatArray, count: int) -> tuple[FloatArray, NDArray[np.int64]]:
     import faiss
 
+    index: Any
     if len(unit) <= EXACT_ROWS:
         index = faiss.IndexFlatIP(unit.shape[1])
     else:

@@ -83,7 +83,7 @@ HEAD = (
 
 
 class Section(IntEnum):
-    """Kinds of section. From 0x8000 on a reader may skip a kind that it does not know; below, it must refuse the file."""
+    """Kinds of section; a reader skips one that it does not know from 0x8000 on, and refuses the file below."""
 
     PROJECTION = 1
     HEAD = 2

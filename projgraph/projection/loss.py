@@ -39,7 +39,8 @@ def edge_consistency(logits: torch.Tensor, neighbour_logits: torch.Tensor, joine
     one, other = torch.log_softmax(logits[joined], dim=1), torch.log_softmax(neighbour_logits[joined], dim=1)
     middle = torch.logsumexp(torch.stack([one, other]), dim=0) - np.log(2.0)
     sides = (one.exp() * (one - middle)).sum(dim=1) + (other.exp() * (other - middle)).sum(dim=1)
-    return 0.5 * sides.mean()
+    mean: torch.Tensor = sides.mean()
+    return 0.5 * mean
 
 
 class EdgeSampler:

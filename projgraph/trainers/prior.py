@@ -49,10 +49,10 @@ def fit_prior(
         solver.zero_grad()
         log_probability = torch.log_softmax(x @ coefficients[:-1] + coefficients[-1], dim=1)
         loss = -(share * (y * log_probability).sum(dim=1)).sum() + l2 * coefficients[:-1].square().sum()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
-    solver.step(objective)
+    solver.step(objective)  # type: ignore[no-untyped-call]
     return np.asarray(coefficients.detach().numpy(), dtype=np.float32)
 
 

@@ -1,0 +1,210 @@
+"""The command line: options in, figures out; what a stage does it knows by name only."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from projgraph.errors import ProjgraphError
+
+app = typer.Typer(
+    help="From a few labels and a pile of unlabelled text to a 256 KB classifier.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(help="The catalogue of public data sets.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+_errors = Console(stderr=True, highlight=False)
+
+AsJson = Annotated[bool, typer.Option("--json", help="print exactly one JSON object on standard output")]
+TextColumn = Annotated[str | None, typer.Option(help="name of the text column; guessed if left out")]
+LabelColumn = Annotated[str | None, typer.Option(help="name of the label column; guessed if left out")]
+
+
+@contextlib.contextmanager
+def _reported() -> Iterator[None]:
+    """Wrong input is one line on standard error and exit status 2."""
+    try:
+        yield
+    except ProjgraphError as error:
+        sys.stderr.write(f"projgraph: {' '.join(str(error).split())}\n")
+        raise typer.Exit(2) from error
+    except KeyboardInterrupt as error:
+        sys.stderr.write("projgraph: interrupted; nothing was half written\n")
+        raise typer.Exit(130) from error
+
+
+@app.command()
+def train(
+    train: Annotated[Path, typer.Argument(metavar="TRAIN", help="CSV, TSV, JSONL, Parquet or fastText, .gz as well")],
+    out: Annotated[Path, typer.Option(help="the model file to write")],
+    test: Annotated[Path | None, typer.Option(help="labelled file to measure on")] = None,
+    unlabelled: Annotated[list[Path] | None, typer.Option(help="file of further texts; may be repeated")] = None,
+    labels_per_class: Annotated[int | None, typer.Option(help="keep so many labels a class, hide the others")] = None,
+    seed: Annotated[int | None, typer.Option(help="of every random draw")] = None,
+    encoder: Annotated[str | None, typer.Option(help="sentence-transformers model, by name or folder")] = None,
+    pipeline: Annotated[Path | None, typer.Option(help="recipe with settings, TOML")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="stage.key=value; may be repeated")] = None,
+    budget: Annotated[str | None, typer.Option(help="size of the model file at most, such as 64KB")] = None,
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
+    tracking: Annotated[bool, typer.Option(help="record the run in MLflow")] = True,
+    store: Annotated[str | None, typer.Option(help="MLflow store; default MLFLOW_TRACKING_URI or ./mlflow.db")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a device model on a few labels and many texts."""
+    with _reported():
+        from projgraph.config import load_config, parse_bytes
+        from projgraph.job import TrainJob, run_training
+
+        given = {"seed": seed, "encoder": encoder, "budget": None if budget is None else parse_bytes(budget)}
+        config = load_config(pipeline, settings or (), given)
+        job = TrainJob(
+            train=train,
+            out=out,
+            test=test,
+            unlabelled=tuple(unlabelled or ()),
+            labels_per_class=labels_per_class,
+            text_column=text_column,
+            label_column=label_column,
+            track=tracking,
+            store=store,
+        )
+        with _progress() as (say, listen):
+            result = run_training(job, config, say, listen)
+        for note in result.notes:
+            _errors.print(f"note: {note}", markup=False)
+        _show(result.to_json() if as_json else result.figures, as_json, f"trained {out}")
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.pgb")],
+    test: Annotated[Path, typer.Argument(metavar="TEST", help="labelled file")],
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a model on a labelled file: accuracy, calibration, size, latency."""
+    with _reported():
+        from projgraph import evaluate as evaluating
+        from projgraph.read import read_dataset
+        from projgraph.runtime import load
+
+        opened = load(model)
+        rows = read_dataset(test, text_column=text_column, label_column=label_column, keep_empty=True)
+        size = model.stat().st_size
+        result = evaluating.evaluate(opened.native, rows.texts, rows.labels, rows.classes, model_bytes=size)
+        _show(result.to_json() if as_json else result.figures, as_json, f"{model} on {test}")
+
+
+@app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})
+def predict(context: typer.Context) -> None:
+    """Print the label of every line: predict MODEL.pgb [FILE|-] [--proba]."""
+    from projgraph.predict import run
+
+    raise typer.Exit(run(context.args))
+
+
+@app.command()
+def inspect(model: Annotated[Path, typer.Argument(metavar="MODEL.pgb")], as_json: AsJson = False) -> None:
+    """Show what is in a model file, byte by byte."""
+    with _reported():
+        from projgraph.pack.inspect import describe, render
+
+        account = describe(model)
+        if as_json:
+            _print_json(account)
+        else:
+            Console().print(render(account))
+
+
+@data_app.command("list")
+def list_data(as_json: AsJson = False) -> None:
+    """List the public data sets that the catalogue knows."""
+    with _reported():
+        from projgraph.catalogue import list_sets
+
+        sets = list_sets()
+        if as_json:
+            _print_json({"sets": [{"name": each.name, "licence": each.licence, "title": each.title} for each in sets]})
+            return
+        table = Table("set", "what it is", "licence")
+        for each in sets:
+            table.add_row(each.name, each.title, each.licence)
+        Console().print(table)
+
+
+@data_app.command("fetch")
+def fetch_data(
+    name: Annotated[str, typer.Argument(help="a set of the list")],
+    to: Annotated[Path | None, typer.Option(help="folder of the set; default ./NAME")] = None,
+    source: Annotated[Path | None, typer.Option("--from", help="a local copy instead of the network")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fetch, check and convert a data set."""
+    with _reported():
+        from projgraph.catalogue import fetch
+
+        fetched = fetch(name, to or Path(name), source)
+        figures = {"set": name, "folder": str(fetched.folder), "files": [str(each) for each in fetched.files]}
+        _show(figures, as_json, f"fetched {name}")
+
+
+@data_app.command("verify")
+def verify_data(
+    name: Annotated[str, typer.Argument(help="a set of the list")],
+    folder: Annotated[Path, typer.Argument(help="where its files are")],
+    as_json: AsJson = False,
+) -> None:
+    """Check the files of a data set against the catalogue; exit status 2 when one differs."""
+    with _reported():
+        from projgraph.catalogue import verify
+
+        rows = verify(name, folder)
+        _show({row.name: row.problem or "good" for row in rows}, as_json, f"{name} in {folder}")
+        if any(row.problem for row in rows):
+            raise typer.Exit(2)
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[tuple[Callable[[str], None], Callable[[dict[str, float]], None]]]:
+    """A live line on a terminal, log lines elsewhere, always on standard error."""
+    if not _errors.is_terminal:
+        yield lambda line: _errors.print(line, markup=False), lambda _: None
+        return
+    with _errors.status("starting") as status:
+
+        def say(line: str) -> None:
+            _errors.print(line, markup=False)
+            status.update(line)
+
+        def listen(figures: dict[str, float]) -> None:
+            status.update(f"student: epoch {figures['epoch']:.0f}, loss {figures['loss']:.4f}")
+
+        yield say, listen
+
+
+def _show(figures: Mapping[str, Any], as_json: bool, title: str) -> None:
+    if as_json:
+        _print_json(figures)
+        return
+    table = Table("", "", title=title, show_header=False)
+    for name, value in figures.items():
+        table.add_row(name, f"{value:.4f}" if isinstance(value, float) else str(value))
+    Console().print(table)
+
+
+def _print_json(value: Mapping[str, Any]) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")

@@ -1,0 +1,269 @@
+"""One training from files to files: reads rows, trains, writes model and report, tracks the run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from projgraph import pipeline
+from projgraph.atomic import atomic_write
+from projgraph.config import TrainConfig
+from projgraph.errors import InputError, OutputError
+from projgraph.evaluate import Evaluation, ReportInput, bit_use, evaluate, write_report
+from projgraph.native import NativeModel
+from projgraph.pack.write import write_model
+from projgraph.projection.fit import Listener
+from projgraph.read import few_labels, merge, read_dataset, read_texts, short_classes
+from projgraph.records import UNLABELLED, Dataset, IndexArray
+from projgraph.runs import TrackedData, TrackedRun, Tracking
+
+Progress = Callable[[str], None]
+_EXAMPLES = 3
+_EXAMPLE_CHARACTERS = 200
+_DIGEST_CHARACTERS = 16
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """What a training reads and writes.
+
+    Attributes:
+        train: file with a text and a label column.
+        out: the model file to write.
+        test: labelled file to measure on, never trained or selected on.
+        unlabelled: files of further texts.
+        labels_per_class: keep so many labels a class and hide the others; None keeps all.
+        text_column, label_column: names where the guess would be wrong.
+        track: record the run in MLflow.
+        store: the MLflow store; None is the environment's or `mlflow.db` beside the run.
+    """
+
+    train: Path
+    out: Path
+    test: Path | None = None
+    unlabelled: tuple[Path, ...] = ()
+    labels_per_class: int | None = None
+    text_column: str | None = None
+    label_column: str | None = None
+    track: bool = True
+    store: str | None = None
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """How a training went; ``to_json`` has the figures that the command prints.
+
+    Attributes:
+        figures: plain numbers and texts by name.
+        evaluation: of the quantised model on the test file, as the C core predicts.
+        report: the HTML report.
+        tracking: where the run was recorded; None when it was not.
+        notes: lines that a user should read.
+    """
+
+    figures: Mapping[str, Any]
+    evaluation: Evaluation | None
+    report: Path
+    tracking: Tracking | None
+    notes: tuple[str, ...] = field(default=())
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures, and the evaluation's under ``evaluation``."""
+        return {**self.figures, "evaluation": None if self.evaluation is None else self.evaluation.to_json()}
+
+
+def run_training(
+    job: TrainJob, config: TrainConfig, progress: Progress, listener: Listener | None = None
+) -> TrainResult:
+    """Train as a job says.
+
+    Raises:
+        InputError: a file cannot be used.
+        BudgetError: no model fits the budget.
+        OutputError: the model cannot be written; an old file stays as it was.
+    """
+    started = time.time()
+    _check_output(job.out)
+    test = None if job.test is None else _read(job, job.test, keep_empty=True)
+    if test is not None and not (test.labels != UNLABELLED).any():
+        raise InputError(f"{job.test}: none of its {len(test)} rows has a label; expected labels to measure against")
+    progress(f"reading {job.train}")
+    dataset, hidden, notes = _read_training(job, config)
+    trained = pipeline.train(dataset, config, progress, listener)
+    data_hash = _digest(dataset)
+    run = TrackedRun(name=job.out.stem, started_ms=int(started * 1000))
+    provenance = {
+        "config": _hash(json.dumps(config.flattened(), sort_keys=True).encode()),
+        "data": data_hash,
+        "labelled": dataset.counts.labelled,
+        "rows": len(dataset),
+        "seed": config.seed,
+    }
+    size = write_model(job.out, trained.model, provenance)
+    progress(f"wrote {job.out}: {size:,} bytes")
+    evaluation = _evaluate(job.out, test, size, progress)
+    figures = _figures(job, dataset, hidden, trained, evaluation, size) | {"data_hash": data_hash}
+    report = _with_suffix(job.out, ".report.html")
+    counts = {
+        name: figures[name] for name in ("n_rows", "n_labelled", "n_unlabelled", "n_classes", "n_empty", "n_duplicates")
+    }
+    write_report(
+        report,
+        ReportInput(
+            title=job.out.name,
+            evaluation=evaluation,
+            trainer_accuracy=figures["trainer_accuracy"],
+            history=trained.student.history,
+            bits=bit_use(trained.bits),
+            configuration=config.flattened(),
+            counts=counts,
+        ),
+    )
+    figures |= {"report": str(report), "seconds": round(time.time() - started, 3), "run_id": run.run_id}
+    tracking = None
+    if job.track:
+        progress("tracking the run")
+        tracking = _track(job, run, config, dataset, trained, figures, evaluation, report)
+        figures["run_id"] = tracking.run_id
+        if not tracking.tracked:
+            notes += (f"the run waits in {tracking.pending}: {tracking.reason}",)
+    figures["seconds"] = round(time.time() - started, 3)
+    return TrainResult(figures, evaluation, report, tracking, notes)
+
+
+def _check_output(out: Path) -> None:
+    """Fail before the work, not after it."""
+    if out.is_dir():
+        raise OutputError(f"{out}: is a folder; expected the path of a file to write, such as {out / 'model.pgb'}")
+    if not out.absolute().parent.is_dir():
+        raise OutputError(f"{out}: its folder does not exist; create {out.absolute().parent} first")
+
+
+def _read(job: TrainJob, path: Path, keep_empty: bool = False) -> Dataset:
+    return read_dataset(path, text_column=job.text_column, label_column=job.label_column, keep_empty=keep_empty)
+
+
+def _read_training(job: TrainJob, config: TrainConfig) -> tuple[Dataset, IndexArray | None, tuple[str, ...]]:
+    """All rows to train on, the labels that were hidden (-1 elsewhere), and what a user should know."""
+    dataset, hidden, notes = _read(job, job.train), None, []
+    if job.labels_per_class is not None and len(dataset.classes):
+        short = short_classes(dataset, job.labels_per_class)
+        if len(short) == len(dataset.classes):
+            raise InputError(
+                f"{job.train}: no class has {job.labels_per_class} labelled rows, the largest has "
+                f"{max(short.values())}; ask for fewer --labels-per-class, or leave it out to train on all labels"
+            )
+        if short:
+            named = ", ".join(f"{name} ({count})" for name, count in list(short.items())[:3])
+            more_named = ", ..." if len(short) > 3 else ""
+            notes.append(f"{len(short)} classes have fewer than {job.labels_per_class} labels: {named}{more_named}")
+        dataset, hidden = few_labels(dataset, job.labels_per_class, config.seed)
+    more = [read_texts(path, text_column=job.text_column if path.suffix != ".txt" else None) for path in job.unlabelled]
+    if more:
+        dataset = merge(dataset, more)
+        if hidden is not None:
+            hidden = np.concatenate([hidden, np.full(len(dataset) - len(hidden), UNLABELLED, dtype=np.int64)])
+    if (dataset.labels != UNLABELLED).all():
+        notes.append(
+            "there are no unlabelled rows: nothing for the graph to teach, the student learns the labels alone"
+        )
+    return dataset, hidden, tuple(notes)
+
+
+def _evaluate(out: Path, test: Dataset | None, size: int, progress: Progress) -> Evaluation | None:
+    if test is None:
+        return None
+    progress(f"evaluating on {len(test):,} rows")
+    return evaluate(NativeModel(out.read_bytes()), test.texts, test.labels, test.classes, model_bytes=size)
+
+
+def _figures(
+    job: TrainJob,
+    dataset: Dataset,
+    hidden: IndexArray | None,
+    trained: pipeline.Trained,
+    evaluation: Evaluation | None,
+    size: int,
+) -> dict[str, Any]:
+    known = np.zeros(len(dataset), dtype=np.bool_) if hidden is None else hidden != UNLABELLED
+    taught_right = trained.taught.labels[known] == hidden[known] if hidden is not None else np.zeros(0)
+    labelled = int((dataset.labels != UNLABELLED).sum())
+    return {
+        "test_accuracy": None if evaluation is None else evaluation.accuracy,
+        "trainer_accuracy": float(taught_right.mean()) if len(taught_right) else None,
+        "model_bytes": size,
+        "model": str(job.out),
+        "n_rows": len(dataset),
+        "n_labelled": labelled,
+        "n_unlabelled": len(dataset) - labelled,
+        "n_classes": len(dataset.classes),
+        "n_empty": dataset.counts.empty,
+        "n_duplicates": dataset.counts.duplicates,
+        "n_unreached": int((~trained.taught.reached).sum()),
+        "bits": trained.plan.bits,
+        "hidden_units": trained.plan.units,
+        "weight_bits": trained.plan.weight_bits,
+        "quantisation_drop": trained.quantisation_drop,
+        "stage_seconds": {name: round(value, 3) for name, value in trained.seconds.items()},
+    }
+
+
+def _track(
+    job: TrainJob,
+    run: TrackedRun,
+    config: TrainConfig,
+    dataset: Dataset,
+    trained: pipeline.Trained,
+    figures: Mapping[str, Any],
+    evaluation: Evaluation | None,
+    report: Path,
+) -> Tracking:
+    # Imported here: mlflow takes seconds, and a training that does not track should not wait for it.
+    from projgraph.tracking import track
+
+    metrics = {name: float(value) for name, value in figures.items() if isinstance(value, int | float)}
+    if evaluation is not None:
+        metrics |= {f"test_{name}": float(value) for name, value in evaluation.figures.items()}
+    metrics |= {f"seconds_{name}": value for name, value in figures["stage_seconds"].items()}
+    examples = [text[:_EXAMPLE_CHARACTERS] for text in dataset.texts[:_EXAMPLES]]
+    summary = _with_suffix(job.out, ".report.json")
+    body = dict(figures) | {"evaluation": None if evaluation is None else evaluation.to_json()}
+    atomic_write(summary, json.dumps(body, indent=1, sort_keys=True).encode())
+    data = TrackedData(job.train.name, str(figures["data_hash"]), str(job.train), "training", len(dataset))
+    finished = replace(
+        run,
+        model_path=job.out,
+        params={**config.flattened(), "labels_per_class": job.labels_per_class},
+        metrics=metrics,
+        history=trained.student.history,
+        tags={"data_hash": str(figures["data_hash"])},
+        data=(data,),
+        files={"report.html": report, "report.json": summary},
+        input_example=examples,
+        ended_ms=int(time.time() * 1000),
+    )
+    return track(finished, job.store)
+
+
+def _digest(dataset: Dataset) -> str:
+    """A hash of every text, label and class name, in order."""
+    digest = hashlib.sha256(dataset.texts.data)
+    for part in (dataset.texts.offsets, dataset.labels):
+        digest.update(np.ascontiguousarray(part).tobytes())
+    digest.update(json.dumps(dataset.classes).encode())
+    return digest.hexdigest()[:_DIGEST_CHARACTERS]
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:_DIGEST_CHARACTERS]
+
+
+def _with_suffix(out: Path, suffix: str) -> Path:
+    return out.with_name(out.stem + suffix)

@@ -1,0 +1,171 @@
+"""A model file to a folder that needs no Python: the file itself, or C99 sources; it knows no training."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, get_args
+
+from projgraph.atomic import atomic_write
+from projgraph.errors import ConfigError, ModelFileError, OutputError
+from projgraph.native import NativeModel
+from projgraph.pack.format import MAGIC
+from projgraph.pack.read import model_file_bytes, parse_model
+
+Target = Literal["pgb", "c"]
+
+CORE = Path(__file__).parents[1] / "core"
+MAIN = Path(__file__).with_name("main.c")
+LOCAL_INCLUDE = re.compile(r'#include "(.+)"')
+BYTES_A_ROW = 24
+MARK = b"written by projgraph export"
+"""In the first line of every generated file: what lacks it is somebody else's and is not overwritten."""
+
+ABOUT_HEADER = (
+    "/* Written by projgraph export: the device core's functions.\n * SPDX-License-Identifier: Apache-2.0 */\n\n"
+)
+ABOUT_SOURCE = (
+    "/* Written by projgraph export: the device core in one file, for any C99 compiler.\n"
+    " * SPDX-License-Identifier: Apache-2.0 */\n\n"
+)
+# The core counts trailing zeros with the builtin of GCC and Clang; it asks only for words that are not zero.
+PORTABLE = """\
+#if !defined(__GNUC__)
+static int pg_trailing_zeros(unsigned word) {
+    int zeros = 0;
+    for (; !(word & 1u); word >>= 1)
+        zeros++;
+    return zeros;
+}
+#define __builtin_ctz pg_trailing_zeros
+#endif
+
+"""
+MODEL_HEADER = """\
+/* Written by projgraph export: a .pgb model as an array; the core reads bytes, so that it needs no alignment. */
+
+#ifndef PROJGRAPH_MODEL_H
+#define PROJGRAPH_MODEL_H
+
+#define PROJGRAPH_MODEL_LENGTH {length}UL
+#define PROJGRAPH_MODEL_SCRATCH {scratch}UL /* for pg_predict, which checks it; 32-bit devices need a little less */
+
+#ifdef __cplusplus
+extern "C" {{
+#endif
+
+extern const unsigned char projgraph_model[PROJGRAPH_MODEL_LENGTH];
+
+#ifdef __cplusplus
+}}
+#endif
+
+#endif
+"""
+README = """\
+A text classifier written by projgraph export, in C99; projgraph.h has its functions and model.h its sizes.
+Compile and run it: cc -std=c99 -O2 main.c model.c projgraph.c -o predict && ./predict < texts
+A UTF-8 text a line goes in, its label a line comes out: the labels of `projgraph predict`.
+"""
+
+
+def export_model(model_path: str | os.PathLike[str], target: Target, out: Path) -> tuple[Path, ...]:
+    """Write a model for a device into a folder; the same model gives the same bytes.
+
+    Args:
+        model_path: a `.pgb` file; it is validated before anything is written.
+        target: "pgb" copies the file under its own name. "c" writes ``projgraph.h`` and ``projgraph.c`` (the core),
+            ``model.h`` and ``model.c`` (the model as an array), ``main.c`` (a label a line of text) and ``README.txt``.
+        out: the folder, made if missing. Other files in it stay as they are.
+
+    Returns:
+        The files written, in that order.
+
+    Raises:
+        ConfigError: the target is unknown.
+        InputError: there is no such model file, or it cannot be read.
+        ModelFileError: it is no model.
+        OutputError: ``out`` is a file, a file there has one of these names but another origin, or the system refuses.
+    """
+    if target not in get_args(Target):
+        raise ConfigError(f"target is {target!r}; expected {' or '.join(get_args(Target))}")
+    data, name = model_file_bytes(model_path)
+    try:
+        parse_model(data)
+        scratch = NativeModel(data).scratch_bytes
+    except ModelFileError as error:
+        raise ModelFileError(f"{name}: {error}") from error
+    files = {Path(model_path).name: data} if target == "pgb" else _c_files(data, scratch)
+    _make_folder(out)
+    foreign = [file for file in files if _is_foreign(out / file, target)]
+    if foreign:
+        raise OutputError(
+            f"{out} already has {', '.join(foreign)}, not written by projgraph; "
+            "expected a folder without them: move them away or choose another folder"
+        )
+    for file, content in files.items():
+        atomic_write(out / file, content)
+    return tuple(out / file for file in files)
+
+
+def _c_files(data: bytes, scratch: int) -> dict[str, bytes]:
+    """The C folder's files by name."""
+    texts = {
+        "projgraph.h": ABOUT_HEADER + "".join(_inlined(CORE / "projgraph.h", set())),
+        "projgraph.c": "".join(_core_source()),
+        "model.h": MODEL_HEADER.format(length=len(data), scratch=scratch),
+        "model.c": "".join(_model_source(data)),
+        "main.c": MAIN.read_text(encoding="utf-8"),
+        "README.txt": README,
+    }
+    return {file: text.encode() for file, text in texts.items()}
+
+
+def _core_source() -> Iterator[str]:
+    """The core's translation units one after the other, behind the headers they share; module.c is Python's."""
+    yield ABOUT_SOURCE + '#include "projgraph.h"\n\n' + PORTABLE
+    seen = {"projgraph.h"}
+    for source in sorted(CORE.glob("pg_*.c")):
+        yield from _inlined(source, seen)
+        yield "\n"
+
+
+def _inlined(source: Path, seen: set[str]) -> Iterator[str]:
+    """The lines of a source, with every local header not seen yet in the place of its include line."""
+    for line in source.read_text(encoding="utf-8").splitlines(keepends=True):
+        include = LOCAL_INCLUDE.match(line)
+        if not include:
+            yield line
+        elif include[1] not in seen:
+            seen.add(include[1])
+            yield from _inlined(CORE / include[1], seen)
+
+
+def _model_source(data: bytes) -> Iterator[str]:
+    yield "/* Written by projgraph export. */\n\n"
+    yield '#include "model.h"\n\nconst unsigned char projgraph_model[PROJGRAPH_MODEL_LENGTH] = {\n'
+    for start in range(0, len(data), BYTES_A_ROW):
+        yield "    " + ", ".join(map(str, data[start : start + BYTES_A_ROW])) + ",\n"
+    yield "};\n"
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise OutputError(f"cannot export to {out}: it is a file; expected a folder, new or not") from error
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"cannot export to {str(out)!r}: {reason}; expected a folder, new or not") from error
+
+
+def _is_foreign(path: Path, target: Target) -> bool:
+    """Whether an export would overwrite a file that no export has written."""
+    try:
+        with path.open("rb") as file:
+            first = file.readline(256)
+    except OSError:  # nothing there, or nothing that a file can replace: writing says so
+        return False
+    return not (first.startswith(MAGIC) if target == "pgb" else MARK in first.lower())
