@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 
@@ -12,9 +13,29 @@ def main() -> None:
         from projgraph.predict import run
 
         sys.exit(run(arguments[1:]))
-    from projgraph.cli import app
+    sys.exit(_run_app())
 
-    app(prog_name="projgraph")
+
+def _run_app() -> int:
+    from projgraph.cli import app
+    from projgraph.predict import give_up_output
+
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # JSON and label names are UTF-8 whatever the locale says; a lone surrogate becomes its JSON escape.
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+    try:
+        status = int(app(prog_name="projgraph", standalone_mode=False) or 0)
+        sys.stdout.flush()
+        return status
+    except OSError as error:  # files have errors of their own
+        return give_up_output(error)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # what typer's errors of usage have, whichever click is below
+            raise
+        # No message: typer has printed the help instead.
+        if message := " ".join(error.format_message().split()):
+            sys.stderr.write(f"projgraph: {message.rstrip('.')}; see projgraph --help\n")
+        return 2
 
 
 if __name__ == "__main__":

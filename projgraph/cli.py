@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, cast
 
 import typer
 from rich.console import Console
@@ -84,7 +84,7 @@ def train(
         with _progress() as (say, listen):
             result = run_training(job, config, say, listen)
         for note in result.notes:
-            _errors.print(f"note: {note}", markup=False)
+            _say(f"note: {note}")
         _show(result.to_json() if as_json else result.figures, as_json, f"trained {out}")
 
 
@@ -128,6 +128,22 @@ def inspect(model: Annotated[Path, typer.Argument(metavar="MODEL.pgb")], as_json
             _print_json(account)
         else:
             Console().print(render(account))
+
+
+@app.command()
+def export(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.pgb")],
+    out: Annotated[Path, typer.Option(help="folder to write into")],
+    target: Annotated[str, typer.Option(help="c: core, model and a main.c in C99; pgb: the checked file")] = "c",
+    as_json: AsJson = False,
+) -> None:
+    """Write a model as files that a device build takes."""
+    with _reported():
+        from projgraph.pack.export import export_model
+
+        files = export_model(model, cast("Literal['pgb', 'c']", target), out)
+        sizes = {each.name: each.stat().st_size for each in files}
+        _show({"target": target, "folder": str(out), "files": sizes}, as_json, f"exported {model}")
 
 
 @data_app.command("list")
@@ -182,18 +198,22 @@ def verify_data(
 def _progress() -> Iterator[tuple[Callable[[str], None], Callable[[dict[str, float]], None]]]:
     """A live line on a terminal, log lines elsewhere, always on standard error."""
     if not _errors.is_terminal:
-        yield lambda line: _errors.print(line, markup=False), lambda _: None
+        yield _say, lambda _: None
         return
     with _errors.status("starting") as status:
 
         def say(line: str) -> None:
-            _errors.print(line, markup=False)
+            _say(line)
             status.update(line)
 
         def listen(figures: dict[str, float]) -> None:
             status.update(f"student: epoch {figures['epoch']:.0f}, loss {figures['loss']:.4f}")
 
         yield say, listen
+
+
+def _say(line: str) -> None:
+    _errors.print(line, markup=False, soft_wrap=True)
 
 
 def _show(figures: Mapping[str, Any], as_json: bool, title: str) -> None:

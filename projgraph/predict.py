@@ -6,37 +6,55 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 from projgraph.errors import InputError, ProjgraphError
 
-_TABULAR = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".gz", ".ft", ".fasttext")
+_TABULAR = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".parquet", ".pq", ".gz", ".ft", ".fasttext")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells wrong usage in one line, as every error of the command."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"projgraph: predict: {message}; see {self.prog} --help\n")
 
 
 def run(arguments: Sequence[str]) -> int:
     """Predict as the arguments say; returns the exit status."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
     try:
         _predict(options.model, options.file, options.proba, options.text_column)
     except ProjgraphError as error:
         sys.stderr.write(f"projgraph: {' '.join(str(error).split())}\n")
         return 2
-    except BrokenPipeError:
-        # The reader went away (`| head`); the interpreter would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        sys.stderr.write("projgraph: interrupted\n")
+        return 130
+    except OSError as error:  # what reading can raise has become an InputError
+        return give_up_output(error)
     return 0
 
 
+def give_up_output(error: OSError) -> int:
+    """Standard output took no more: the exit status, after one line of error unless its reader just went away."""
+    # What is still buffered goes nowhere, or the interpreter would complain once more when it flushes at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):  # as `| head` does
+        return 0
+    sys.stderr.write(f"projgraph: standard output cannot be written: {error.strerror}; make room or choose another\n")
+    return 2
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="projgraph predict", description="Print the label of every line of FILE, or of standard input."
     )
     parser.add_argument("model", metavar="MODEL.pgb")
     parser.add_argument(
         "file", nargs="?", default="-", metavar="FILE|-", help="one text a line, or a table by extension"
     )
-    parser.add_argument("--proba", action="store_true", help="print label, probability and text columns, tab separated")
+    parser.add_argument("--proba", action="store_true", help="print the label, a tab and its probability")
     parser.add_argument("--text-column", metavar="NAME", help="of a table; guessed if left out")
     return parser
 
@@ -44,36 +62,40 @@ def _parser() -> argparse.ArgumentParser:
 def _predict(path: str, file: str, proba: bool, text_column: str | None) -> None:
     from projgraph.runtime import load
 
+    # Bytes, since labels are UTF-8 as the texts are, whatever the locale says.
+    out = sys.stdout.buffer
     with load(path) as model:
-        classes, native = model.classes, model.native
+        labels, native = [name.encode() for name in model.classes], model.native
         for text in _texts(file, text_column):
             if proba:
                 row = model.predict_proba(text)[0]
                 best = int(row.argmax())
-                sys.stdout.write(f"{classes[best]}\t{row[best]:.6f}\n")
+                out.write(labels[best] + b"\t%.6f\n" % row[best])
             else:
-                sys.stdout.write(classes[native.predict_one(text)] + "\n")
+                out.write(labels[native.predict_one(text)] + b"\n")
             if file == "-":
-                sys.stdout.flush()
-    sys.stdout.flush()
+                out.flush()
+    out.flush()
 
 
 def _texts(file: str, text_column: str | None) -> Iterator[str]:
     """The texts of a file: rows of a table, or else lines, their line ends taken off."""
-    if file == "-":
-        yield from _lines(sys.stdin.buffer)
-    elif file.lower().endswith(_TABULAR):
+    if file != "-" and file.lower().endswith(_TABULAR):
         from projgraph.read import read_texts
 
         yield from read_texts(file, text_column=text_column)
-    else:
-        try:
+        return
+    try:
+        if file == "-":
+            yield from _lines(sys.stdin.buffer)
+        else:
             with open(file, "rb") as stream:  # noqa: PTH123 (pathlib takes milliseconds to import)
                 yield from _lines(stream)
-        except OSError as error:
-            raise InputError(
-                f"{file}: cannot be read: {error.strerror}; expected a file of one text a line, or - for standard input"
-            ) from error
+    except OSError as error:
+        raise InputError(
+            f"{'standard input' if file == '-' else file}: cannot be read: {error.strerror}; "
+            "expected a file of one text a line, or - for standard input"
+        ) from error
 
 
 def _lines(stream: BinaryIO) -> Iterator[str]:

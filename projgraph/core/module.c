@@ -121,8 +121,10 @@ static PyObject *feature_list(const pg_feature *features, size_t count) {
     PyObject *list = PyList_New((Py_ssize_t)count);
     for (size_t i = 0; list && i < count; i++) {
         PyObject *pair = Py_BuildValue("(IK)", (unsigned)features[i].family, (unsigned long long)features[i].hash);
-        if (!pair) Py_CLEAR(list);
-        else PyList_SetItem(list, (Py_ssize_t)i, pair);
+        if (!pair)
+            Py_CLEAR(list);
+        else
+            PyList_SetItem(list, (Py_ssize_t)i, pair);
     }
     return list;
 }
@@ -379,8 +381,7 @@ static PyObject *model_label(PyObject *self, PyObject *argument) {
     if (index == (unsigned long)-1 && PyErr_Occurred()) return NULL;
     const char *text;
     size_t length;
-    pg_status status =
-        pg_label(&model->model, index > UINT32_MAX ? UINT32_MAX : (uint32_t)index, &text, &length);
+    pg_status status = pg_label(&model->model, index > UINT32_MAX ? UINT32_MAX : (uint32_t)index, &text, &length);
     return status == PG_OK ? PyBytes_FromStringAndSize(text, (Py_ssize_t)length) : raise_status(status);
 }
 

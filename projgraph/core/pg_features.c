@@ -42,7 +42,8 @@ static uint64_t word_ngram(uint64_t token, const uint64_t *words, uint32_t n) {
 /* Features of up to PG_LANES tokens: at most PG_MAX_WORD_NGRAM each, so PG_HASHES is room enough. */
 static size_t word_features(pg_walk *walk, const pg_family *family, pg_family_state *state) {
     size_t count = 0;
-    uint32_t end = walk->offset + PG_LANES < walk->chunk.token_count ? walk->offset + PG_LANES : walk->chunk.token_count;
+    uint32_t end =
+        walk->offset + PG_LANES < walk->chunk.token_count ? walk->offset + PG_LANES : walk->chunk.token_count;
     for (uint32_t t = walk->offset; t < end; t++) {
         uint64_t token = walk->chunk.tokens[t];
         if (family->n_min == 1) walk->hashes[count++] = pg_mix(word_ngram(token, NULL, 1) ^ state->salt);
@@ -74,15 +75,18 @@ PG_HOT static void character_ngrams(const uint32_t *points, const pg_family *fam
 
 static size_t character_features(pg_walk *walk, const pg_family *family, pg_family_state *state) {
     const uint8_t *reach = walk->chunk.reach + walk->offset;
+    uint32_t left = walk->chunk.point_count - walk->offset, end = left < PG_LANES ? left : PG_LANES;
+    uint32_t n_min = family->n_min, lengths = family->n_max - n_min + 1u;
     size_t count = 0;
     character_ngrams(walk->chunk.points + PG_HISTORY + walk->offset, family, state->salt, walk->grams);
-    /* Written always, kept if the n-gram lies inside its run: no branch to mispredict. count never passes the
-     * number of (t, n) pairs before this one, so the write is inside hashes. */
-    for (uint32_t t = 0; t < PG_LANES; t++)
-        for (uint32_t n = family->n_min; n <= family->n_max; n++) {
-            walk->hashes[count] = walk->grams[n - 1][t];
-            count += reach[t] >= n;
-        }
+    /* All lengths are written and those that lie inside the run are kept, without a branch to mispredict. count
+     * is at most the number of pairs before this one, so the writes stay inside hashes. */
+    for (uint32_t t = 0; t < end; t++) {
+        for (uint32_t i = 0; i < lengths; i++)
+            walk->hashes[count + i] = walk->grams[n_min - 1 + i][t];
+        uint32_t inside = reach[t] < n_min ? 0 : reach[t] - n_min + 1u;
+        count += inside < lengths ? inside : lengths;
+    }
     return count;
 }
 
@@ -104,8 +108,8 @@ static size_t keep_new(uint64_t *hashes, size_t count, uint32_t *seen, uint32_t 
 static size_t step(pg_walk *walk, const pg_projection *projection) {
     const pg_family *family = &projection->families[walk->family];
     pg_family_state *state = &walk->states[walk->family];
-    size_t count = family->kind == PG_FAMILY_WORD ? word_features(walk, family, state)
-                                                  : character_features(walk, family, state);
+    size_t count =
+        family->kind == PG_FAMILY_WORD ? word_features(walk, family, state) : character_features(walk, family, state);
     if (projection->seen_slots_log2 > 0) {
         uint32_t slots = (uint32_t)1 << projection->seen_slots_log2;
         count = keep_new(walk->hashes, count, walk->seen + (size_t)walk->family * slots, slots - 1);

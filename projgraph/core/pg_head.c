@@ -5,10 +5,10 @@
 #include "pg_internal.h"
 
 enum {
-    LANES = 32,    /* bytes of a row are read in whole vectors of so many; PG_ROW_PADDING lets them end past the row */
-    GROUP = 8,     /* rows read in one pass over the sums */
+    LANES = 32, /* bytes of a row are read in whole vectors of so many; PG_ROW_PADDING lets them end past the row */
+    GROUP = 8,  /* rows read in one pass over the sums */
     MOST_ROWS = 256, /* rows whose unsigned bytes sum within 16 bits: 256 x 255 < 2^16 */
-    SLACK = 64     /* row indices written past the last */
+    SLACK = 64       /* row indices written past the last */
 };
 
 /* The sums of one layer. A row is read as units that each hold two weights: 16 bits of two bytes, or 8 bits of two
@@ -205,8 +205,8 @@ static void add_rows(const pg_layer *layer, const uint16_t *rows, size_t count, 
 
 static void finish(const pg_layer *layer, const layer_sums *sums, int32_t *scores) {
     for (uint32_t c = 0; c < layer->outputs; c++)
-        scores[c] = sums->wide[wide_index(layer, sums, c)] * layer->multipliers[c] +
-                    pg_i32(layer->bias + sizeof *scores * c);
+        scores[c] =
+            sums->wide[wide_index(layer, sums, c)] * layer->multipliers[c] + pg_i32(layer->bias + sizeof *scores * c);
 }
 
 /* wide += value * one row */

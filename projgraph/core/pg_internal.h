@@ -13,6 +13,12 @@
 #define PG_HOT
 #endif
 
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define PG_LITTLE_ENDIAN 1 /* only ever a shortcut: everything else is written without byte order */
+#else
+#define PG_LITTLE_ENDIAN 0
+#endif
+
 /* Before a loop: what it stores is not what it loads. Bytes alias everything, and compilers forget restrict on
  * local pointers. */
 #if defined(__clang__)
@@ -91,7 +97,7 @@ int pg_reader_next(pg_reader *reader, pg_chunk *chunk);
 /* ---- pg_features.c: runs and tokens to counted feature hashes ---- */
 
 typedef struct {
-    uint64_t salt; /* seed and kind */
+    uint64_t salt;                         /* seed and kind */
     uint64_t words[PG_MAX_WORD_NGRAM - 1]; /* hashes of the words before, newest first */
     uint32_t word_count;                   /* of those, how many there are */
     uint32_t left;                         /* features that may still count */
@@ -109,8 +115,7 @@ typedef struct {
 } pg_walk;
 
 size_t pg_seen_bytes(const pg_projection *projection);
-void pg_walk_start(pg_walk *walk, const pg_projection *projection, uint32_t *seen, const char *text,
-                   size_t length);
+void pg_walk_start(pg_walk *walk, const pg_projection *projection, uint32_t *seen, const char *text, size_t length);
 
 /* The next counted features, in walk->hashes, all of one family; 0 at the end of the text. */
 size_t pg_walk_next(pg_walk *walk, const pg_projection *projection, uint32_t *family);
@@ -126,8 +131,8 @@ static inline size_t pg_padded_bits(uint32_t bits) {
 size_t pg_planes_scratch(const pg_projection *projection);
 
 /* Both planes as padded 16-bit words, bit i in word i / 16. */
-void pg_project_planes(const pg_projection *projection, const char *text, size_t length,
-                       uint8_t *scratch, uint16_t *positive, uint16_t *negative);
+void pg_project_planes(const pg_projection *projection, const char *text, size_t length, uint8_t *scratch,
+                       uint16_t *positive, uint16_t *negative);
 
 static inline uint8_t *pg_align(void *scratch) {
     uintptr_t slack = (PG_SCRATCH_ALIGN - (uintptr_t)scratch % PG_SCRATCH_ALIGN) % PG_SCRATCH_ALIGN;
@@ -144,7 +149,7 @@ static inline size_t pg_rounded(size_t bytes) {
 size_t pg_head_scratch(const pg_model *model);
 
 /* One score a class, in scratch or in scores if that is not NULL; returns the label. */
-uint32_t pg_head_scores(const pg_model *model, const uint16_t *positive, const uint16_t *negative,
-                        uint8_t *scratch, int32_t *scores);
+uint32_t pg_head_scores(const pg_model *model, const uint16_t *positive, const uint16_t *negative, uint8_t *scratch,
+                        int32_t *scores);
 
 #endif

@@ -6,52 +6,87 @@
 
 /* Where the sum of a bit lies. Within each PG_BIT_BLOCK, sums are stored transposed, 32 columns of 16 bits, so that
  * one vector holds bit k of 32 neighbouring plane words. */
-static inline uint16_t place(uint32_t bit) {
-    return (uint16_t)((bit & ~511u) | (bit & 15u) << 5 | (bit >> 4 & 31u));
+static inline uint16_t place(uint16_t bit) {
+    return (uint16_t)((bit & 0xFE00u) | (uint16_t)((bit & 15u) << 5) | (bit >> 4 & 31u));
 }
 
 typedef struct {
-    uint16_t places[PG_FIELDS];
-    int16_t signs[PG_FIELDS];
     uint16_t fields[PG_FIELDS];
     uint16_t starts[PG_FIELDS];
+    uint16_t places[PG_FIELDS];
+    int16_t signs[PG_FIELDS];
 } pg_touches;
 
-PG_HOT static void add_features(const pg_family *family, uint64_t *hashes, size_t count, pg_touches *touches,
-                                int16_t *sums) {
-    uint32_t sub = family->bit_count / family->additions;
-    for (uint32_t done = 0; done < family->additions; done += 4) {
-        uint32_t fields = family->additions - done < 4 ? family->additions - done : 4;
-        for (size_t i = 0; i < PG_FIELDS; i++)
-            touches->starts[i] = (uint16_t)(family->first_bit + (done + (i & 3)) * sub);
-        for (size_t first = 0; first < count; first += PG_FIELDS / 4) {
-            size_t block = count - first < PG_FIELDS / 4 ? count - first : PG_FIELDS / 4;
-            for (size_t i = 0; i < PG_FIELDS; i++)
-                touches->fields[i] = (uint16_t)(hashes[first + i / 4] >> 16 * (i % 4));
-            for (size_t i = 0; i < PG_FIELDS; i++) {
-                uint32_t field = touches->fields[i];
-                touches->places[i] = place(touches->starts[i] + (field * sub >> 16));
-                touches->signs[i] = (int16_t)(1 - 2 * (int)(field & 1));
-            }
-            for (size_t i = 0; i < block * 4; i++)
-                if ((i & 3) < fields) sums[touches->places[i]] += touches->signs[i];
-        }
-        for (size_t i = 0; i < count; i++)
-            hashes[i] = pg_mix(hashes[i] + PG_MULTIPLIER);
+/* The four 16-bit fields of each hash, low one first. */
+static inline void split(const uint64_t *hashes, uint16_t *fields) {
+#if PG_LITTLE_ENDIAN
+    memcpy(fields, hashes, PG_FIELDS * sizeof *fields);
+#else
+    for (uint32_t i = 0; i < PG_FIELDS; i++)
+        fields[i] = (uint16_t)(hashes[i / 4] >> 16 * (i % 4));
+#endif
+}
+
+/* Where PG_FIELDS / 4 features touch the sums with four fields each, and with which sign. */
+static inline void touch(const uint64_t *hashes, uint16_t sub, pg_touches *touches) {
+    split(hashes, touches->fields);
+    for (uint32_t i = 0; i < PG_FIELDS; i++) {
+        uint16_t field = touches->fields[i];
+        uint16_t bit = (uint16_t)(touches->starts[i] + (uint16_t)((uint32_t)field * sub >> 16));
+        touches->places[i] = place(bit);
+        touches->signs[i] = (int16_t)(1 - ((field & 1) << 1));
     }
 }
 
+/* Add count features, in blocks whose last one may be part of what lies behind them: PG_HASHES is a multiple of a
+ * block. A feature touches a bit at most once, since each addition has its own part of the family's block, and a
+ * family has at most PG_MAX_FEATURES = 2^15 - 1 features: the sums fit 16 bits. */
+PG_HOT static void add_features(const pg_family *family, uint64_t *hashes, size_t count, pg_touches *touches,
+                                int16_t *sums) {
+    uint16_t sub = (uint16_t)(family->bit_count / family->additions);
+    for (uint32_t done = 0; done < family->additions; done += 4) {
+        uint32_t fields = family->additions - done < 4 ? family->additions - done : 4;
+        for (uint32_t i = 0; i < PG_FIELDS; i++)
+            touches->starts[i] = (uint16_t)(family->first_bit + (done + i % 4) * sub);
+        for (size_t first = 0; first < count; first += PG_FIELDS / 4) {
+            size_t block = count - first < PG_FIELDS / 4 ? count - first : PG_FIELDS / 4;
+            touch(hashes + first, sub, touches);
+            const uint16_t *places = touches->places;
+            const int16_t *signs = touches->signs;
+            if (fields == 4) {
+                for (size_t i = 0; i < 4 * block; i += 4) {
+                    sums[places[i]] = (int16_t)(sums[places[i]] + signs[i]);
+                    sums[places[i + 1]] = (int16_t)(sums[places[i + 1]] + signs[i + 1]);
+                    sums[places[i + 2]] = (int16_t)(sums[places[i + 2]] + signs[i + 2]);
+                    sums[places[i + 3]] = (int16_t)(sums[places[i + 3]] + signs[i + 3]);
+                }
+            } else {
+                for (size_t i = 0; i < 4 * block; i++)
+                    if (i % 4 < fields) sums[places[i]] = (int16_t)(sums[places[i]] + signs[i]);
+            }
+        }
+        if (done + 4 < family->additions)
+            for (size_t i = 0; i < count; i++)
+                hashes[i] = pg_mix(hashes[i] + PG_MULTIPLIER);
+    }
+}
+
+/* Bit k of 32 neighbouring plane words is one vector of sums. */
 PG_HOT static void quantise(const int16_t *sums, size_t padded, uint16_t *positive, uint16_t *negative) {
     for (size_t block = 0; block < padded; block += PG_BIT_BLOCK) {
-        uint16_t *above = positive + block / 16, *below = negative + block / 16;
-        memset(above, 0, PG_BIT_BLOCK / 8);
-        memset(below, 0, PG_BIT_BLOCK / 8);
-        for (uint32_t k = 0; k < 16; k++)
-            for (uint32_t word = 0; word < 32; word++) {
-                int16_t sum = sums[block + k * 32 + word];
-                above[word] |= (uint16_t)((sum > 0) << k);
-                below[word] |= (uint16_t)((sum < 0) << k);
+        uint16_t above[PG_BIT_BLOCK / 16] = {0}, below[PG_BIT_BLOCK / 16] = {0};
+        for (uint32_t k = 0; k < 16; k += 4) {
+            const int16_t *a = sums + block + k * 32, *b = a + 32, *c = b + 32, *d = c + 32;
+            uint16_t bit = (uint16_t)(1u << k);
+            for (uint32_t w = 0; w < 32; w++) {
+                above[w] |= (uint16_t)((a[w] > 0 ? bit : 0) | (b[w] > 0 ? bit << 1 : 0) | (c[w] > 0 ? bit << 2 : 0) |
+                                       (d[w] > 0 ? bit << 3 : 0));
+                below[w] |= (uint16_t)((a[w] < 0 ? bit : 0) | (b[w] < 0 ? bit << 1 : 0) | (c[w] < 0 ? bit << 2 : 0) |
+                                       (d[w] < 0 ? bit << 3 : 0));
             }
+        }
+        memcpy(positive + block / 16, above, sizeof above);
+        memcpy(negative + block / 16, below, sizeof below);
     }
 }
 

@@ -8,6 +8,10 @@
 static const uint32_t REPLACEMENT = 0xFFFD;
 static const uint32_t PAD = 0x20;
 
+/* While a chunk has no more points and tokens than this, there is room for what one code point can add, two of each,
+ * and for the end of the text behind it. */
+enum { LAST_POINT = PG_CHUNK - 4 };
+
 /* Continuation bytes that a lead byte asks for, and the range of the first of them (Unicode 14, table 3-7). */
 static uint32_t sequence(uint8_t lead, uint8_t *low, uint8_t *high) {
     *low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
@@ -112,26 +116,54 @@ void pg_reader_start(pg_reader *reader, pg_chunk *chunk, const char *text, size_
     memset(reader, 0, sizeof *reader);
     reader->at = (const uint8_t *)text;
     reader->end = reader->at + length;
-    memset(chunk, 0, sizeof *chunk);
+    memset(chunk->points, 0, sizeof chunk->points);
+    chunk->point_count = chunk->token_count = 0;
+}
+
+/* ASCII letters and digits, nearly all of most texts: what accept does, in registers, while there is room. */
+static void accept_word_bytes(pg_reader *reader, pg_chunk *chunk) {
+    const uint8_t *at = reader->at;
+    size_t room = LAST_POINT - chunk->point_count, left = (size_t)(reader->end - at), count = 0;
+    size_t most = left < room ? left : room;
+    uint32_t *points = chunk->points + PG_HISTORY + chunk->point_count;
+    uint8_t *reaches = chunk->reach + chunk->point_count;
+    uint64_t token = reader->in_word ? reader->token : PG_TOKEN_START;
+    uint32_t reach = reader->reach;
+    if (reach == 0) {
+        points[count] = PAD;
+        reaches[count++] = 1;
+        reach = 1;
+        most++; /* the pad is no byte of the text */
+    }
+    for (uint32_t point; count < most && (point = pg_word_byte[*at]) != 0; count++, at++) {
+        reach += reach < PG_HISTORY;
+        points[count] = point;
+        reaches[count] = (uint8_t)reach;
+        token = extend(token, point);
+    }
+    reader->at = at;
+    reader->token = token;
+    reader->in_word = 1;
+    reader->reach = (uint8_t)reach;
+    chunk->point_count += (uint32_t)count;
 }
 
 int pg_reader_next(pg_reader *reader, pg_chunk *chunk) {
     memmove(chunk->points, chunk->points + chunk->point_count, PG_HISTORY * sizeof *chunk->points);
     chunk->point_count = chunk->token_count = 0;
     if (reader->finished) return 0;
-    /* Room for what one code point can add, and for the end of the text after it. */
-    while (reader->at < reader->end && chunk->point_count < PG_CHUNK - 3 && chunk->token_count < PG_CHUNK - 3) {
-        uint32_t point = *reader->at, kind;
-        if (point < 0x80) {
-            kind = pg_ascii_class[point];
-            point = pg_ascii_lower[point];
+    while (reader->at < reader->end && chunk->point_count < LAST_POINT && chunk->token_count < LAST_POINT) {
+        uint32_t point = *reader->at;
+        if (pg_word_byte[point] != 0) {
+            accept_word_bytes(reader, chunk);
+        } else if (point < 0x80) {
             reader->at++;
+            if (pg_ascii_class[point] != PG_CLASS_IGNORED) accept(reader, chunk, point, pg_ascii_class[point]);
         } else {
             reader->at = decode(reader->at, reader->end, &point);
-            kind = point_class(point);
-            point = lower_case(point);
+            uint32_t kind = point_class(point);
+            if (kind != PG_CLASS_IGNORED) accept(reader, chunk, lower_case(point), kind);
         }
-        if (kind != PG_CLASS_IGNORED) accept(reader, chunk, point, kind);
     }
     if (reader->at == reader->end) {
         end_run(reader, chunk);

@@ -17,32 +17,32 @@ extern "C" {
 #endif
 
 /* The one list of statuses. */
-#define PG_STATUSES(X)                                                                             \
-    X(PG_OK, "ok")                                                                                 \
-    X(PG_BAD_ARGUMENT, "a required pointer is NULL")                                               \
-    X(PG_SCRATCH_TOO_SMALL, "the scratch is smaller than the size asked for")                      \
-    X(PG_TRUNCATED, "the bytes end before the file's own length")                                  \
-    X(PG_BAD_MAGIC, "the bytes are not a .pgb model")                                              \
-    X(PG_BAD_VERSION, "the model has another major version")                                       \
-    X(PG_BAD_LENGTH, "the length in the header is not the number of bytes")                        \
-    X(PG_BAD_CHECKSUM, "the checksum does not match: the file is damaged")                         \
-    X(PG_BAD_RESERVED, "a reserved field or a padding byte is not zero")                           \
-    X(PG_BAD_SECTION_COUNT, "the section table is empty, too long or outside the file")            \
-    X(PG_BAD_SECTION_KIND, "a section of unknown kind that may not be skipped")                    \
-    X(PG_BAD_SECTION_ORDER, "sections repeat, overlap or are out of order")                        \
-    X(PG_BAD_SECTION_ALIGNMENT, "a section does not start at a multiple of 16")                    \
-    X(PG_BAD_SECTION_BOUNDS, "a section reaches past the end of the file")                         \
-    X(PG_MISSING_SECTION, "a required section is missing")                                         \
-    X(PG_UNEXPECTED_SECTION, "a hidden layer's section without a hidden layer")                    \
-    X(PG_BAD_PROJECTION, "the projection section's fields or size are out of range")               \
-    X(PG_BAD_FAMILY, "a feature family's fields are out of range")                                 \
-    X(PG_FAMILY_OVERLAP, "two feature families share bits")                                        \
-    X(PG_BAD_HEAD, "the head section's fields or size are out of range")                           \
-    X(PG_BAD_WEIGHTS, "the weights' size does not match the head and the projection")              \
-    X(PG_BAD_ROW_PADDING, "the bytes after the last weight row, or a row's unused half byte, are not zero") \
-    X(PG_BAD_BIAS, "a bias section has the wrong size or a bias out of range")                     \
-    X(PG_BAD_MULTIPLIER, "a multiplier section has the wrong size or a multiplier of zero")        \
-    X(PG_BAD_LABELS, "the labels' count, offsets or size are wrong")                               \
+#define PG_STATUSES(X)                                                                                                 \
+    X(PG_OK, "ok")                                                                                                     \
+    X(PG_BAD_ARGUMENT, "a required pointer is NULL")                                                                   \
+    X(PG_SCRATCH_TOO_SMALL, "the scratch is smaller than the size asked for")                                          \
+    X(PG_TRUNCATED, "the bytes end before the file's own length")                                                      \
+    X(PG_BAD_MAGIC, "the bytes are not a .pgb model")                                                                  \
+    X(PG_BAD_VERSION, "the model has another major version")                                                           \
+    X(PG_BAD_LENGTH, "the length in the header is not the number of bytes")                                            \
+    X(PG_BAD_CHECKSUM, "the checksum does not match: the file is damaged")                                             \
+    X(PG_BAD_RESERVED, "a reserved field or a padding byte is not zero")                                               \
+    X(PG_BAD_SECTION_COUNT, "the section table is empty, too long or outside the file")                                \
+    X(PG_BAD_SECTION_KIND, "a section of unknown kind that may not be skipped")                                        \
+    X(PG_BAD_SECTION_ORDER, "sections repeat, overlap or are out of order")                                            \
+    X(PG_BAD_SECTION_ALIGNMENT, "a section does not start at a multiple of 16")                                        \
+    X(PG_BAD_SECTION_BOUNDS, "a section reaches past the end of the file")                                             \
+    X(PG_MISSING_SECTION, "a required section is missing")                                                             \
+    X(PG_UNEXPECTED_SECTION, "a hidden layer's section without a hidden layer")                                        \
+    X(PG_BAD_PROJECTION, "the projection section's fields or size are out of range")                                   \
+    X(PG_BAD_FAMILY, "a feature family's fields are out of range")                                                     \
+    X(PG_FAMILY_OVERLAP, "two feature families share bits")                                                            \
+    X(PG_BAD_HEAD, "the head section's fields or size are out of range")                                               \
+    X(PG_BAD_WEIGHTS, "the weights' size does not match the head and the projection")                                  \
+    X(PG_BAD_ROW_PADDING, "the bytes after the last weight row, or a row's unused half byte, are not zero")            \
+    X(PG_BAD_BIAS, "a bias section has the wrong size or a bias out of range")                                         \
+    X(PG_BAD_MULTIPLIER, "a multiplier section has the wrong size or a multiplier of zero")                            \
+    X(PG_BAD_LABELS, "the labels' count, offsets or size are wrong")                                                   \
     X(PG_NO_SUCH_LABEL, "the label index is not below the number of classes")
 
 #define PG_STATUS_NAME(name, text) name,
@@ -108,18 +108,17 @@ size_t pg_scratch_size(const pg_model *model);
 size_t pg_project_scratch_size(const pg_projection *projection);
 
 /* The label of a UTF-8 text; scores, if not NULL, receives one integer score a class. */
-pg_status pg_predict(const pg_model *model, const char *text, size_t length, void *scratch,
-                     size_t scratch_size, int32_t *scores, uint32_t *label);
+pg_status pg_predict(const pg_model *model, const char *text, size_t length, void *scratch, size_t scratch_size,
+                     int32_t *scores, uint32_t *label);
 
 /* The bits of a text as two planes of (bits + 7) / 8 bytes: above zero, and below zero. */
-pg_status pg_project(const pg_projection *projection, const char *text, size_t length,
-                     void *scratch, size_t scratch_size, uint8_t *positive, uint8_t *negative);
+pg_status pg_project(const pg_projection *projection, const char *text, size_t length, void *scratch,
+                     size_t scratch_size, uint8_t *positive, uint8_t *negative);
 
 /* The counted features of a text, in text order within a family. Writes at most capacity of them; *count is
  * how many there are. */
-pg_status pg_features(const pg_projection *projection, const char *text, size_t length,
-                      void *scratch, size_t scratch_size, pg_feature *features, size_t capacity,
-                      size_t *count);
+pg_status pg_features(const pg_projection *projection, const char *text, size_t length, void *scratch,
+                      size_t scratch_size, pg_feature *features, size_t capacity, size_t *count);
 
 /* A class name, in place, not terminated. */
 pg_status pg_label(const pg_model *model, uint32_t index, const char **text, size_t *length);

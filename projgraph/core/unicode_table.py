@@ -168,14 +168,18 @@ def _array(name: str, code: str, values: Sequence[int]) -> str:
 WIDTHS = {"uint8_t": 1, "uint16_t": 2, "uint32_t": 4, "int32_t": 4}
 
 
+def _is_ascii_word(byte: int) -> bool:
+    return byte < 128 and char_class(byte) == CharClass.WORD
+
+
 def render() -> str:
-    """The text of pg_unicode.h."""
+    """The text of pg_unicode.h; pg_word_byte is the lower case of a byte that is a whole word character, else 0."""
     class_top, class_pages, class_runs = _class_tables()
     lower_top, lower_pages, lower_leaves, lower_deltas = _lower_tables()
     far = _far_ranges()
     arrays = [
         ("pg_ascii_class", "uint8_t", [int(char_class(point)) for point in range(128)]),
-        ("pg_ascii_lower", "uint8_t", [lower(point) for point in range(128)]),
+        ("pg_word_byte", "uint8_t", [lower(byte) if _is_ascii_word(byte) else 0 for byte in range(256)]),
         ("pg_class_top", "uint8_t", class_top),
         ("pg_class_pages", "uint16_t", class_pages),
         ("pg_class_runs", "uint8_t", class_runs),

@@ -42,6 +42,8 @@ def knn_graph(features: FloatArray, neighbours: int, temperature: float) -> Grap
         raise ConfigError("knn graph: the features hold NaN or infinity; clean them or drop those rows")
     described = np.flatnonzero(np.any(features != 0, axis=1))
     unit = np.ascontiguousarray(features[described], dtype=np.float32)
+    # First by the largest element, or the squares of large and small rows would leave float32.
+    unit /= np.maximum(unit.max(axis=1, initial=0), -unit.min(axis=1, initial=0))[:, None]
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
     count = min(neighbours, max(len(unit) - 1, 0))
     if count == 0:

@@ -30,19 +30,6 @@ ABOUT_SOURCE = (
     "/* Written by projgraph export: the device core in one file, for any C99 compiler.\n"
     " * SPDX-License-Identifier: Apache-2.0 */\n\n"
 )
-# The core counts trailing zeros with the builtin of GCC and Clang; it asks only for words that are not zero.
-PORTABLE = """\
-#if !defined(__GNUC__)
-static int pg_trailing_zeros(unsigned word) {
-    int zeros = 0;
-    for (; !(word & 1u); word >>= 1)
-        zeros++;
-    return zeros;
-}
-#define __builtin_ctz pg_trailing_zeros
-#endif
-
-"""
 MODEL_HEADER = """\
 /* Written by projgraph export: a .pgb model as an array; the core reads bytes, so that it needs no alignment. */
 
@@ -125,7 +112,7 @@ def _c_files(data: bytes, scratch: int) -> dict[str, bytes]:
 
 def _core_source() -> Iterator[str]:
     """The core's translation units one after the other, behind the headers they share; module.c is Python's."""
-    yield ABOUT_SOURCE + '#include "projgraph.h"\n\n' + PORTABLE
+    yield ABOUT_SOURCE + '#include "projgraph.h"\n\n'
     seen = {"projgraph.h"}
     for source in sorted(CORE.glob("pg_*.c")):
         yield from _inlined(source, seen)
@@ -163,9 +150,11 @@ def _make_folder(out: Path) -> None:
 
 def _is_foreign(path: Path, target: Target) -> bool:
     """Whether an export would overwrite a file that no export has written."""
+    if not path.is_file():
+        return False  # nothing there, or nothing that a file can replace: writing says so
     try:
         with path.open("rb") as file:
             first = file.readline(256)
-    except OSError:  # nothing there, or nothing that a file can replace: writing says so
-        return False
+    except OSError:
+        return True
     return not (first.startswith(MAGIC) if target == "pgb" else MARK in first.lower())

@@ -1,0 +1,58 @@
+# make setup       install everything into .venv
+# make quickstart  train, measure, export and use two classifiers on the sample data
+# make test        all checks and tests, as CI runs them
+# make lint        the checks alone
+# make format      apply the formatters
+# make clean       remove what was built, but not .venv
+
+SHELL := bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CORE := $(wildcard projgraph/core/*.c projgraph/core/*.h)
+C_FILES := $(CORE) $(wildcard projgraph/pack/*.c)
+CC ?= cc
+C_FLAGS := -std=c99 -O2 -Wall -Wextra -Werror -pedantic -ffp-contract=off
+
+.DEFAULT_GOAL := help
+.PHONY: help setup quickstart test lint format clean
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+setup: $(VENV)/.installed
+
+# The stamp is touched last, so an interrupted install starts again. setuptools would keep an extension that is newer
+# than its sources, whatever pyproject.toml says of its flags: hence the rm.
+$(VENV)/.installed: pyproject.toml constraints.txt $(CORE)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "projgraph needs Python 3.11 or later, $(PYTHON) is " + sys.version.split()[0] + ": make setup PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	rm -f projgraph/_core*.so
+	$(BIN)/python -m pip install -c constraints.txt setuptools wheel
+	$(BIN)/python -m pip install -c constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install -c constraints.txt --no-build-isolation -e '.[dev]'
+	@touch $@
+
+quickstart: setup
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/quickstart.sh
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/clang-format --dry-run -Werror $(C_FILES)
+	for source in projgraph/core/pg_*.c; do $(CC) $(C_FLAGS) -c $$source -o /dev/null || exit 1; done
+
+format: setup
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(BIN)/clang-format -i $(C_FILES)
+
+clean:
+	rm -rf build dist quickstart projgraph.egg-info projgraph/_core*.so
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -f $(VENV)/.installed

@@ -1,0 +1,35 @@
+"""What a model file says of its making: hashes of settings and data, row counts and seed; it knows no file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+
+from projgraph.config import TrainConfig
+from projgraph.records import UNLABELLED, Dataset
+
+_DIGEST_CHARACTERS = 16
+
+
+def describe_training(dataset: Dataset, config: TrainConfig) -> dict[str, Any]:
+    """The provenance of a model trained on these rows with these settings; the same training gives the same one."""
+    settings = json.dumps(config.flattened(), sort_keys=True)
+    return {
+        "config": hashlib.sha256(settings.encode()).hexdigest()[:_DIGEST_CHARACTERS],
+        "data": data_digest(dataset),
+        "labelled": int(np.count_nonzero(dataset.labels != UNLABELLED)),
+        "rows": len(dataset),
+        "seed": config.seed,
+    }
+
+
+def data_digest(dataset: Dataset) -> str:
+    """A hash of every text, label and class name, in order."""
+    digest = hashlib.sha256(dataset.texts.data)
+    for part in (dataset.texts.offsets, dataset.labels):
+        digest.update(np.ascontiguousarray(part).tobytes())
+    digest.update(json.dumps(dataset.classes).encode())
+    return digest.hexdigest()[:_DIGEST_CHARACTERS]

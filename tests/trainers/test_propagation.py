@@ -1,0 +1,211 @@
+"""The default trainer against closed forms on graphs small enough to solve, and its invariants."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from projgraph.config import TrainerConfig
+from projgraph.errors import InputError
+from projgraph.graph.knn import from_csr, knn_graph, to_csr
+from projgraph.records import UNLABELLED, Graph
+from projgraph.trainers.propagation import normalised, propagate
+
+
+def graph_of(n_nodes: int, edges: dict[tuple[int, int], float]) -> Graph:
+    dense = np.zeros((n_nodes, n_nodes), dtype=np.float32)
+    for (one, other), weight in edges.items():
+        dense[one, other] = dense[other, one] = weight
+    return from_csr(sparse.csr_array(dense))
+
+
+def ring(n_nodes: int, weight: float = 1.0) -> Graph:
+    return graph_of(n_nodes, {(node, (node + 1) % n_nodes): weight for node in range(n_nodes)})
+
+
+def labels_of(n_nodes: int, given: dict[int, int]) -> np.ndarray:
+    labels = np.full(n_nodes, UNLABELLED, dtype=np.int64)
+    for node, label in given.items():
+        labels[node] = label
+    return labels
+
+
+def silent(n_nodes: int) -> np.ndarray:
+    """Features that tell nothing, so that the prior of every node is the labels' frequencies."""
+    return np.zeros((n_nodes, 2), dtype=np.float32)
+
+
+def spreading(**changes: float) -> TrainerConfig:
+    """Plain spreading with clamping: no self-training, no pull to the class prior, until nothing moves."""
+    return TrainerConfig.model_validate({"rounds": 0, "balance": 0.0, "steps": 1000, **changes})
+
+
+def fixed_point(graph: Graph, prior: np.ndarray, labels: np.ndarray, smoothing: float) -> np.ndarray:
+    """F_U = (I - a S_UU)^-1 (a S_UL Y + (1 - a) P_U), which keeps row sums where S has row sums of one."""
+    weights = to_csr(graph).toarray().astype(np.float64)
+    root = np.sqrt(weights.sum(axis=1))
+    spread = weights / root[:, None] / root[None, :]
+    known = labels != UNLABELLED
+    beliefs = np.zeros_like(prior, dtype=np.float64)
+    beliefs[known] = np.eye(prior.shape[1])[labels[known]]
+    own = smoothing * spread[np.ix_(~known, known)] @ beliefs[known] + (1 - smoothing) * prior[~known]
+    beliefs[~known] = np.linalg.solve(np.eye((~known).sum()) - smoothing * spread[np.ix_(~known, ~known)], own)
+    return beliefs
+
+
+def test_normalised_by_hand():
+    # Degrees 2, 3, 1 and 0.
+    graph = graph_of(4, {(0, 1): 2.0, (1, 2): 1.0})
+    expected = np.zeros((4, 4))
+    expected[0, 1] = expected[1, 0] = 2 / np.sqrt(2 * 3)
+    expected[1, 2] = expected[2, 1] = 1 / np.sqrt(3 * 1)
+    np.testing.assert_allclose(normalised(graph).toarray(), expected, rtol=1e-6)
+    assert np.abs(np.linalg.eigvalsh(normalised(graph).toarray())).max() == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("label_trust", [0.1, 1.0, 5.0])
+@pytest.mark.parametrize("given", [{0: 0, 3: 1}, {0: 0, 1: 0, 5: 1}, {0: 0, 2: 1, 4: 2, 5: 2}])
+def test_equals_the_fixed_point_on_a_ring(label_trust, given):
+    graph, labels = ring(9), labels_of(9, given)
+    frequencies = np.bincount(list(given.values())) / len(given)
+    smoothing = 1 / (1 + label_trust * len(given) / len(frequencies))
+    soft = propagate(graph, silent(9), labels, len(frequencies), spreading(label_trust=label_trust))
+    expected = fixed_point(graph, np.tile(frequencies, (9, 1)), labels, smoothing)
+    np.testing.assert_allclose(soft.probabilities, expected, atol=1e-3)
+
+
+def test_nothing_but_the_graph_is_linear_between_two_labels():
+    # Without a prior the beliefs on a chain are harmonic, and a chain between two labels is a ring folded.
+    soft = propagate(ring(8), silent(8), labels_of(8, {0: 0, 4: 1}), 2, spreading(label_trust=0))
+    np.testing.assert_allclose(soft.probabilities[:, 1], [0, 0.25, 0.5, 0.75, 1, 0.75, 0.5, 0.25], atol=1e-5)
+
+
+def test_no_step_left_to_make_on_an_uneven_graph():
+    generator = np.random.default_rng(0)
+    features = generator.normal(size=(30, 4)).astype(np.float32)
+    graph = knn_graph(features, 4, 0.5)
+    labels = labels_of(30, {0: 0, 1: 1, 2: 2})
+    config = spreading(label_trust=0.5)
+    soft = propagate(graph, silent(30), labels, 3, config)
+    step = 2 / 3 * (normalised(graph) @ soft.probabilities) + 1 / 3 * np.full((30, 3), 1 / 3)
+    step /= step.sum(axis=1, keepdims=True)
+    step[:3] = np.eye(3)
+    np.testing.assert_allclose(soft.probabilities, step, atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def clusters():
+    """Sixty rows in three clusters, two labels each."""
+    generator = np.random.default_rng(1)
+    truth = np.repeat(np.arange(3), 20)
+    features = (2 * np.eye(3)[truth] + generator.normal(scale=0.6, size=(60, 3))).astype(np.float32)
+    labels = np.full(60, UNLABELLED, dtype=np.int64)
+    labels[[0, 1, 20, 21, 40, 41]] = [0, 0, 1, 1, 2, 2]
+    return knn_graph(features, 5, 0.5), features, labels, truth
+
+
+def test_clusters_get_their_labels(clusters):
+    graph, features, labels, truth = clusters
+    soft = propagate(graph, features, labels, 3, TrainerConfig())
+    assert soft.labels.tolist() == truth.tolist()
+    np.testing.assert_allclose(soft.probabilities.sum(axis=1), 1, rtol=1e-5)
+    assert soft.probabilities.min() >= 0
+    assert soft.probabilities.dtype == np.float32
+    known = labels != UNLABELLED
+    assert np.array_equal(soft.probabilities[known], np.eye(3)[labels[known]]), "given labels are kept as they are"
+
+
+def test_permuting_the_nodes_permutes_the_result(clusters):
+    graph, features, labels, _ = clusters
+    order = np.random.default_rng(2).permutation(60)
+    shuffled = from_csr(sparse.csr_array(to_csr(graph).toarray()[np.ix_(order, order)]))
+    config = TrainerConfig(rounds=1)
+    plain = propagate(graph, features, labels, 3, config)
+    permuted = propagate(shuffled, features[order], labels[order], 3, config)
+    np.testing.assert_allclose(permuted.probabilities, plain.probabilities[order], atol=2e-3)
+    assert np.array_equal(permuted.reached, plain.reached[order])
+
+
+def test_renaming_the_classes_permutes_the_columns(clusters):
+    graph, features, labels, _ = clusters
+    renamed = np.where(labels == UNLABELLED, UNLABELLED, (labels + 1) % 3)
+    config = TrainerConfig(rounds=1)
+    plain = propagate(graph, features, labels, 3, config).probabilities
+    np.testing.assert_allclose(
+        propagate(graph, features, renamed, 3, config).probabilities[:, [1, 2, 0]], plain, atol=2e-3
+    )
+
+
+@pytest.mark.parametrize("factor", [1e-3, 250.0])
+def test_the_scale_of_the_weights_does_not_matter(clusters, factor):
+    graph, features, labels, _ = clusters
+    config = TrainerConfig(rounds=1)
+    plain = propagate(graph, features, labels, 3, config)
+    scaled = Graph(graph.indptr, graph.indices, graph.weights * np.float32(factor))
+    np.testing.assert_allclose(
+        propagate(scaled, features, labels, 3, config).probabilities, plain.probabilities, atol=2e-3
+    )
+
+
+def test_same_input_same_bits(clusters):
+    graph, features, labels, _ = clusters
+    first, second = (propagate(graph, features, labels, 3, TrainerConfig()).probabilities for _ in range(2))
+    assert np.array_equal(first, second)
+
+
+def test_a_node_without_edges_keeps_its_prior():
+    graph = graph_of(5, {(0, 2): 1.0, (1, 3): 1.0})
+    labels = labels_of(5, {0: 0, 1: 1})
+    features = np.array([[1, 0], [0, 1], [1, 0], [0, 1], [1, 0]], dtype=np.float32)
+    alone = propagate(graph, features, labels, 2, spreading())
+    unjoined = propagate(graph_of(5, {}), features, labels, 2, spreading())
+    np.testing.assert_allclose(alone.probabilities[4], unjoined.probabilities[4], atol=1e-6)
+    np.testing.assert_allclose(unjoined.probabilities[4], unjoined.probabilities[2], atol=1e-6)
+    assert alone.probabilities[4, 0] > 0.9, "it looks like the row of class 0"
+    assert alone.reached.tolist() == [True, True, True, True, False]
+    assert unjoined.reached.tolist() == [True, True, False, False, False]
+
+
+@pytest.mark.xfail(strict=True, reason="label_trust=0 leaves no prior, and a node without edges divides 0 by 0")
+def test_a_node_without_edges_where_only_the_graph_counts():
+    graph, labels = graph_of(3, {(0, 1): 1.0}), labels_of(3, {0: 0, 1: 1})
+    soft = propagate(graph, silent(3), labels, 2, spreading(label_trust=0))
+    np.testing.assert_allclose(soft.probabilities[2], [0.5, 0.5], atol=1e-3)
+
+
+def test_unreached_nodes_are_told_and_still_labelled():
+    graph = graph_of(6, {(0, 1): 1.0, (2, 3): 1.0, (4, 5): 1.0})
+    soft = propagate(graph, silent(6), labels_of(6, {0: 0, 2: 1, 3: 1}), 2, TrainerConfig())
+    assert soft.reached.tolist() == [True, True, True, True, False, False]
+    np.testing.assert_allclose(soft.probabilities.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_balance_pulls_the_masses_to_the_class_prior():
+    # One node of class 1 holds a star of eight: the graph alone gives it everything.
+    edges = {(1, node): 1.0 for node in range(2, 10)} | {(0, 2): 0.2}
+    graph, labels = graph_of(10, edges), labels_of(10, {0: 0, 1: 1})
+    masses = [
+        propagate(graph, silent(10), labels, 2, spreading(balance=balance, label_trust=0.05)).probabilities[:, 0].mean()
+        for balance in (0.0, 0.3, 0.9)
+    ]
+    assert masses[0] < 0.3, masses
+    assert masses[0] < masses[1] < masses[2] < 0.55, "the class prior is one half"
+
+
+def test_progress_names_every_round(clusters):
+    graph, features, labels, _ = clusters
+    lines: list[str] = []
+    propagate(graph, features, labels, 3, TrainerConfig(rounds=2), lines.append)
+    assert len(lines) == 3
+    assert all(line.startswith("trainer: ") for line in lines)
+    assert lines[1:] == ["trainer: self-training round 1 of 2", "trainer: self-training round 2 of 2"]
+
+
+@pytest.mark.parametrize(("given", "missing"), [({0: 0}, "1 of 2"), ({0: 0, 1: 2}, "1 of 3"), ({}, "4 of 4")])
+def test_a_class_without_a_label(given, missing):
+    n_classes = int(missing[-1])
+    with pytest.raises(
+        InputError, match=f"{missing} classes have no labelled row; label at least one row of each class"
+    ):
+        propagate(ring(4), silent(4), labels_of(4, given), n_classes, TrainerConfig())
