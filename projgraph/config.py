@@ -55,8 +55,9 @@ class TrainerConfig(_Stage):
     )
     steps: int = Field(20, ge=1, le=1000, description="propagation steps of a round")
     balance: float = Field(0.5, ge=0, le=1, description="how far class masses are pulled to the estimated class prior")
+    prior_noise: float = Field(0.06, gt=0, le=10, description="divergence at which half the class prior is believed")
     prior_strength: float = Field(
-        1.0,
+        0.5,
         gt=0,
         le=100,
         description="pull of the estimated class prior to the labels' frequencies, over labels a class",
@@ -71,7 +72,7 @@ class ProjectionConfig(_Stage):
     word_share: float = Field(0.5, ge=0, le=1, description="share of the bits that word features own")
     word_ngrams: tuple[int, int] = Field((1, 2), description="shortest and longest word n-gram")
     character_ngrams: tuple[int, int] = Field((3, 5), description="shortest and longest character n-gram")
-    additions: int = Field(8, ge=1, le=16, description="signed additions of one feature")
+    additions: int = Field(4, ge=1, le=16, description="signed additions of one feature")
     quantiser: Literal["ternary", "sign"] = Field("ternary", description="how a sum becomes a bit")
 
 
@@ -90,12 +91,12 @@ class StudentConfig(_Stage):
     units: int | None = Field(
         None, ge=0, le=256, description="hidden units; 0 is a linear head, none lets the budget choose"
     )
-    epochs: int = Field(12, ge=1, le=10_000, description="passes over the rows")
+    epochs: int = Field(15, ge=1, le=10_000, description="passes over the rows")
     min_steps: int = Field(600, ge=1, description="a small set is passed over more often, up to so many steps")
     batch: int = Field(256, ge=1, description="rows a step")
-    rate: float = Field(3e-3, gt=0, description="peak learning rate of the one-cycle schedule")
+    rate: float = Field(2e-3, gt=0, description="peak learning rate of the one-cycle schedule")
     weight_decay: float = Field(0.01, ge=0, description="of AdamW")
-    dropout: float = Field(0.2, ge=0, lt=1, description="on hidden units")
+    dropout: float = Field(0.5, ge=0, lt=1, description="on hidden units")
     sharpen: float = Field(4.0, ge=1, le=16, description="power of the trainer's distributions as targets")
     held_out: float = Field(0.1, ge=0, le=0.5, description="share of the rows that counts epochs and calibrates")
     held_out_rows: int = Field(2000, ge=0, description="at most so many rows are held out")

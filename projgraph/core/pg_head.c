@@ -8,7 +8,7 @@ enum {
     LANES = 32, /* bytes of a row are read in whole vectors of so many; PG_ROW_PADDING lets them end past the row */
     GROUP = 8,  /* rows read in one pass over the sums */
     MOST_ROWS = 256, /* rows whose unsigned bytes sum within 16 bits: 256 x 255 < 2^16 */
-    SLACK = 64       /* row indices written past the last */
+    SLACK = 64       /* row offsets written past the last */
 };
 
 /* The sums of one layer. A row is read as units that each hold two weights: 16 bits of two bytes, or 8 bits of two
@@ -82,18 +82,18 @@ static inline uint32_t bit_count(uint64_t word) {
 #endif
 }
 
-/* Indices of the set bits, ascending. Eight are written at a time, whether or not there are so many: how many bits
- * a word has is not predictable, and a mispredicted branch costs more than the writes. */
-PG_HOT static size_t set_bits(const uint16_t *plane, size_t words, uint16_t *rows) {
+/* Byte offsets of the rows of the set bits, ascending. Eight are written at a time, whether or not there are so
+ * many: how many bits a word has is not predictable, and a mispredicted branch costs more than the writes. */
+PG_HOT static size_t row_offsets(const uint16_t *plane, size_t words, uint32_t row, uint32_t *offsets) {
     size_t found = 0;
     for (size_t word = 0; word < words; word += 4) {
         uint64_t bits = (uint64_t)plane[word] | (uint64_t)plane[word + 1] << 16 | (uint64_t)plane[word + 2] << 32 |
                         (uint64_t)plane[word + 3] << 48;
-        size_t count = bit_count(bits), written = 0;
-        uint16_t *out = rows + found;
+        uint32_t count = bit_count(bits), start = (uint32_t)word * 16 * row, written = 0;
+        uint32_t *out = offsets + found;
         do {
             for (uint32_t i = 0; i < 8; i++) {
-                out[written + i] = (uint16_t)(word * 16 + lowest_bit(bits));
+                out[written + i] = start + lowest_bit(bits) * row;
                 bits &= bits - 1;
             }
             written += 8;
@@ -103,38 +103,62 @@ PG_HOT static size_t set_bits(const uint16_t *plane, size_t words, uint16_t *row
     return found;
 }
 
-static inline uint16_t load_pair(const uint8_t *row, size_t unit) {
+/* Two int8 weights. Which of them is the upper half is the machine's byte order; add_rows asks for it. */
+static inline uint16_t byte_pair(const uint8_t *row, size_t unit) {
     uint16_t pair;
     memcpy(&pair, row + 2 * unit, sizeof pair);
     return pair ^ 0x8080;
 }
 
-/* Sums of up to MOST_ROWS int8 rows, biased by 128 each. Which byte of a pair is the upper one is the machine's
- * business; add_rows asks it. */
-PG_HOT static void sum_int8(const uint8_t *weights, const uint16_t *rows, size_t count, const layer_sums *sums) {
-    uint16_t *lower = sums->lower, *upper = sums->upper;
-    size_t units = sums->units, i = 0;
-    for (; i + GROUP <= count; i += GROUP) {
-        const uint8_t *at[GROUP];
-        for (size_t r = 0; r < GROUP; r++)
-            at[r] = weights + rows[i + r] * sums->row;
-        PG_INDEPENDENT
-        for (size_t k = 0; k < units; k++) {
-            uint16_t all = 0, top = 0;
-            for (size_t r = 0; r < GROUP; r++) {
-                uint16_t pair = load_pair(at[r], k);
-                all = (uint16_t)(all + pair);
-                top = (uint16_t)(top + (pair >> 8));
-            }
-            lower[k] = (uint16_t)(lower[k] + all);
-            upper[k] = (uint16_t)(upper[k] + top);
-        }
+static inline uint8_t nibble_pair(const uint8_t *row, size_t unit) {
+    return row[unit] ^ 0x88;
+}
+
+/* Add GROUP rows to a block of units. The callers give the size as a constant, so that the loop is straight code. */
+static inline void group_int8(const uint8_t *weights, const uint32_t *at, uint16_t *lower, uint16_t *upper,
+                              size_t units) {
+    const uint8_t *a = weights + at[0], *b = weights + at[1], *c = weights + at[2], *d = weights + at[3];
+    const uint8_t *e = weights + at[4], *f = weights + at[5], *g = weights + at[6], *h = weights + at[7];
+    PG_INDEPENDENT
+    for (size_t k = 0; k < units; k++) {
+        uint16_t ak = byte_pair(a, k), bk = byte_pair(b, k), ck = byte_pair(c, k), dk = byte_pair(d, k);
+        uint16_t ek = byte_pair(e, k), fk = byte_pair(f, k), gk = byte_pair(g, k), hk = byte_pair(h, k);
+        lower[k] = (uint16_t)(lower[k] + (ak + bk + ck + dk + ek + fk + gk + hk));
+        upper[k] = (uint16_t)(upper[k] + ((ak >> 8) + (bk >> 8) + (ck >> 8) + (dk >> 8) + (ek >> 8) + (fk >> 8) +
+                                          (gk >> 8) + (hk >> 8)));
     }
-    for (; i < count; i++) {
-        const uint8_t *at = weights + rows[i] * sums->row;
+}
+
+/* The sums of GROUP nibbles fit a byte: 8 x 15 < 2^8. */
+static inline void group_int4(const uint8_t *weights, const uint32_t *at, uint16_t *lower, uint16_t *upper,
+                              size_t units) {
+    const uint8_t *a = weights + at[0], *b = weights + at[1], *c = weights + at[2], *d = weights + at[3];
+    const uint8_t *e = weights + at[4], *f = weights + at[5], *g = weights + at[6], *h = weights + at[7];
+    PG_INDEPENDENT
+    for (size_t k = 0; k < units; k++) {
+        uint8_t ak = nibble_pair(a, k), bk = nibble_pair(b, k), ck = nibble_pair(c, k), dk = nibble_pair(d, k);
+        uint8_t ek = nibble_pair(e, k), fk = nibble_pair(f, k), gk = nibble_pair(g, k), hk = nibble_pair(h, k);
+        uint8_t all = (uint8_t)(ak + bk + ck + dk + ek + fk + gk + hk);
+        uint8_t top = (uint8_t)((ak >> 4) + (bk >> 4) + (ck >> 4) + (dk >> 4) + (ek >> 4) + (fk >> 4) + (gk >> 4) +
+                                (hk >> 4));
+        lower[k] = (uint16_t)(lower[k] + (uint8_t)(all - (top << 4)));
+        upper[k] = (uint16_t)(upper[k] + top);
+    }
+}
+
+/* Sums of up to MOST_ROWS int8 rows, biased by 128 each. */
+PG_HOT static void sum_int8(const uint8_t *weights, const uint32_t *at, size_t count, const layer_sums *sums) {
+    uint16_t *lower = sums->lower, *upper = sums->upper;
+    size_t units = sums->units, whole = units / LANES * LANES;
+    for (; count >= GROUP; count -= GROUP, at += GROUP) {
+        for (size_t k = 0; k < whole; k += LANES)
+            group_int8(weights + 2 * k, at, lower + k, upper + k, LANES);
+        if (whole < units) group_int8(weights + 2 * whole, at, lower + whole, upper + whole, LANES / 2);
+    }
+    for (; count > 0; count--, at++) {
         PG_INDEPENDENT
         for (size_t k = 0; k < units; k++) {
-            uint16_t pair = load_pair(at, k);
+            uint16_t pair = byte_pair(weights + *at, k);
             lower[k] = (uint16_t)(lower[k] + pair);
             upper[k] = (uint16_t)(upper[k] + (pair >> 8));
         }
@@ -143,31 +167,19 @@ PG_HOT static void sum_int8(const uint8_t *weights, const uint16_t *rows, size_t
         lower[k] = (uint16_t)(lower[k] - (upper[k] << 8));
 }
 
-/* The same for int4 rows, biased by 8 each. A group's sums fit a byte: GROUP x 15 < 2^8. */
-PG_HOT static void sum_int4(const uint8_t *weights, const uint16_t *rows, size_t count, const layer_sums *sums) {
+/* The same for int4 rows, biased by 8 each. */
+PG_HOT static void sum_int4(const uint8_t *weights, const uint32_t *at, size_t count, const layer_sums *sums) {
     uint16_t *lower = sums->lower, *upper = sums->upper;
-    size_t units = sums->units, i = 0;
-    for (; i + GROUP <= count; i += GROUP) {
-        const uint8_t *at[GROUP];
-        for (size_t r = 0; r < GROUP; r++)
-            at[r] = weights + rows[i + r] * sums->row;
-        PG_INDEPENDENT
-        for (size_t k = 0; k < units; k++) {
-            uint8_t all = 0, top = 0;
-            for (size_t r = 0; r < GROUP; r++) {
-                uint8_t pair = at[r][k] ^ 0x88;
-                all = (uint8_t)(all + pair);
-                top = (uint8_t)(top + (pair >> 4));
-            }
-            lower[k] = (uint16_t)(lower[k] + (uint8_t)(all - (top << 4)));
-            upper[k] = (uint16_t)(upper[k] + top);
-        }
+    size_t units = sums->units, whole = units / (2 * LANES) * (2 * LANES);
+    for (; count >= GROUP; count -= GROUP, at += GROUP) {
+        for (size_t k = 0; k < whole; k += 2 * LANES)
+            group_int4(weights + k, at, lower + k, upper + k, 2 * LANES);
+        if (whole < units) group_int4(weights + whole, at, lower + whole, upper + whole, LANES);
     }
-    for (; i < count; i++) {
-        const uint8_t *at = weights + rows[i] * sums->row;
+    for (; count > 0; count--, at++) {
         PG_INDEPENDENT
         for (size_t k = 0; k < units; k++) {
-            uint8_t pair = at[k] ^ 0x88;
+            uint8_t pair = nibble_pair(weights + *at, k);
             lower[k] = (uint16_t)(lower[k] + (pair & 15));
             upper[k] = (uint16_t)(upper[k] + (pair >> 4));
         }
@@ -187,7 +199,7 @@ static int upper_byte_first(void) {
 }
 
 /* wide += sign * the sum of the rows */
-static void add_rows(const pg_layer *layer, const uint16_t *rows, size_t count, int32_t sign, const layer_sums *sums) {
+static void add_rows(const pg_layer *layer, const uint32_t *rows, size_t count, int32_t sign, const layer_sums *sums) {
     int swapped = layer->weight_bits == 8 && upper_byte_first();
     for (size_t first = 0; first < count; first += MOST_ROWS) {
         size_t some = count - first < MOST_ROWS ? count - first : MOST_ROWS;
@@ -229,7 +241,7 @@ PG_HOT static void add_multiple(const pg_layer *layer, uint32_t input, int32_t v
 }
 
 size_t pg_head_scratch(const pg_model *model) {
-    size_t size = pg_rounded((pg_padded_bits(model->projection.bits) + SLACK) * sizeof(uint16_t)) +
+    size_t size = pg_rounded((pg_padded_bits(model->projection.bits) + SLACK) * sizeof(uint32_t)) +
                   layer_scratch(&model->output) + pg_rounded(model->classes * sizeof(int32_t));
     if (model->hidden.outputs == 0) return size;
     return size + layer_scratch(&model->hidden) + pg_rounded(model->hidden.outputs * sizeof(int32_t));
@@ -245,7 +257,7 @@ static uint32_t argmax(const int32_t *scores, uint32_t count) {
 uint32_t pg_head_scores(const pg_model *model, const uint16_t *positive, const uint16_t *negative, uint8_t *scratch,
                         int32_t *scores) {
     size_t padded = pg_padded_bits(model->projection.bits);
-    uint16_t *rows = take(&scratch, (padded + SLACK) * sizeof *rows);
+    uint32_t *rows = take(&scratch, (padded + SLACK) * sizeof *rows);
     layer_sums output = start_sums(&model->output, &scratch);
     int32_t *own = take(&scratch, model->classes * sizeof *own);
     if (!scores) scores = own;
@@ -255,8 +267,9 @@ uint32_t pg_head_scores(const pg_model *model, const uint16_t *positive, const u
         first = &model->hidden;
         first_sums = start_sums(first, &scratch);
     }
-    add_rows(first, rows, set_bits(positive, padded / 16, rows), 1, &first_sums);
-    add_rows(first, rows, set_bits(negative, padded / 16, rows), -1, &first_sums);
+    uint32_t row = (uint32_t)first_sums.row;
+    add_rows(first, rows, row_offsets(positive, padded / 16, row, rows), 1, &first_sums);
+    add_rows(first, rows, row_offsets(negative, padded / 16, row, rows), -1, &first_sums);
     if (model->hidden.outputs > 0) {
         int32_t *values = take(&scratch, model->hidden.outputs * sizeof *values);
         finish(first, &first_sums, values);

@@ -14,7 +14,6 @@ typedef struct {
     uint16_t fields[PG_FIELDS];
     uint16_t starts[PG_FIELDS];
     uint16_t places[PG_FIELDS];
-    int16_t signs[PG_FIELDS];
 } pg_touches;
 
 /* The four 16-bit fields of each hash, low one first. */
@@ -28,13 +27,12 @@ static inline void split(const uint64_t *hashes, uint16_t *fields) {
 }
 
 /* Where PG_FIELDS / 4 features touch the sums with four fields each, and with which sign. */
-static inline void touch(const uint64_t *hashes, uint16_t sub, pg_touches *touches) {
+static inline void touch(const uint64_t *hashes, uint16_t sub, uint16_t minus, pg_touches *touches) {
     split(hashes, touches->fields);
     for (uint32_t i = 0; i < PG_FIELDS; i++) {
         uint16_t field = touches->fields[i];
         uint16_t bit = (uint16_t)(touches->starts[i] + (uint16_t)((uint32_t)field * sub >> 16));
-        touches->places[i] = place(bit);
-        touches->signs[i] = (int16_t)(1 - ((field & 1) << 1));
+        touches->places[i] = (uint16_t)(place(bit) + (field & 1 ? minus : 0));
     }
 }
 
@@ -42,7 +40,7 @@ static inline void touch(const uint64_t *hashes, uint16_t sub, pg_touches *touch
  * block. A feature touches a bit at most once, since each addition has its own part of the family's block, and a
  * family has at most PG_MAX_FEATURES = 2^15 - 1 features: the sums fit 16 bits. */
 PG_HOT static void add_features(const pg_family *family, uint64_t *hashes, size_t count, pg_touches *touches,
-                                int16_t *sums) {
+                                uint16_t *counts, uint16_t minus) {
     uint16_t sub = (uint16_t)(family->bit_count / family->additions);
     for (uint32_t done = 0; done < family->additions; done += 4) {
         uint32_t fields = family->additions - done < 4 ? family->additions - done : 4;
@@ -50,19 +48,18 @@ PG_HOT static void add_features(const pg_family *family, uint64_t *hashes, size_
             touches->starts[i] = (uint16_t)(family->first_bit + (done + i % 4) * sub);
         for (size_t first = 0; first < count; first += PG_FIELDS / 4) {
             size_t block = count - first < PG_FIELDS / 4 ? count - first : PG_FIELDS / 4;
-            touch(hashes + first, sub, touches);
+            touch(hashes + first, sub, minus, touches);
             const uint16_t *places = touches->places;
-            const int16_t *signs = touches->signs;
             if (fields == 4) {
                 for (size_t i = 0; i < 4 * block; i += 4) {
-                    sums[places[i]] = (int16_t)(sums[places[i]] + signs[i]);
-                    sums[places[i + 1]] = (int16_t)(sums[places[i + 1]] + signs[i + 1]);
-                    sums[places[i + 2]] = (int16_t)(sums[places[i + 2]] + signs[i + 2]);
-                    sums[places[i + 3]] = (int16_t)(sums[places[i + 3]] + signs[i + 3]);
+                    counts[places[i]]++;
+                    counts[places[i + 1]]++;
+                    counts[places[i + 2]]++;
+                    counts[places[i + 3]]++;
                 }
             } else {
                 for (size_t i = 0; i < 4 * block; i++)
-                    if (i % 4 < fields) sums[places[i]] = (int16_t)(sums[places[i]] + signs[i]);
+                    if (i % 4 < fields) counts[places[i]]++;
             }
         }
         if (done + 4 < family->additions)
@@ -71,18 +68,19 @@ PG_HOT static void add_features(const pg_family *family, uint64_t *hashes, size_
     }
 }
 
-/* Bit k of 32 neighbouring plane words is one vector of sums. */
-PG_HOT static void quantise(const int16_t *sums, size_t padded, uint16_t *positive, uint16_t *negative) {
+/* Bit k of 32 neighbouring plane words is one vector of counts. */
+PG_HOT static void quantise(const uint16_t *counts, size_t padded, uint16_t *positive, uint16_t *negative) {
     for (size_t block = 0; block < padded; block += PG_BIT_BLOCK) {
         uint16_t above[PG_BIT_BLOCK / 16] = {0}, below[PG_BIT_BLOCK / 16] = {0};
         for (uint32_t k = 0; k < 16; k += 4) {
-            const int16_t *a = sums + block + k * 32, *b = a + 32, *c = b + 32, *d = c + 32;
+            const uint16_t *a = counts + block + k * 32, *b = a + 32, *c = b + 32, *d = c + 32;
+            const uint16_t *e = a + padded, *f = b + padded, *g = c + padded, *h = d + padded;
             uint16_t bit = (uint16_t)(1u << k);
             for (uint32_t w = 0; w < 32; w++) {
-                above[w] |= (uint16_t)((a[w] > 0 ? bit : 0) | (b[w] > 0 ? bit << 1 : 0) | (c[w] > 0 ? bit << 2 : 0) |
-                                       (d[w] > 0 ? bit << 3 : 0));
-                below[w] |= (uint16_t)((a[w] < 0 ? bit : 0) | (b[w] < 0 ? bit << 1 : 0) | (c[w] < 0 ? bit << 2 : 0) |
-                                       (d[w] < 0 ? bit << 3 : 0));
+                above[w] |= (uint16_t)((a[w] > e[w] ? bit : 0) | (b[w] > f[w] ? bit << 1 : 0) |
+                                       (c[w] > g[w] ? bit << 2 : 0) | (d[w] > h[w] ? bit << 3 : 0));
+                below[w] |= (uint16_t)((a[w] < e[w] ? bit : 0) | (b[w] < f[w] ? bit << 1 : 0) |
+                                       (c[w] < g[w] ? bit << 2 : 0) | (d[w] < h[w] ? bit << 3 : 0));
             }
         }
         memcpy(positive + block / 16, above, sizeof above);
@@ -99,7 +97,7 @@ static void complement(const uint16_t *positive, uint16_t *negative, uint32_t bi
 
 size_t pg_planes_scratch(const pg_projection *projection) {
     return pg_rounded(sizeof(pg_walk)) + pg_rounded(sizeof(pg_touches)) + pg_rounded(pg_seen_bytes(projection)) +
-           pg_padded_bits(projection->bits) * sizeof(int16_t);
+           2 * pg_padded_bits(projection->bits) * sizeof(uint16_t);
 }
 
 void pg_project_planes(const pg_projection *projection, const char *text, size_t length, uint8_t *scratch,
@@ -111,14 +109,14 @@ void pg_project_planes(const pg_projection *projection, const char *text, size_t
     scratch += pg_rounded(sizeof *touches);
     uint32_t *seen = (uint32_t *)(void *)scratch;
     scratch += pg_rounded(pg_seen_bytes(projection));
-    int16_t *sums = (int16_t *)(void *)scratch;
+    uint16_t *counts = (uint16_t *)(void *)scratch;
 
-    memset(sums, 0, padded * sizeof *sums);
+    memset(counts, 0, 2 * padded * sizeof *counts);
     pg_walk_start(walk, projection, seen, text, length);
     uint32_t family;
     for (size_t count; (count = pg_walk_next(walk, projection, &family)) > 0;)
-        add_features(&projection->families[family], walk->hashes, count, touches, sums);
-    quantise(sums, padded, positive, negative);
+        add_features(&projection->families[family], walk->hashes, count, touches, counts, (uint16_t)padded);
+    quantise(counts, padded, positive, negative);
     if (projection->quantiser == PG_QUANTISER_SIGN) complement(positive, negative, projection->bits);
 }
 

@@ -5,6 +5,11 @@ priori probabilities"), with a Dirichlet prior that pulls to the frequencies f o
 
     q_ic = (pi_c / f_c) p_ic / sum_k (pi_k / f_k) p_ik        pi_c = (mean_i q_ic + strength f_c) / (1 + strength)
 
+The estimate is noisy, and where classes really are as frequent as the labels say, noise is all it adds. So it is
+shrunk in the geometry of log-frequencies by how much it found, KL = sum_c pi_c log(pi_c / f_c):
+
+    pi <- f (pi / f)^s, normalised        s = KL / (KL + noise)
+
 Labels are often drawn evenly from classes that are anything but even; assuming the labels' frequencies would then be
 wrong by the factor of the skew.
 """
@@ -39,6 +44,20 @@ def estimate_class_prior(posteriors: FloatArray, frequencies: FloatArray, streng
         if float(np.abs(prior - previous).max()) < _TOLERANCE:
             break
     return prior
+
+
+def shrink(prior: FloatArray, frequencies: FloatArray, noise: float) -> FloatArray:
+    """An estimated class prior, drawn back to the labels' frequencies where it hardly differs from them.
+
+    Args:
+        prior: (c,) the estimate, positive.
+        frequencies: (c,) of the labels, positive.
+        noise: nats of divergence at which half of the estimate is believed.
+    """
+    divergence = max(float((prior * np.log(prior / frequencies)).sum()), 0.0)
+    believed = divergence / (divergence + noise) if divergence > 0 else 0.0
+    shrunk = frequencies * (prior / frequencies) ** believed
+    return np.asarray(shrunk / shrunk.sum(), dtype=np.float32)
 
 
 def reweigh(posteriors: FloatArray, ratios: FloatArray) -> FloatArray:

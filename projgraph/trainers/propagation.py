@@ -21,7 +21,7 @@ from projgraph.config import TrainerConfig
 from projgraph.errors import InputError
 from projgraph.graph.knn import reached, to_csr
 from projgraph.records import UNLABELLED, FloatArray, Graph, IndexArray, SoftLabels
-from projgraph.trainers.class_prior import estimate_class_prior, reweigh
+from projgraph.trainers.class_prior import estimate_class_prior, reweigh, shrink
 from projgraph.trainers.prior import fit_prior, predict_prior
 
 _FIRST_L2 = 3e-5
@@ -68,7 +68,8 @@ def propagate(
     posteriors = predict_prior(features, coefficients)
     frequencies = clamped.mean(axis=0)
     per_class = len(labelled) / n_classes
-    class_prior = estimate_class_prior(posteriors, frequencies, config.prior_strength / per_class)
+    estimate = estimate_class_prior(posteriors, frequencies, config.prior_strength / per_class)
+    class_prior = shrink(estimate, frequencies, config.prior_noise)
     smoothing = 1.0 / (1.0 + config.label_trust * per_class)
     prior = reweigh(posteriors, class_prior / frequencies)
     beliefs = _propagate(spread, prior, class_prior, labelled, clamped, smoothing, config)

@@ -8,7 +8,7 @@ import pytest
 from projgraph.trainers.class_prior import estimate_class_prior, reweigh
 
 
-def em(posteriors, frequencies, strength, steps=20_000):
+def em(posteriors, frequencies, strength, steps=3000):
     """The update of the docstring in double precision, until nothing moves."""
     p, f = np.asarray(posteriors, dtype=np.float64), np.asarray(frequencies, dtype=np.float64)
     prior = f.copy()
@@ -49,7 +49,7 @@ def test_rows_that_know_nothing_leave_the_frequencies():
 
 
 def test_two_rows_by_hand():
-    # From 0.5: row 0 has odds 3 : 1, row 1 has 1 : 1. With prior (x, 1 - x) row 0 gives 3x / (2x + 1) and row 1 gives x;
+    # Row 0 has odds 3 : 1, row 1 has 1 : 1. With frequencies (x, 1 - x) row 0 gives 3x / (2x + 1) and row 1 gives x;
     # strength 1 makes the fixed point 2x = (3x / (2x + 1) + x) / 2 + 1 / 2, that is 6 x^2 - 2 x - 1 = 0.
     expected = (2 + np.sqrt(28)) / 12
     result = estimate_class_prior(floats([0.75, 0.25], [0.5, 0.5]), floats(0.5, 0.5), 1.0)

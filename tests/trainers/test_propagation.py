@@ -99,7 +99,7 @@ def clusters():
     """Sixty rows in three clusters, two labels each."""
     generator = np.random.default_rng(1)
     truth = np.repeat(np.arange(3), 20)
-    features = (2 * np.eye(3)[truth] + generator.normal(scale=0.6, size=(60, 3))).astype(np.float32)
+    features = (2 * np.eye(3)[truth] + generator.normal(scale=0.45, size=(60, 3))).astype(np.float32)
     labels = np.full(60, UNLABELLED, dtype=np.int64)
     labels[[0, 1, 20, 21, 40, 41]] = [0, 0, 1, 1, 2, 2]
     return knn_graph(features, 5, 0.5), features, labels, truth

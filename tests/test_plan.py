@@ -1,0 +1,150 @@
+"""Plans against files that are really packed: what a plan promises to fit does, and the budget an error names works."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from projgraph.config import TrainConfig
+from projgraph.errors import BudgetError
+from projgraph.pack.projection import ProjectionSpec
+from projgraph.pack.quantise import QuantisedLayer, QuantisedModel
+from projgraph.pack.write import model_bytes
+from projgraph.plan import PROVENANCE_ROOM, Plan, head_weight_bits, plan_model
+
+LARGEST_PROVENANCE = {"x": "y" * (PROVENANCE_ROOM - len('{"x":""}'))}
+
+
+def config(budget: int = 1 << 28, **changes: object) -> TrainConfig:
+    """``bits``, ``units`` and ``weight_bits`` fix what the budget would choose."""
+    stages = {"bits": "projection", "units": "student", "weight_bits": "pack"}
+    given: dict[str, dict[str, object]] = {}
+    for name, value in changes.items():
+        given.setdefault(stages[name], {})[name] = value
+    return TrainConfig.model_validate({"budget": budget, **given})
+
+
+def names(count: int, length: int = 3) -> tuple[str, ...]:
+    return tuple(f"{index:0{length}}" for index in range(count))
+
+
+def layer(inputs: int, outputs: int, weight_bits: int) -> QuantisedLayer:
+    return QuantisedLayer(
+        np.ones((inputs, outputs), dtype=np.int8),
+        np.ones(outputs, dtype=np.uint8),
+        np.zeros(outputs, dtype=np.int32),
+        weight_bits,
+    )
+
+
+def packed(plan: Plan, classes: tuple[str, ...]) -> bytes:
+    """A model file of the plan's dimensions with the longest provenance that there is room for."""
+    output_bits, hidden_bits = head_weight_bits(plan)
+    model = QuantisedModel(
+        projection=ProjectionSpec.for_text(bits=plan.bits).to_bytes(),
+        output=layer(plan.units or plan.bits, len(classes), output_bits),
+        hidden=layer(plan.bits, plan.units, hidden_bits) if hidden_bits is not None else None,
+        hidden_shift=0,
+        scale=1.0,
+        classes=classes,
+    )
+    return model_bytes(model, LARGEST_PROVENANCE)
+
+
+def named_budgets(error: BudgetError) -> tuple[int, int]:
+    """The bytes of the smallest plan and the budget in KB that the message tells a user to give, in bytes."""
+    found = re.search(r"smallest that works is (\d+) bytes: give --budget (\d+)KB or more", str(error))
+    assert found is not None, str(error)
+    return int(found[1]), int(found[2]) * 1024
+
+
+def planned_or_refused(classes: tuple[str, ...], given: TrainConfig) -> Plan | BudgetError:
+    try:
+        return plan_model(classes, given)
+    except BudgetError as error:
+        return error
+
+
+FIXED = st.fixed_dictionaries(
+    {},
+    optional={
+        "bits": st.sampled_from([64, 128, 1024, 2048, 3072, 4096, 16384]),
+        "units": st.sampled_from([0, 1, 17, 64, 128, 256]),
+        "weight_bits": st.sampled_from([4, 8]),
+    },
+)
+
+
+@settings(deadline=None, max_examples=80)
+@given(
+    count=st.one_of(st.integers(2, 30), st.sampled_from([77, 150, 151, 600])),
+    length=st.integers(3, 40),
+    budget=st.one_of(st.integers(1, 20_000), st.integers(20_000, 600_000)),
+    fixed=FIXED,
+)
+def test_budgets_are_kept_by_files_and_errors_name_one_that_works(count, length, budget, fixed):
+    classes = names(count, length)
+    plan = planned_or_refused(classes, config(budget, **fixed))
+    if isinstance(plan, BudgetError):
+        smallest, in_words = named_budgets(plan)
+        assert smallest > budget
+        assert f"a budget of {budget} bytes is too small for {count} classes with these settings" in str(plan)
+        plan = plan_model(classes, config(smallest, **fixed))
+        assert plan.size == smallest
+        assert plan_model(classes, config(in_words, **fixed)).size <= in_words
+        with pytest.raises(BudgetError):
+            plan_model(classes, config(smallest - 1, **fixed))
+        budget = smallest
+    assert {name: getattr(plan, name) for name in fixed} == fixed, "what is fixed stays as it is"
+    assert len(packed(plan, classes)) == plan.size <= budget
+
+
+@pytest.mark.parametrize(
+    ("kilobytes", "count"), [(4, 2), (8, 20), (16, 77), (32, 150), (64, 77), (256, 20), (256, 150)]
+)
+def test_common_budgets_have_a_plan(kilobytes, count):
+    classes = names(count, 12)
+    plan = plan_model(classes, config(1024 * kilobytes))
+    assert len(packed(plan, classes)) == plan.size <= 1024 * kilobytes
+
+
+def test_a_budget_of_exactly_the_size_is_enough():
+    classes = names(20)
+    plan = plan_model(classes, config(64 * 1024))
+    assert plan_model(classes, config(plan.size)) == plan
+
+
+@pytest.mark.parametrize("count", [2, 20, 150])
+def test_more_room_is_never_left_for_a_smaller_linear_head(count):
+    sizes = [plan_model(names(count), config(budget, units=0)).bits for budget in range(16_000, 200_000, 4_000)]
+    assert sizes == sorted(sizes)
+
+
+def test_utf8_bytes_of_names_are_counted():
+    classes = ("ä" * 300, "日" * 300, "😀" * 300)
+    plan = plan_model(classes, config())
+    assert len(packed(plan, classes)) == plan.size
+
+
+def test_weight_bits_of_a_head():
+    assert head_weight_bits(Plan(2048, 0, 4, 1)) == (4, None)
+    assert head_weight_bits(Plan(2048, 64, 4, 1)) == (8, 4)
+
+
+def test_a_plan_is_a_projection_that_can_be_built():
+    for budget in range(3_000, 300_000, 9_000):
+        plan = plan_model(("no", "yes"), config(budget))
+        chosen = TrainConfig().projection
+        spec = ProjectionSpec.for_text(
+            bits=plan.bits,
+            word_share=chosen.word_share,
+            additions=chosen.additions,
+            functions=chosen.functions,
+            word_ngrams=chosen.word_ngrams,
+            character_ngrams=chosen.character_ngrams,
+        )
+        assert spec.n_bits == plan.bits
