@@ -1,7 +1,11 @@
 """The binding of the C core; only projgraph.native imports it."""
 
-from collections.abc import Buffer
-from typing import final
+import mmap
+from typing import Any, TypeAlias, final
+
+from numpy.typing import NDArray
+
+Buffer: TypeAlias = bytes | bytearray | memoryview | mmap.mmap | NDArray[Any]
 
 class StatusError(ValueError):
     """The core refused a model or a projection: ``args`` are the status's name and its text."""

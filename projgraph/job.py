@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +19,7 @@ from projgraph.evaluate import Evaluation, ReportInput, bit_use, evaluate, write
 from projgraph.native import NativeModel
 from projgraph.pack.write import write_model
 from projgraph.projection.fit import Listener
+from projgraph.provenance import describe_training
 from projgraph.read import few_labels, merge, read_dataset, read_texts, short_classes
 from projgraph.records import UNLABELLED, Dataset, IndexArray
 from projgraph.runs import TrackedData, TrackedRun, Tracking
@@ -27,7 +27,6 @@ from projgraph.runs import TrackedData, TrackedRun, Tracking
 Progress = Callable[[str], None]
 _EXAMPLES = 3
 _EXAMPLE_CHARACTERS = 200
-_DIGEST_CHARACTERS = 16
 
 
 @dataclass(frozen=True)
@@ -97,19 +96,12 @@ def run_training(
     progress(f"reading {job.train}")
     dataset, hidden, notes = _read_training(job, config)
     trained = pipeline.train(dataset, config, progress, listener)
-    data_hash = _digest(dataset)
     run = TrackedRun(name=job.out.stem, started_ms=int(started * 1000))
-    provenance = {
-        "config": _hash(json.dumps(config.flattened(), sort_keys=True).encode()),
-        "data": data_hash,
-        "labelled": dataset.counts.labelled,
-        "rows": len(dataset),
-        "seed": config.seed,
-    }
+    provenance = describe_training(dataset, config)
     size = write_model(job.out, trained.model, provenance)
     progress(f"wrote {job.out}: {size:,} bytes")
     evaluation = _evaluate(job.out, test, size, progress)
-    figures = _figures(job, dataset, hidden, trained, evaluation, size) | {"data_hash": data_hash}
+    figures = _figures(job, dataset, hidden, trained, evaluation, size) | {"data_hash": provenance["data"]}
     report = _with_suffix(job.out, ".report.html")
     counts = {
         name: figures[name] for name in ("n_rows", "n_labelled", "n_unlabelled", "n_classes", "n_empty", "n_duplicates")
@@ -257,19 +249,6 @@ def _track(
         ended_ms=int(time.time() * 1000),
     )
     return track(finished, job.store)
-
-
-def _digest(dataset: Dataset) -> str:
-    """A hash of every text, label and class name, in order."""
-    digest = hashlib.sha256(dataset.texts.data)
-    for part in (dataset.texts.offsets, dataset.labels):
-        digest.update(np.ascontiguousarray(part).tobytes())
-    digest.update(json.dumps(dataset.classes).encode())
-    return digest.hexdigest()[:_DIGEST_CHARACTERS]
-
-
-def _hash(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()[:_DIGEST_CHARACTERS]
 
 
 def _with_suffix(out: Path, suffix: str) -> Path:

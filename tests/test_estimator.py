@@ -34,7 +34,7 @@ CLASSES = ("alarm_set", "door_lock", "music_play")
 QUICK = {
     "student.epochs": 6,
     "student.min_steps": 40,
-    "trainer.rounds": 1,
+    "trainer.rounds": 0,
     "features.min_texts": 1000,
     "features.lsa_dimensions": 16,
 }

@@ -146,9 +146,9 @@ def test_a_closed_model_says_so(path):
 def test_a_file_that_is_no_model_is_refused(path, tmp_path):
     with pytest.raises(ModelFileError, match=r"there is no file .*none\.pgb: train one with `projgraph train`"):
         projgraph.load(tmp_path / "none.pgb")
-    with pytest.raises(ModelFileError, match="is not an ordinary file: give the path of a .pgb model"):
+    with pytest.raises(ModelFileError, match=r"is not an ordinary file: give the path of a \.pgb model"):
         projgraph.load(tmp_path)
-    with pytest.raises(ModelFileError, match="cannot read 'a.x00b': .*; give the path of a readable .pgb model"):
+    with pytest.raises(ModelFileError, match=r"cannot read 'a.x00b': .*; give the path of a readable \.pgb model"):
         projgraph.load("a\0b")
     data = path.read_bytes()
     for name, content in (

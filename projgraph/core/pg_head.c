@@ -53,12 +53,6 @@ static size_t layer_scratch(const pg_layer *layer) {
     return 2 * pg_rounded(units * sizeof(uint16_t)) + pg_rounded(2 * units * sizeof(int32_t));
 }
 
-/* Where the sum of an output stands in wide. */
-static size_t wide_index(const pg_layer *layer, const layer_sums *sums, uint32_t output) {
-    if (layer->weight_bits == 8) return output % 2 * sums->units + output / 2;
-    return output < sums->row ? output : sums->units + output - sums->row;
-}
-
 /* The lowest set bit; 63 if there is none. */
 static inline uint32_t lowest_bit(uint64_t word) {
 #if defined(__GNUC__)
@@ -84,22 +78,23 @@ static inline uint32_t bit_count(uint64_t word) {
 
 /* Byte offsets of the rows of the set bits, ascending. Eight are written at a time, whether or not there are so
  * many: how many bits a word has is not predictable, and a mispredicted branch costs more than the writes. */
-PG_HOT static size_t row_offsets(const uint16_t *plane, size_t words, uint32_t row, uint32_t *offsets) {
+PG_HOT static size_t row_offsets(const uint64_t *plane, size_t words, uint32_t row, uint32_t *offsets) {
     size_t found = 0;
-    for (size_t word = 0; word < words; word += 4) {
-        uint64_t bits = (uint64_t)plane[word] | (uint64_t)plane[word + 1] << 16 | (uint64_t)plane[word + 2] << 32 |
-                        (uint64_t)plane[word + 3] << 48;
-        uint32_t count = bit_count(bits), start = (uint32_t)word * 16 * row, written = 0;
+    for (size_t word = 0; word < words; word++) {
+        uint64_t bits = plane[word];
+        uint32_t count = bit_count(bits), start = (uint32_t)word * 64, written = 0;
         uint32_t *out = offsets + found;
         do {
             for (uint32_t i = 0; i < 8; i++) {
-                out[written + i] = start + lowest_bit(bits) * row;
+                out[written + i] = start + lowest_bit(bits);
                 bits &= bits - 1;
             }
             written += 8;
         } while (written < count);
         found += count;
     }
+    for (size_t i = 0; i < found; i++)
+        offsets[i] *= row;
     return found;
 }
 
@@ -215,10 +210,30 @@ static void add_rows(const pg_layer *layer, const uint32_t *rows, size_t count, 
     }
 }
 
-static void finish(const pg_layer *layer, const layer_sums *sums, int32_t *scores) {
+/* The sums in the order of the outputs. */
+PG_HOT static void in_order(const pg_layer *layer, const layer_sums *sums, int32_t *scores) {
+    const int32_t *lower = sums->wide, *upper = sums->wide + sums->units;
+    uint32_t outputs = layer->outputs, half = layer->weight_bits == 8 ? outputs / 2 : (uint32_t)sums->row;
+    if (layer->weight_bits == 4) {
+        memcpy(scores, lower, half * sizeof *scores);
+        memcpy(scores + half, upper, (outputs - half) * sizeof *scores);
+        return;
+    }
+    PG_INDEPENDENT
+    for (uint32_t k = 0; k < half; k++) {
+        scores[2 * k] = lower[k];
+        scores[2 * k + 1] = upper[k];
+    }
+    if (outputs % 2) scores[outputs - 1] = lower[half];
+}
+
+/* score = sum * multiplier + bias. With at most 16,384 bits and 256 units of at most 127, a sum times 255 plus a bias
+ * of at most PG_MAX_BIAS fits 32 bits: 127 * 256 * 128 * 255 + 2^30 < 2^31. */
+PG_HOT static void finish(const pg_layer *layer, const layer_sums *sums, int32_t *scores) {
+    in_order(layer, sums, scores);
+    PG_INDEPENDENT
     for (uint32_t c = 0; c < layer->outputs; c++)
-        scores[c] =
-            sums->wide[wide_index(layer, sums, c)] * layer->multipliers[c] + pg_i32(layer->bias + sizeof *scores * c);
+        scores[c] = scores[c] * layer->multipliers[c] + pg_i32(layer->bias + sizeof *scores * c);
 }
 
 /* wide += value * one row */
@@ -247,14 +262,18 @@ size_t pg_head_scratch(const pg_model *model) {
     return size + layer_scratch(&model->hidden) + pg_rounded(model->hidden.outputs * sizeof(int32_t));
 }
 
-static uint32_t argmax(const int32_t *scores, uint32_t count) {
-    uint32_t best = 0;
+/* The first of the largest scores. */
+PG_HOT static uint32_t argmax(const int32_t *scores, uint32_t count) {
+    int32_t largest = scores[0];
+    uint32_t first = 0;
     for (uint32_t c = 1; c < count; c++)
-        if (scores[c] > scores[best]) best = c;
-    return best;
+        largest = scores[c] > largest ? scores[c] : largest;
+    while (scores[first] != largest)
+        first++;
+    return first;
 }
 
-uint32_t pg_head_scores(const pg_model *model, const uint16_t *positive, const uint16_t *negative, uint8_t *scratch,
+uint32_t pg_head_scores(const pg_model *model, const uint64_t *positive, const uint64_t *negative, uint8_t *scratch,
                         int32_t *scores) {
     size_t padded = pg_padded_bits(model->projection.bits);
     uint32_t *rows = take(&scratch, (padded + SLACK) * sizeof *rows);
@@ -268,8 +287,8 @@ uint32_t pg_head_scores(const pg_model *model, const uint16_t *positive, const u
         first_sums = start_sums(first, &scratch);
     }
     uint32_t row = (uint32_t)first_sums.row;
-    add_rows(first, rows, row_offsets(positive, padded / 16, row, rows), 1, &first_sums);
-    add_rows(first, rows, row_offsets(negative, padded / 16, row, rows), -1, &first_sums);
+    add_rows(first, rows, row_offsets(positive, padded / 64, row, rows), 1, &first_sums);
+    add_rows(first, rows, row_offsets(negative, padded / 64, row, rows), -1, &first_sums);
     if (model->hidden.outputs > 0) {
         int32_t *values = take(&scratch, model->hidden.outputs * sizeof *values);
         finish(first, &first_sums, values);
@@ -293,7 +312,7 @@ pg_status pg_predict(const pg_model *model, const char *text, size_t length, voi
     if (scratch_size < pg_scratch_size(model)) return PG_SCRATCH_TOO_SMALL;
     uint8_t *aligned = pg_align(scratch);
     size_t plane = pg_rounded(pg_padded_bits(model->projection.bits) / 8);
-    uint16_t *positive = (uint16_t *)(void *)aligned, *negative = (uint16_t *)(void *)(aligned + plane);
+    uint64_t *positive = (uint64_t *)(void *)aligned, *negative = (uint64_t *)(void *)(aligned + plane);
     /* The bits are all that the head needs, so both stages use the same scratch, one after the other. */
     pg_project_planes(&model->projection, text, length, aligned + 2 * plane, positive, negative);
     *label = pg_head_scores(model, positive, negative, aligned + 2 * plane, scores);

@@ -3,6 +3,8 @@
 #ifndef PG_INTERNAL_H
 #define PG_INTERNAL_H
 
+#include <string.h>
+
 #include "projgraph.h"
 
 /* The host build compiles the hot loops once more for wider vectors and picks at load time (ifunc, so glibc
@@ -46,17 +48,25 @@ static inline uint32_t pg_u16(const uint8_t *at) {
 }
 
 static inline uint32_t pg_u32(const uint8_t *at) {
+#if PG_LITTLE_ENDIAN
+    uint32_t value;
+    memcpy(&value, at, sizeof value);
+    return value;
+#else
     return pg_u16(at) | pg_u16(at + 2) << 16;
+#endif
 }
 
 static inline uint64_t pg_u64(const uint8_t *at) {
     return (uint64_t)pg_u32(at) | (uint64_t)pg_u32(at + 4) << 32;
 }
 
-/* Two's complement without relying on an implementation-defined conversion. */
+/* int32_t is two's complement, so its bytes are those of the unsigned value. */
 static inline int32_t pg_i32(const uint8_t *at) {
     uint32_t bits = pg_u32(at);
-    return bits <= INT32_MAX ? (int32_t)bits : -(int32_t)~bits - 1;
+    int32_t value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
 }
 
 enum {
@@ -130,7 +140,7 @@ static inline size_t pg_padded_bits(uint32_t bits) {
 /* Aligned scratch of pg_project_planes in bytes. */
 size_t pg_planes_scratch(const pg_projection *projection);
 
-/* Both planes as padded 16-bit words, bit i in word i / 16. */
+/* Both planes as padded words, bit i in word i / 64. */
 void pg_project_planes(const pg_projection *projection, const char *text, size_t length, uint8_t *scratch,
                        uint16_t *positive, uint16_t *negative);
 
@@ -149,7 +159,7 @@ static inline size_t pg_rounded(size_t bytes) {
 size_t pg_head_scratch(const pg_model *model);
 
 /* One score a class, in scratch or in scores if that is not NULL; returns the label. */
-uint32_t pg_head_scores(const pg_model *model, const uint16_t *positive, const uint16_t *negative, uint8_t *scratch,
+uint32_t pg_head_scores(const pg_model *model, const uint64_t *positive, const uint64_t *negative, uint8_t *scratch,
                         int32_t *scores);
 
 #endif

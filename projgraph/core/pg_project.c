@@ -68,8 +68,19 @@ PG_HOT static void add_features(const pg_family *family, uint64_t *hashes, size_
     }
 }
 
-/* Bit k of 32 neighbouring plane words is one vector of counts. */
-PG_HOT static void quantise(const uint16_t *counts, size_t padded, uint16_t *positive, uint16_t *negative) {
+/* A block of a plane from its 16-bit pieces. */
+static inline void join(const uint16_t *pieces, uint64_t *words) {
+#if PG_LITTLE_ENDIAN
+    memcpy(words, pieces, PG_BIT_BLOCK / 8);
+#else
+    for (uint32_t i = 0; i < PG_BIT_BLOCK / 64; i++)
+        words[i] = (uint64_t)pieces[4 * i] | (uint64_t)pieces[4 * i + 1] << 16 | (uint64_t)pieces[4 * i + 2] << 32 |
+                   (uint64_t)pieces[4 * i + 3] << 48;
+#endif
+}
+
+/* Bit k of 32 neighbouring 16-bit pieces of a plane is one vector of counts. */
+PG_HOT static void quantise(const uint16_t *counts, size_t padded, uint64_t *positive, uint64_t *negative) {
     for (size_t block = 0; block < padded; block += PG_BIT_BLOCK) {
         uint16_t above[PG_BIT_BLOCK / 16] = {0}, below[PG_BIT_BLOCK / 16] = {0};
         for (uint32_t k = 0; k < 16; k += 4) {
@@ -83,16 +94,16 @@ PG_HOT static void quantise(const uint16_t *counts, size_t padded, uint16_t *pos
                                        (c[w] < g[w] ? bit << 2 : 0) | (d[w] < h[w] ? bit << 3 : 0));
             }
         }
-        memcpy(positive + block / 16, above, sizeof above);
-        memcpy(negative + block / 16, below, sizeof below);
+        join(above, positive + block / 64);
+        join(below, negative + block / 64);
     }
 }
 
 /* The sign quantiser knows no zero: what is not above is below, up to the last bit. */
-static void complement(const uint16_t *positive, uint16_t *negative, uint32_t bits) {
-    for (uint32_t word = 0; word < bits / 16; word++)
-        negative[word] = (uint16_t)~positive[word];
-    if (bits % 16) negative[bits / 16] = (uint16_t)(~positive[bits / 16] & ((1u << bits % 16) - 1));
+static void complement(const uint64_t *positive, uint64_t *negative, uint32_t bits) {
+    for (uint32_t word = 0; word < bits / 64; word++)
+        negative[word] = ~positive[word];
+    if (bits % 64) negative[bits / 64] = ~positive[bits / 64] & (((uint64_t)1 << bits % 64) - 1);
 }
 
 size_t pg_planes_scratch(const pg_projection *projection) {
@@ -101,7 +112,7 @@ size_t pg_planes_scratch(const pg_projection *projection) {
 }
 
 void pg_project_planes(const pg_projection *projection, const char *text, size_t length, uint8_t *scratch,
-                       uint16_t *positive, uint16_t *negative) {
+                       uint64_t *positive, uint64_t *negative) {
     size_t padded = pg_padded_bits(projection->bits);
     pg_walk *walk = (pg_walk *)(void *)scratch;
     scratch += pg_rounded(sizeof *walk);
@@ -124,9 +135,9 @@ size_t pg_project_scratch_size(const pg_projection *projection) {
     return PG_SCRATCH_ALIGN + pg_planes_scratch(projection) + 2 * pg_rounded(pg_padded_bits(projection->bits) / 8);
 }
 
-static void store_plane(const uint16_t *words, uint32_t bits, uint8_t *plane) {
+static void store_plane(const uint64_t *words, uint32_t bits, uint8_t *plane) {
     for (uint32_t byte = 0; byte < (bits + 7) / 8; byte++)
-        plane[byte] = (uint8_t)(words[byte / 2] >> 8 * (byte % 2));
+        plane[byte] = (uint8_t)(words[byte / 8] >> 8 * (byte % 8));
 }
 
 pg_status pg_project(const pg_projection *projection, const char *text, size_t length, void *scratch,
@@ -135,7 +146,7 @@ pg_status pg_project(const pg_projection *projection, const char *text, size_t l
     if (scratch_size < pg_project_scratch_size(projection)) return PG_SCRATCH_TOO_SMALL;
     uint8_t *aligned = pg_align(scratch);
     size_t plane = pg_rounded(pg_padded_bits(projection->bits) / 8);
-    uint16_t *above = (uint16_t *)(void *)aligned, *below = (uint16_t *)(void *)(aligned + plane);
+    uint64_t *above = (uint64_t *)(void *)aligned, *below = (uint64_t *)(void *)(aligned + plane);
     pg_project_planes(projection, text, length, aligned + 2 * plane, above, below);
     store_plane(above, projection->bits, positive);
     store_plane(below, projection->bits, negative);

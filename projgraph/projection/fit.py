@@ -98,6 +98,22 @@ def fit_student(
         seed: of the start, the order of the rows and the drawn edges.
         listener: called after every epoch with its figures.
     """
+    # Dropout draws from torch's global generator alone: seed it here, and give the caller's state back afterwards.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return _fit_twice(bits, targets, edges, config, units, seed, listener)
+
+
+def _fit_twice(
+    bits: Bits,
+    targets: Targets,
+    edges: Edges,
+    config: StudentConfig,
+    units: int,
+    seed: int,
+    listener: Listener | None,
+) -> Student:
+    """Count the epochs with rows held out, then fit all rows for so many."""
     held_out = _hold_out(len(bits), config, seed)
     rows = np.setdiff1d(np.arange(len(bits)), held_out)
     fit = _Fit(bits, targets, edges, config, units, seed)

@@ -12,6 +12,8 @@ from projgraph.graph.knn import from_csr
 from projgraph.projection.fit import Edges, Student, Targets, fit_student, sharpen
 from projgraph.records import UNLABELLED, Bits, Graph
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 N_BITS = 64
 
 

@@ -14,6 +14,8 @@ from scipy import sparse
 from projgraph.graph.knn import from_csr
 from projgraph.projection.loss import EdgeSampler, distillation, edge_consistency, gold
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 HALF = [0.0, 0.0]
 THREE_TO_ONE = [math.log(3.0), 0.0]
 EVERY = torch.tensor([True])

@@ -8,6 +8,8 @@ from sklearn.linear_model import LogisticRegression
 
 from projgraph.trainers.prior import fit_prior, predict_prior
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 L2 = 0.05
 ENOUGH = 300
 

@@ -12,6 +12,8 @@ from projgraph.graph.knn import from_csr, knn_graph, to_csr
 from projgraph.records import UNLABELLED, Graph
 from projgraph.trainers.propagation import normalised, propagate
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def graph_of(n_nodes: int, edges: dict[tuple[int, int], float]) -> Graph:
     dense = np.zeros((n_nodes, n_nodes), dtype=np.float32)

@@ -1,0 +1,286 @@
+"""`projgraph predict`: what comes in, what goes out, what goes wrong, and how little is imported for it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from projgraph import runtime
+from projgraph.pack.read import read_model
+from projgraph.pack.write import write_model
+from projgraph.predict import _TABULAR, run
+from projgraph.read import EXTENSIONS
+
+LINES = ["turn the lamp on please", "lock the front door", "will it rain tomorrow", "wake me at seven", ""]
+
+
+def predict(*arguments: object, given: bytes = b"", environment: dict[str, str] | None = None):
+    command = [sys.executable, "-m", "projgraph", "predict", *map(str, arguments)]
+    done = subprocess.run(command, input=given, capture_output=True, env={**os.environ, **(environment or {})})
+    return done.returncode, done.stdout, done.stderr.decode()
+
+
+def joined(lines: Sequence[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+@pytest.fixture(scope="module")
+def expected(small_model) -> bytes:
+    """What the runtime says of the lines."""
+    with runtime.load(small_model) as model:
+        labels = model.predict(LINES)
+    assert len(set(labels)) > 2
+    return joined(labels)
+
+
+def test_standard_input_is_the_default(small_model, expected):
+    assert predict(small_model, given=joined(LINES)) == (0, expected, "")
+    assert predict(small_model, "-", given=joined(LINES)) == (0, expected, "")
+
+
+def test_line_ends(small_model, expected):
+    windows = joined(LINES).replace(b"\n", b"\r\n")
+    assert predict(small_model, given=windows) == (0, expected, "")
+    unfinished = joined(LINES[:-1]).removesuffix(b"\n")
+    assert predict(small_model, given=unfinished) == (0, joined(expected.decode().split()[:-1]), "")
+
+
+def test_file_of_lines_whatever_its_name(small_model, expected, tmp_path, capfdbinary):
+    for name in ("texts.txt", "texts", "texts.log"):
+        (tmp_path / name).write_bytes(joined(LINES))
+        assert run([str(small_model), str(tmp_path / name)]) == 0
+        assert capfdbinary.readouterr() == (expected, b"")
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.CSV", "rows.tsv", "rows.tab"])
+def test_table(small_model, expected, tmp_path, capfdbinary, name):
+    separator = "," if name.lower().endswith("csv") else "\t"
+    path = tmp_path / name
+    path.write_bytes(joined([f"number{separator}utterance", *(f"7{separator}{line}" for line in LINES)]))
+    assert run([str(small_model), str(path), "--text-column", "utterance"]) == 0
+    assert capfdbinary.readouterr() == (expected, b"")
+
+
+def test_every_format_with_an_extension_is_a_table_but_plain_text():
+    assert {*_TABULAR, ".txt"} == {*EXTENSIONS, ".gz"}
+
+
+def test_unknown_column_names_those_there_are(small_model, tmp_path, capfd):
+    path = tmp_path / "rows.csv"
+    path.write_text("text,label\na,b\n")
+    assert run([str(small_model), str(path), "--text-column", "sentence"]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert err.startswith(f"projgraph: {path}")
+    assert "sentence" in err
+    assert "text" in err
+
+
+def test_proba_agrees_with_the_label_and_the_runtime(small_model, tmp_path, capfdbinary):
+    path = tmp_path / "texts.txt"
+    path.write_bytes(joined(LINES))
+    assert run([str(small_model), str(path), "--proba"]) == 0
+    rows = [line.split("\t") for line in capfdbinary.readouterr().out.decode().splitlines()]
+    with runtime.load(small_model) as model:
+        probabilities, labels = model.predict_proba(LINES), model.predict(LINES)
+    assert [row[0] for row in rows] == labels
+    assert [float(row[1]) for row in rows] == pytest.approx(probabilities.max(axis=1).tolist(), abs=1e-6)
+
+
+def test_nothing_in_nothing_out(small_model, tmp_path, capfdbinary):
+    assert predict(small_model) == (0, b"", "")
+    (tmp_path / "empty.txt").write_bytes(b"")
+    assert run([str(small_model), str(tmp_path / "empty.txt"), "--proba"]) == 0
+    assert capfdbinary.readouterr() == (b"", b"")
+
+
+def test_ill_formed_utf8_is_replaced_and_stays_one_line(small_model, tmp_path, capfdbinary):
+    path = tmp_path / "texts.txt"
+    path.write_bytes(b"lock the \xff\xfe front door\n\xed\xa0\x80 wake me\n\x00 lamp on\n\xf0\x9f\x98")
+    assert run([str(small_model), str(path)]) == 0
+    lines = [line.decode("utf-8", "replace") for line in path.read_bytes().split(b"\n")]
+    with runtime.load(small_model) as model:
+        assert capfdbinary.readouterr().out == joined(model.predict(lines))
+
+
+def test_a_byte_order_mark_does_not_matter(small_model, expected):
+    assert predict(small_model, given=b"\xef\xbb\xbf" + joined(LINES)) == (0, expected, "")
+
+
+def test_labels_are_utf8_in_any_locale(small_model, tmp_path):
+    model, provenance = read_model(small_model)
+    named = tmp_path / "named.pgb"
+    write_model(named, dataclasses.replace(model, classes=("ä", "日", "😀", "b", "c")), provenance)
+    plain = predict(named, given=joined(LINES))
+    assert plain[0] == 0
+    assert set(plain[1].decode().split()) <= {"ä", "日", "😀", "b", "c"}
+    assert plain[1].decode() != plain[1].decode("ascii", "replace")
+    assert predict(named, given=joined(LINES), environment={"PYTHONIOENCODING": "latin-1"}) == plain
+
+
+def test_each_line_is_answered_before_the_next_is_given(small_model):
+    command = [sys.executable, "-m", "projgraph", "predict", str(small_model)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for _ in range(3):
+            process.stdin.write(b"lock the front door\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == b"door_lock\n"
+        process.stdin.close()
+        assert process.wait(10) == 0
+
+
+def test_a_reader_that_goes_away_is_no_error(small_model):
+    command = [sys.executable, "-m", "projgraph", "predict", str(small_model)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes) as process:
+        process.stdin.write(b"lock the front door\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == b"door_lock\n"
+        process.stdout.close()
+        try:
+            process.stdin.write(b"lock the front door\n" * 10_000)
+            process.stdin.close()
+        except BrokenPipeError:
+            pass  # it has stopped reading
+        assert process.wait(10) == 0
+        assert process.stderr.read() == b""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_full_disk_behind_standard_output(small_model):
+    command = [sys.executable, "-m", "projgraph", "predict", str(small_model)]
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        done = subprocess.run(command, input=joined(LINES), stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 2
+    assert done.stderr == (
+        b"projgraph: standard output cannot be written: No space left on device; make room or choose another\n"
+    )
+
+
+def broken(path: Path, model: Path, how: str) -> Path:
+    """A model file with one thing wrong."""
+    content = bytearray(model.read_bytes())
+    if how == "cut":
+        content = content[: len(content) // 2]
+    elif how == "changed":
+        content[len(content) // 2] ^= 1
+    elif how == "text":
+        content = bytearray(b"text,label\nlock the door,door_lock\n")
+    elif how == "empty":
+        content.clear()
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("how", ["cut", "changed", "text", "empty"])
+def test_a_model_that_is_none(small_model, tmp_path, capfd, how):
+    path = broken(tmp_path / "broken.pgb", small_model, how)
+    assert run([str(path), "-"]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith(f"projgraph: {path}: the model cannot be used: ")
+    assert err.endswith("write it again with this version of projgraph\n")
+    assert err.count("\n") == 1
+
+
+def test_no_model(tmp_path, capfd):
+    assert run([str(tmp_path / "none.pgb"), "-"]) == 2
+    assert capfd.readouterr() == (
+        "",
+        f"projgraph: there is no file {tmp_path / 'none.pgb'}: train one with `projgraph train`, or check the path\n",
+    )
+    assert run([str(tmp_path), "-"]) == 2
+    assert capfd.readouterr().err == f"projgraph: {tmp_path} is not an ordinary file: give the path of a .pgb model\n"
+
+
+def test_texts_that_cannot_be_read(small_model, tmp_path, capfd):
+    for path, reason in ((tmp_path / "none.txt", "No such file or directory"), (tmp_path, "Is a directory")):
+        assert run([str(small_model), str(path)]) == 2
+        assert capfd.readouterr() == (
+            "",
+            f"projgraph: {path}: cannot be read: {reason}; "
+            "expected a file of one text a line, or - for standard input\n",
+        )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "the following arguments are required: MODEL.pgb"),
+        (["model.pgb", "file", "another"], "unrecognized arguments: another"),
+        (["model.pgb", "--probability"], "unrecognized arguments: --probability"),
+        (["model.pgb", "--text-column"], "argument --text-column: expected one argument"),
+    ],
+)
+def test_wrong_usage_is_one_line(capfd, arguments, message):
+    with pytest.raises(SystemExit) as stopped:
+        run(arguments)
+    assert stopped.value.code == 2
+    assert capfd.readouterr() == ("", f"projgraph: predict: {message}; see projgraph predict --help\n")
+
+
+def test_help(capfd):
+    with pytest.raises(SystemExit) as stopped:
+        run(["--help"])
+    assert stopped.value.code == 0
+    out, err = capfd.readouterr()
+    assert out.startswith("usage: projgraph predict")
+    assert err == ""
+
+
+def test_interrupted(small_model, monkeypatch, capfd):
+    def interrupt(path: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runtime, "load", interrupt)
+    assert run([str(small_model)]) == 130
+    assert capfd.readouterr() == ("", "projgraph: interrupted\n")
+
+
+HEAVY = {"numpy", "torch", "sklearn", "mlflow", "faiss", "pydantic", "typer", "rich", "scipy", "pyarrow", "matplotlib"}
+
+WATCHED = """
+import sys
+from projgraph.__main__ import main
+try:
+    main()
+except SystemExit as stopped:
+    assert stopped.code == 0, stopped.code
+sys.stderr.write(" ".join(sorted({name.partition(".")[0] for name in sys.modules})))
+"""
+
+
+def test_little_is_imported(small_model, expected):
+    command = [sys.executable, "-c", WATCHED, "predict", str(small_model)]
+    done = subprocess.run(command, input=joined(LINES), capture_output=True)
+    assert (done.returncode, done.stdout) == (0, expected)
+    loaded = set(done.stderr.decode().split())
+    assert "projgraph" in loaded
+    assert loaded & HEAVY == set()
+
+
+def test_probabilities_cost_numpy_and_nothing_more(small_model):
+    command = [sys.executable, "-c", WATCHED, "predict", str(small_model), "--proba"]
+    done = subprocess.run(command, input=joined(LINES), capture_output=True)
+    assert set(done.stderr.decode().split()) & HEAVY == {"numpy"}
+
+
+def test_importtime_agrees(small_model):
+    command = [sys.executable, "-X", "importtime", "-m", "projgraph", "predict", str(small_model)]
+    done = subprocess.run(command, input=joined(LINES), capture_output=True, text=False)
+    imported = {
+        line.rpartition("|")[2].strip().partition(".")[0]
+        for line in done.stderr.decode().splitlines()
+        if line.startswith("import time:")
+    }
+    assert "projgraph" in imported
+    assert imported & HEAVY == set()
