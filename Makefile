@@ -3,6 +3,7 @@
 # make test        all checks and tests, as CI runs them
 # make lint        the checks alone
 # make format      apply the formatters
+# make bench       accuracy, size and latency beside a peer: make bench SETS="sets/banking77 sets/clinc150"
 # make clean       remove what was built, but not .venv
 
 SHELL := bash
@@ -15,7 +16,7 @@ CC ?= cc
 C_FLAGS := -std=c99 -O2 -Wall -Wextra -Werror -pedantic -ffp-contract=off
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test lint format clean
+.PHONY: help setup quickstart test lint format bench clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -36,8 +37,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt $(CORE)
 quickstart: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/quickstart.sh
 
+# One thread a process: the tests are small, and threads that wait for one another cost more than they give.
 test: lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 lint: setup
 	$(BIN)/ruff check
@@ -51,6 +53,10 @@ format: setup
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 	$(BIN)/clang-format -i $(C_FILES)
+
+SETS ?= data/home_intents
+bench: setup
+	$(BIN)/python benchmarks/accuracy.py $(SETS) --labels 5 all --seeds 0 1 2
 
 clean:
 	rm -rf build dist quickstart projgraph.egg-info projgraph/_core*.so

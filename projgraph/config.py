@@ -97,7 +97,7 @@ class StudentConfig(_Stage):
     rate: float = Field(2e-3, gt=0, description="peak learning rate of the one-cycle schedule")
     weight_decay: float = Field(0.01, ge=0, description="of AdamW")
     dropout: float = Field(0.5, ge=0, lt=1, description="on hidden units")
-    sharpen: float = Field(4.0, ge=1, le=16, description="power of the trainer's distributions as targets")
+    sharpen: float = Field(2.0, ge=1, le=16, description="power of the trainer's distributions as targets")
     held_out: float = Field(0.1, ge=0, le=0.5, description="share of the rows that counts epochs and calibrates")
     held_out_rows: int = Field(2000, ge=0, description="at most so many rows are held out")
     patience: int = Field(3, ge=1, description="epochs without a better held-out loss before the first fit stops")

@@ -162,7 +162,10 @@ def _read_training(job: TrainJob, config: TrainConfig) -> tuple[Dataset, IndexAr
         if short:
             named = ", ".join(f"{name} ({count})" for name, count in list(short.items())[:3])
             more_named = ", ..." if len(short) > 3 else ""
-            notes.append(f"{len(short)} classes have fewer than {job.labels_per_class} labels: {named}{more_named}")
+            notes.append(
+                f"{len(short)} of {len(dataset.classes)} classes have fewer than {job.labels_per_class} labels: "
+                f"{named}{more_named}"
+            )
         dataset, hidden = few_labels(dataset, job.labels_per_class, config.seed)
     more = [read_texts(path, text_column=job.text_column if path.suffix != ".txt" else None) for path in job.unlabelled]
     if more:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import errno
 import json
 import os
@@ -103,19 +102,22 @@ def test_test_accuracy_is_that_of_the_written_file(done, intents):
     assert result.figures["test_accuracy"] == pytest.approx(right)
 
 
-def test_trainer_accuracy_is_on_hidden_labels_alone(intents, config, tmp_path, monkeypatch):
-    """A trainer that is right on every labelled row and wrong on every other has an accuracy of zero."""
+@pytest.mark.parametrize(("right", "expected"), [("labelled", 0.0), ("hidden", 1.0)])
+def test_trainer_accuracy_is_on_hidden_labels_alone(intents, config, tmp_path, monkeypatch, right, expected):
+    """A trainer that is right on the labelled rows and wrong on all others has an accuracy of zero, and vice versa."""
     rows, hidden = few_labels(read_dataset(intents / "train.csv"), 5, config.seed)
-    wrong = np.where(rows.labels >= 0, rows.labels, (hidden + 1) % 5)
+    labelled = rows.labels >= 0
+    truth = np.where(labelled, rows.labels, hidden)
+    said = np.where(labelled == (right == "labelled"), truth, (truth + 1) % 5)
     kept = pipeline.propagate
 
     def propagate(*arguments, **named):
         soft = kept(*arguments, **named)
-        return type(soft)(np.eye(5, dtype=np.float32)[wrong], soft.reached)
+        return type(soft)(np.eye(5, dtype=np.float32)[said], soft.reached)
 
     monkeypatch.setattr(pipeline, "propagate", propagate)
     job = TrainJob(intents / "train.csv", tmp_path / "m.pgb", labels_per_class=5, track=False)
-    assert run_training(job, config, quiet).figures["trainer_accuracy"] == 0.0
+    assert run_training(job, config, quiet).figures["trainer_accuracy"] == expected
 
 
 def test_files_beside_the_model(done):
@@ -125,7 +127,7 @@ def test_files_beside_the_model(done):
     report = result.report.read_text("utf-8")
     assert "intents.v1.pgb" in report
     assert f"{result.figures['test_accuracy']:.1%}".removesuffix("%") in report
-    assert "trainer.label_trust" in report
+    assert "student.epochs" in report
 
 
 def test_provenance_tells_data_settings_and_seed_but_neither_run_nor_time(done, config):
@@ -179,7 +181,7 @@ def test_without_unlabelled_rows_the_labels_alone_are_learnt(tmp_path, config):
 def test_a_class_with_too_few_labels_is_a_note(tmp_path, config):
     train = few(tmp_path, "sing a song,music", "the end,")
     result = run_training(TrainJob(train, tmp_path / "m.pgb", labels_per_class=2, track=False), config, quiet)
-    assert result.notes == ("1 classes have fewer than 2 labels: music (1)",)
+    assert result.notes == ("1 of 3 classes have fewer than 2 labels: music (1)",)
     assert result.figures["n_labelled"] == 5
     assert result.figures["n_unlabelled"] == 3
 
@@ -198,6 +200,14 @@ def test_rows_that_repeat_or_are_empty_are_counted(tmp_path, config):
     train = few(tmp_path, "bright lamp,light", '" ",', "lamp,")
     figures = run_training(TrainJob(train, tmp_path / "m.pgb", track=False), config, quiet).figures
     assert (figures["n_rows"], figures["n_duplicates"], figures["n_empty"]) == (8, 1, 1)
+
+
+def test_every_row_of_the_test_file_counts_empty_ones_too(tmp_path, config):
+    test = write(tmp_path / "test.csv", "bright lamp,light", ",door", ",light", "lamp,")
+    result = run_training(TrainJob(few(tmp_path), tmp_path / "m.pgb", test=test, track=False), config, quiet)
+    evaluation = result.to_json()["evaluation"]
+    assert (evaluation["n_test"], evaluation["n_unlabelled"]) == (3, 1)
+    assert result.figures["test_accuracy"] == pytest.approx(2 / 3), "an empty text is of one of the two classes"
 
 
 # ------------------------------------------------------------------------------------------------- before the work
@@ -342,9 +352,3 @@ def test_a_training_replaces_an_old_model(tmp_path, config):
     run_training(job, config, quiet)
     with runtime.load(job.out) as model:
         assert model.classes == ("door", "light")
-
-
-def test_train_files_are_only_read(done, intents):
-    del done
-    with (intents / "train.csv").open(encoding="utf-8", newline="") as file:
-        assert next(csv.reader(file)) == ["text", "label"]

@@ -16,6 +16,8 @@ from pydantic import BaseModel
 from projgraph.config import TrainConfig, load_config
 from projgraph.job import TrainJob, run_training
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES = sorted((ROOT / "pipelines").glob("*.toml"))
 SAMPLE = ROOT / "data" / "home_intents" / "train.csv"
@@ -86,7 +88,8 @@ def test_a_recipe_trains(recipe: Path, sample: Path, tmp_path: Path) -> None:
 
 
 def test_the_default_recipe_is_the_default() -> None:
-    assert (ROOT / "pipelines" / "default.toml").read_text("utf-8") == default_recipe()
+    advice = "python tests/test_pipelines.py > pipelines/default.toml"
+    assert (ROOT / "pipelines" / "default.toml").read_text("utf-8") == default_recipe(), advice
     assert load_config(ROOT / "pipelines" / "default.toml") == TrainConfig()
 
 

@@ -7,11 +7,14 @@
 
 #include "projgraph.h"
 
-static PyObject *status_error; /* the one object that the methods need; set once at import */
+typedef struct {
+    PyObject *status_error;
+} core_state;
 
-static PyObject *raise_status(pg_status status) {
+static PyObject *raise_status(PyObject *module, pg_status status) {
+    core_state *state = PyModule_GetState(module);
     PyObject *arguments = Py_BuildValue("(ss)", pg_status_name(status), pg_status_text(status));
-    if (arguments) PyErr_SetObject(status_error, arguments);
+    if (arguments) PyErr_SetObject(state->status_error, arguments);
     Py_XDECREF(arguments);
     return NULL;
 }
@@ -72,9 +75,9 @@ static Py_ssize_t row_count(const rows *r) {
 
 /* ---- the projection alone ---- */
 
-static int open_projection(pg_projection *projection, const Py_buffer *view) {
+static int open_projection(PyObject *module, pg_projection *projection, const Py_buffer *view) {
     pg_status status = pg_open_projection(projection, view->buf, (size_t)view->len);
-    if (status != PG_OK) raise_status(status);
+    if (status != PG_OK) raise_status(module, status);
     return status == PG_OK;
 }
 
@@ -96,7 +99,6 @@ static PyObject *project_range(const pg_projection *projection, const rows *r, u
 }
 
 static PyObject *core_project_rows(PyObject *self, PyObject *arguments) {
-    (void)self;
     Py_buffer section, positive, negative;
     rows r;
     if (!PyArg_ParseTuple(arguments, "y*y*y*nnw*w*:project_rows", &section, &r.data, &r.offsets, &r.start, &r.end,
@@ -104,7 +106,7 @@ static PyObject *core_project_rows(PyObject *self, PyObject *arguments) {
         return NULL;
     PyObject *result = NULL;
     pg_projection projection;
-    if (open_projection(&projection, &section) && check_rows(&r)) {
+    if (open_projection(self, &projection, &section) && check_rows(&r)) {
         Py_ssize_t plane = (Py_ssize_t)(projection.bits + 7) / 8;
         if (check_length(&positive, "positive", row_count(&r), plane) &&
             check_length(&negative, "negative", row_count(&r), plane))
@@ -130,12 +132,11 @@ static PyObject *feature_list(const pg_feature *features, size_t count) {
 }
 
 static PyObject *core_features(PyObject *self, PyObject *arguments) {
-    (void)self;
     Py_buffer section, text;
     if (!PyArg_ParseTuple(arguments, "y*y*:features", &section, &text)) return NULL;
     PyObject *result = NULL;
     pg_projection projection;
-    if (open_projection(&projection, &section)) {
+    if (open_projection(self, &projection, &section)) {
         size_t size = pg_project_scratch_size(&projection), count = 0;
         size_t capacity = (size_t)PG_MAX_FAMILIES * PG_MAX_FEATURES; /* no text has more */
         void *scratch = PyMem_Malloc(size);
@@ -155,11 +156,10 @@ static PyObject *core_features(PyObject *self, PyObject *arguments) {
 }
 
 static PyObject *core_projection_bits(PyObject *self, PyObject *arguments) {
-    (void)self;
     Py_buffer section;
     pg_projection projection;
     if (!PyArg_ParseTuple(arguments, "y*:projection_bits", &section)) return NULL;
-    int good = open_projection(&projection, &section);
+    int good = open_projection(self, &projection, &section);
     PyBuffer_Release(&section);
     return good ? PyLong_FromUnsignedLong(projection.bits) : NULL;
 }
@@ -210,7 +210,7 @@ static PyObject *model_new(PyTypeObject *type, PyObject *arguments, PyObject *ke
     pg_status status = pg_open(&model->model, model->view.buf, (size_t)model->view.len);
     if (status != PG_OK) {
         Py_DECREF(model);
-        return raise_status(status);
+        return raise_status(PyType_GetModule(type), status);
     }
     model->scratch_size = pg_scratch_size(&model->model);
     model->scratch = PyMem_Malloc(model->scratch_size);
@@ -263,10 +263,9 @@ static PyObject *model_predict(PyObject *self, PyObject *text) {
         bytes = copy;
     }
     uint32_t label = 0;
-    pg_status status =
-        pg_predict(&model->model, bytes, (size_t)length, model->scratch, model->scratch_size, NULL, &label);
+    pg_predict(&model->model, bytes, (size_t)length, model->scratch, model->scratch_size, NULL, &label);
     Py_XDECREF(encoded);
-    return status == PG_OK ? PyLong_FromUnsignedLong(label) : raise_status(status);
+    return PyLong_FromUnsignedLong(label);
 }
 
 /* Labels of a range of rows, and scores if that is not NULL. */
@@ -377,12 +376,14 @@ static PyObject *model_time_calls(PyObject *self, PyObject *arguments) {
 static PyObject *model_label(PyObject *self, PyObject *argument) {
     ModelObject *model = (ModelObject *)self;
     if (!is_open(model)) return NULL;
-    unsigned long index = PyLong_AsUnsignedLong(argument);
-    if (index == (unsigned long)-1 && PyErr_Occurred()) return NULL;
+    long index = PyLong_AsLong(argument);
+    if (index == -1 && PyErr_Occurred()) return NULL;
+    if (index < 0 || index >= (long)model->model.classes)
+        return PyErr_Format(PyExc_IndexError, "label %ld of %u classes", index, (unsigned)model->model.classes);
     const char *text;
     size_t length;
-    pg_status status = pg_label(&model->model, index > UINT32_MAX ? UINT32_MAX : (uint32_t)index, &text, &length);
-    return status == PG_OK ? PyBytes_FromStringAndSize(text, (Py_ssize_t)length) : raise_status(status);
+    pg_label(&model->model, (uint32_t)index, &text, &length);
+    return PyBytes_FromStringAndSize(text, (Py_ssize_t)length);
 }
 
 static PyObject *get_provenance(PyObject *self, void *unused) {
@@ -451,18 +452,34 @@ static PyMethodDef core_methods[] = {
 };
 
 static int core_exec(PyObject *module) {
-    if (!status_error) status_error = PyErr_NewException("projgraph._core.StatusError", PyExc_ValueError, NULL);
-    if (!status_error || PyModule_AddObjectRef(module, "StatusError", status_error) < 0) return -1;
-    PyObject *type = PyType_FromSpec(&model_spec);
+    core_state *state = PyModule_GetState(module);
+    state->status_error = PyErr_NewException("projgraph._core.StatusError", PyExc_ValueError, NULL);
+    if (!state->status_error) return -1;
+    if (PyModule_AddObjectRef(module, "StatusError", state->status_error) < 0) return -1;
+    PyObject *type = PyType_FromModuleAndSpec(module, &model_spec, NULL);
     int failed = !type || PyModule_AddObjectRef(module, "Model", type) < 0;
     Py_XDECREF(type);
     return failed ? -1 : 0;
 }
 
+static int core_traverse(PyObject *module, visitproc visit, void *arg) {
+    core_state *state = PyModule_GetState(module);
+    Py_VISIT(state->status_error);
+    return 0;
+}
+
+static int core_clear(PyObject *module) {
+    core_state *state = PyModule_GetState(module);
+    Py_CLEAR(state->status_error);
+    return 0;
+}
+
 static PyModuleDef_Slot core_slots[] = {{Py_mod_exec, core_exec}, {0, NULL}};
 
 static struct PyModuleDef core_module = {
-    PyModuleDef_HEAD_INIT, "projgraph._core", "The C99 device core.", 0, core_methods, core_slots, NULL, NULL, NULL,
+    PyModuleDef_HEAD_INIT, "projgraph._core", "The C99 device core.",
+    sizeof(core_state),    core_methods,      core_slots,
+    core_traverse,         core_clear,        NULL,
 };
 
 PyMODINIT_FUNC PyInit__core(void);

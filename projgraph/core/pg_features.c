@@ -39,17 +39,17 @@ static uint64_t word_ngram(uint64_t token, const uint64_t *words, uint32_t n) {
     return g ^ g >> 32;
 }
 
-/* Features of up to PG_LANES tokens: at most PG_MAX_WORD_NGRAM each, so PG_HASHES is room enough. */
-static size_t word_features(pg_walk *walk, const pg_family *family, pg_family_state *state) {
+/* The features of up to PG_LANES tokens, at most PG_MAX_WORD_NGRAM of each; how many there are. */
+static size_t word_features(const pg_chunk *chunk, uint32_t first, const pg_family *family, pg_family_state *state,
+                            uint64_t *hashes) {
     size_t count = 0;
-    uint32_t end =
-        walk->offset + PG_LANES < walk->chunk.token_count ? walk->offset + PG_LANES : walk->chunk.token_count;
-    for (uint32_t t = walk->offset; t < end; t++) {
-        uint64_t token = walk->chunk.tokens[t];
-        if (family->n_min == 1) walk->hashes[count++] = pg_mix(word_ngram(token, NULL, 1) ^ state->salt);
-        if (!walk->chunk.is_word[t]) continue;
+    uint32_t end = first + PG_LANES < chunk->token_count ? first + PG_LANES : chunk->token_count;
+    for (uint32_t t = first; t < end; t++) {
+        uint64_t token = chunk->tokens[t];
+        if (family->n_min == 1) hashes[count++] = pg_mix(word_ngram(token, NULL, 1) ^ state->salt);
+        if (!chunk->is_word[t]) continue;
         for (uint32_t n = family->n_min > 2 ? family->n_min : 2; n <= family->n_max && n - 1 <= state->word_count; n++)
-            walk->hashes[count++] = pg_mix(word_ngram(token, state->words, n) ^ state->salt);
+            hashes[count++] = pg_mix(word_ngram(token, state->words, n) ^ state->salt);
         memmove(state->words + 1, state->words, sizeof state->words - sizeof *state->words);
         state->words[0] = token;
         state->word_count += state->word_count < PG_MAX_WORD_NGRAM - 1;
@@ -57,8 +57,8 @@ static size_t word_features(pg_walk *walk, const pg_family *family, pg_family_st
     return count;
 }
 
-/* All n-grams that end at PG_LANES points, whether or not they stay inside their run: the sums are independent of
- * each other, so this loop is vectors throughout. */
+/* All n-grams that end at PG_LANES points, whether or not they stay inside their run: the sums are independent of each
+ * other, so this loop is vectors throughout. */
 PG_HOT static void character_ngrams(const uint32_t *points, const pg_family *family, uint64_t salt,
                                     uint64_t grams[][PG_LANES]) {
     uint64_t sums[PG_LANES] = {0};
@@ -73,21 +73,31 @@ PG_HOT static void character_ngrams(const uint32_t *points, const pg_family *fam
     }
 }
 
-static size_t character_features(pg_walk *walk, const pg_family *family, pg_family_state *state) {
+/* The n-grams that lie inside their runs, in text order, out of those that end at `end` points. All lengths are written
+ * and the good ones kept: how many there are is looked up, since a branch on it would be mispredicted. */
+static inline size_t keep_inside(const uint64_t *grams, const uint8_t *reach, uint32_t end, uint32_t n_min,
+                                 uint32_t lengths, uint64_t *hashes) {
+    uint8_t inside[PG_MAX_CHARACTER_NGRAM + 1] = {0};
+    for (uint32_t longest = n_min; longest <= PG_MAX_CHARACTER_NGRAM; longest++)
+        inside[longest] = (uint8_t)(longest - n_min < lengths ? longest - n_min + 1 : lengths);
+    size_t count = 0;
+    for (uint32_t t = 0; t < end; t++) {
+        for (uint32_t i = 0; i < lengths; i++)
+            hashes[count + i] = grams[i * PG_LANES + t];
+        count += inside[reach[t]];
+    }
+    return count;
+}
+
+/* The features that end at up to PG_LANES points, at most PG_MAX_CHARACTER_NGRAM at each; how many there are. */
+static size_t character_features(pg_walk *walk, const pg_family *family, uint64_t salt, uint64_t *hashes) {
     const uint8_t *reach = walk->chunk.reach + walk->offset;
     uint32_t left = walk->chunk.point_count - walk->offset, end = left < PG_LANES ? left : PG_LANES;
     uint32_t n_min = family->n_min, lengths = family->n_max - n_min + 1u;
-    size_t count = 0;
-    character_ngrams(walk->chunk.points + PG_HISTORY + walk->offset, family, state->salt, walk->grams);
-    /* All lengths are written and those that lie inside the run are kept, without a branch to mispredict. count
-     * is at most the number of pairs before this one, so the writes stay inside hashes. */
-    for (uint32_t t = 0; t < end; t++) {
-        for (uint32_t i = 0; i < lengths; i++)
-            walk->hashes[count + i] = walk->grams[n_min - 1 + i][t];
-        uint32_t inside = reach[t] < n_min ? 0 : reach[t] - n_min + 1u;
-        count += inside < lengths ? inside : lengths;
-    }
-    return count;
+    const uint64_t *grams = walk->grams[n_min - 1];
+    character_ngrams(walk->chunk.points + PG_HISTORY + walk->offset, family, salt, walk->grams);
+    if (lengths == 3) return keep_inside(grams, reach, end, n_min, 3, hashes); /* a constant: straight code */
+    return keep_inside(grams, reach, end, n_min, lengths, hashes);
 }
 
 /* The repeat filter: keep the hashes whose stamp is not in their slot. */
@@ -105,11 +115,20 @@ static size_t keep_new(uint64_t *hashes, size_t count, uint32_t *seen, uint32_t 
     return kept;
 }
 
-static size_t step(pg_walk *walk, const pg_projection *projection) {
-    const pg_family *family = &projection->families[walk->family];
+/* The end of a family's input in the chunk. */
+static uint32_t input_end(const pg_walk *walk, const pg_family *family) {
+    return family->kind == PG_FAMILY_WORD ? walk->chunk.token_count : walk->chunk.point_count;
+}
+
+/* As many features of the family as hashes has room for, from the chunk's offset on; those that count remain. */
+static size_t step(pg_walk *walk, const pg_projection *projection, const pg_family *family) {
     pg_family_state *state = &walk->states[walk->family];
-    size_t count =
-        family->kind == PG_FAMILY_WORD ? word_features(walk, family, state) : character_features(walk, family, state);
+    uint32_t end = input_end(walk, family);
+    size_t most = (size_t)PG_LANES * (family->n_max - family->n_min + 1u), count = 0;
+    for (; walk->offset < end && count + most <= PG_HASHES; walk->offset += PG_LANES)
+        count += family->kind == PG_FAMILY_WORD
+                     ? word_features(&walk->chunk, walk->offset, family, state, walk->hashes + count)
+                     : character_features(walk, family, state->salt, walk->hashes + count);
     if (projection->seen_slots_log2 > 0) {
         uint32_t slots = (uint32_t)1 << projection->seen_slots_log2;
         count = keep_new(walk->hashes, count, walk->seen + (size_t)walk->family * slots, slots - 1);
@@ -132,16 +151,14 @@ size_t pg_walk_next(pg_walk *walk, const pg_projection *projection, uint32_t *fa
             walk->family = 0;
             walk->offset = 0;
         }
-        uint32_t kind = projection->families[walk->family].kind;
-        uint32_t end = kind == PG_FAMILY_WORD ? walk->chunk.token_count : walk->chunk.point_count;
-        if (walk->offset >= end || walk->states[walk->family].left == 0) {
+        const pg_family *current = &projection->families[walk->family];
+        if (walk->offset >= input_end(walk, current) || walk->states[walk->family].left == 0) {
             walk->family++;
             walk->offset = 0;
             continue;
         }
-        size_t count = step(walk, projection);
-        walk->offset += PG_LANES;
         *family = walk->family;
+        size_t count = step(walk, projection, current);
         if (count > 0) return count;
     }
 }

@@ -7,22 +7,25 @@
 
 #include "projgraph.h"
 
-/* The host build compiles the hot loops once more for wider vectors and picks at load time (ifunc, so glibc
- * on x86-64 only); every other build compiles them once, for its own target. */
-#if defined(PG_HOST_CLONES) && defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__)
+/* The host build compiles the hot loops once more for wider vectors and picks at load time (ifunc, so glibc on x86-64
+ * only); every other build compiles them once, for its own target. */
+#if defined(PG_HOST_CLONES) && defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__) && __GNUC__ >= 12
 #define PG_HOT __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define PG_HOT
 #endif
 
+/* Only ever a shortcut: 0 is right on every machine, and a test builds it so. */
+#ifndef PG_LITTLE_ENDIAN
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-#define PG_LITTLE_ENDIAN 1 /* only ever a shortcut: everything else is written without byte order */
+#define PG_LITTLE_ENDIAN 1
 #else
 #define PG_LITTLE_ENDIAN 0
 #endif
+#endif
 
-/* Before a loop: what it stores is not what it loads. Bytes alias everything, and compilers forget restrict on
- * local pointers. */
+/* Before a loop: what it stores is not what it loads. Bytes alias everything, and compilers forget restrict on local
+ * pointers. */
 #if defined(__clang__)
 #define PG_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
 #elif defined(__GNUC__)
@@ -72,7 +75,7 @@ static inline int32_t pg_i32(const uint8_t *at) {
 enum {
     PG_LANES = 32,                       /* positions or tokens hashed at a time */
     PG_CHUNK = 128,                      /* code points and tokens read at a time, a multiple of PG_LANES */
-    PG_HISTORY = PG_MAX_CHARACTER_NGRAM, /* code points before the chunk that its first n-grams reach back to */
+    PG_HISTORY = PG_MAX_CHARACTER_NGRAM, /* code points kept from before the chunk */
     PG_HASHES = PG_LANES * PG_MAX_CHARACTER_NGRAM,
     PG_FIELDS = 64,       /* positions computed at a time: 16 features x 4 fields */
     PG_BIT_BLOCK = 512,   /* bits quantised at a time */
@@ -86,7 +89,7 @@ typedef struct {
     const uint8_t *end;
     uint64_t token;  /* hash of the word so far */
     uint8_t in_word; /* a word is open */
-    uint8_t reach;   /* code points of the open run, padding included, at most PG_HISTORY; 0 between runs */
+    uint8_t reach;   /* code points of the open run and its pad, at most PG_HISTORY; 0 between runs */
     uint8_t finished;
 } pg_reader;
 
@@ -142,7 +145,7 @@ size_t pg_planes_scratch(const pg_projection *projection);
 
 /* Both planes as padded words, bit i in word i / 64. */
 void pg_project_planes(const pg_projection *projection, const char *text, size_t length, uint8_t *scratch,
-                       uint16_t *positive, uint16_t *negative);
+                       uint64_t *positive, uint64_t *negative);
 
 static inline uint8_t *pg_align(void *scratch) {
     uintptr_t slack = (PG_SCRATCH_ALIGN - (uintptr_t)scratch % PG_SCRATCH_ALIGN) % PG_SCRATCH_ALIGN;

@@ -4,51 +4,52 @@
 
 #include "pg_internal.h"
 
-/* Where the sum of a bit lies. Within each PG_BIT_BLOCK, sums are stored transposed, 32 columns of 16 bits, so that
- * one vector holds bit k of 32 neighbouring plane words. */
+/* Where the sum of a bit lies. Within each PG_BIT_BLOCK, sums are stored transposed, 32 columns of 16 bits, so that one
+ * vector holds bit k of 32 neighbouring plane words. */
 static inline uint16_t place(uint16_t bit) {
     return (uint16_t)((bit & 0xFE00u) | (uint16_t)((bit & 15u) << 5) | (bit >> 4 & 31u));
 }
 
 typedef struct {
-    uint16_t fields[PG_FIELDS];
-    uint16_t starts[PG_FIELDS];
+    uint16_t starts[PG_FIELDS]; /* of the part of the block that a field adds to */
+    uint16_t sizes[PG_FIELDS];  /* and its bits: all alike, an array so that compilers see 16 x 16 bits multiplied */
     uint16_t places[PG_FIELDS];
 } pg_touches;
 
-/* The four 16-bit fields of each hash, low one first. */
-static inline void split(const uint64_t *hashes, uint16_t *fields) {
+/* 16-bit field i of hashes: the four of the first one, low one first, and so on. */
+static inline uint16_t field_of(const uint64_t *hashes, size_t i) {
 #if PG_LITTLE_ENDIAN
-    memcpy(fields, hashes, PG_FIELDS * sizeof *fields);
+    uint16_t field;
+    memcpy(&field, (const uint8_t *)hashes + 2 * i, sizeof field);
+    return field;
 #else
-    for (uint32_t i = 0; i < PG_FIELDS; i++)
-        fields[i] = (uint16_t)(hashes[i / 4] >> 16 * (i % 4));
+    return (uint16_t)(hashes[i / 4] >> 16 * (i % 4));
 #endif
 }
 
-/* Where PG_FIELDS / 4 features touch the sums with four fields each, and with which sign. */
-static inline void touch(const uint64_t *hashes, uint16_t sub, uint16_t minus, pg_touches *touches) {
-    split(hashes, touches->fields);
-    for (uint32_t i = 0; i < PG_FIELDS; i++) {
-        uint16_t field = touches->fields[i];
-        uint16_t bit = (uint16_t)(touches->starts[i] + (uint16_t)((uint32_t)field * sub >> 16));
+/* Where PG_FIELDS / 4 features touch the counts with four fields each. */
+static inline void touch(const uint64_t *hashes, uint16_t minus, pg_touches *touches) {
+    PG_INDEPENDENT
+    for (size_t i = 0; i < PG_FIELDS; i++) {
+        uint16_t field = field_of(hashes, i);
+        uint16_t bit = (uint16_t)(touches->starts[i] + (uint16_t)((uint32_t)field * touches->sizes[i] >> 16));
         touches->places[i] = (uint16_t)(place(bit) + (field & 1 ? minus : 0));
     }
 }
 
 /* Add count features, in blocks whose last one may be part of what lies behind them: PG_HASHES is a multiple of a
- * block. A feature touches a bit at most once, since each addition has its own part of the family's block, and a
- * family has at most PG_MAX_FEATURES = 2^15 - 1 features: the sums fit 16 bits. */
+ * block. A feature touches a bit at most once, since each addition has its own part of the family's block, and a family
+ * has at most PG_MAX_FEATURES = 2^15 - 1 features: the sums fit 16 bits. */
 PG_HOT static void add_features(const pg_family *family, uint64_t *hashes, size_t count, pg_touches *touches,
                                 uint16_t *counts, uint16_t minus) {
     uint16_t sub = (uint16_t)(family->bit_count / family->additions);
     for (uint32_t done = 0; done < family->additions; done += 4) {
         uint32_t fields = family->additions - done < 4 ? family->additions - done : 4;
         for (uint32_t i = 0; i < PG_FIELDS; i++)
-            touches->starts[i] = (uint16_t)(family->first_bit + (done + i % 4) * sub);
+            touches->starts[i] = (uint16_t)(family->first_bit + (done + i % 4) * sub), touches->sizes[i] = sub;
         for (size_t first = 0; first < count; first += PG_FIELDS / 4) {
             size_t block = count - first < PG_FIELDS / 4 ? count - first : PG_FIELDS / 4;
-            touch(hashes + first, sub, minus, touches);
+            touch(hashes + first, minus, touches);
             const uint16_t *places = touches->places;
             if (fields == 4) {
                 for (size_t i = 0; i < 4 * block; i += 4) {
@@ -132,6 +133,7 @@ void pg_project_planes(const pg_projection *projection, const char *text, size_t
 }
 
 size_t pg_project_scratch_size(const pg_projection *projection) {
+    if (!projection) return 0;
     return PG_SCRATCH_ALIGN + pg_planes_scratch(projection) + 2 * pg_rounded(pg_padded_bits(projection->bits) / 8);
 }
 

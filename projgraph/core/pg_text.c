@@ -120,32 +120,40 @@ void pg_reader_start(pg_reader *reader, pg_chunk *chunk, const char *text, size_
     chunk->point_count = chunk->token_count = 0;
 }
 
-/* ASCII letters and digits, nearly all of most texts: what accept does, in registers, while there is room. */
-static void accept_word_bytes(pg_reader *reader, pg_chunk *chunk) {
-    const uint8_t *at = reader->at;
-    size_t room = LAST_POINT - chunk->point_count, left = (size_t)(reader->end - at), count = 0;
-    size_t most = left < room ? left : room;
-    uint32_t *points = chunk->points + PG_HISTORY + chunk->point_count;
-    uint8_t *reaches = chunk->reach + chunk->point_count;
+/* Words of ASCII letters and digits with single spaces between them, nearly all of most texts: what accept does, in
+ * registers, while there is room. The reader stands on the first byte of a word or inside one. */
+static void accept_words(pg_reader *reader, pg_chunk *chunk) {
+    const uint8_t *at = reader->at, *end = reader->end;
+    uint32_t *points = chunk->points + PG_HISTORY;
+    uint32_t count = chunk->point_count, tokens = chunk->token_count, reach = reader->reach;
     uint64_t token = reader->in_word ? reader->token : PG_TOKEN_START;
-    uint32_t reach = reader->reach;
-    if (reach == 0) {
+    for (;;) {
+        if (reach == 0) {
+            points[count] = PAD;
+            chunk->reach[count++] = (uint8_t)++reach;
+        }
+        for (uint32_t point; at < end && count <= LAST_POINT && (point = pg_word_byte[*at]) != 0; at++) {
+            reach += reach < PG_HISTORY;
+            points[count] = point;
+            chunk->reach[count++] = (uint8_t)reach;
+            token = extend(token, point);
+        }
+        if (count >= LAST_POINT || tokens >= LAST_POINT || end - at < 2 || *at != ' ' || pg_word_byte[at[1]] == 0)
+            break;
         points[count] = PAD;
-        reaches[count++] = 1;
-        reach = 1;
-        most++; /* the pad is no byte of the text */
-    }
-    for (uint32_t point; count < most && (point = pg_word_byte[*at]) != 0; count++, at++) {
-        reach += reach < PG_HISTORY;
-        points[count] = point;
-        reaches[count] = (uint8_t)reach;
-        token = extend(token, point);
+        chunk->reach[count++] = (uint8_t)(reach + (reach < PG_HISTORY));
+        chunk->is_word[tokens] = 1;
+        chunk->tokens[tokens++] = token;
+        token = PG_TOKEN_START;
+        reach = 0;
+        at++;
     }
     reader->at = at;
     reader->token = token;
     reader->in_word = 1;
     reader->reach = (uint8_t)reach;
-    chunk->point_count += (uint32_t)count;
+    chunk->point_count = count;
+    chunk->token_count = tokens;
 }
 
 int pg_reader_next(pg_reader *reader, pg_chunk *chunk) {
@@ -155,7 +163,7 @@ int pg_reader_next(pg_reader *reader, pg_chunk *chunk) {
     while (reader->at < reader->end && chunk->point_count < LAST_POINT && chunk->token_count < LAST_POINT) {
         uint32_t point = *reader->at;
         if (pg_word_byte[point] != 0) {
-            accept_word_bytes(reader, chunk);
+            accept_words(reader, chunk);
         } else if (point < 0x80) {
             reader->at++;
             if (pg_ascii_class[point] != PG_CLASS_IGNORED) accept(reader, chunk, point, pg_ascii_class[point]);
@@ -169,7 +177,5 @@ int pg_reader_next(pg_reader *reader, pg_chunk *chunk) {
         end_run(reader, chunk);
         reader->finished = 1;
     }
-    /* Whole vectors are hashed: what lies behind the last point reaches nowhere. */
-    memset(chunk->reach + chunk->point_count, 0, PG_CHUNK - chunk->point_count);
     return 1;
 }

@@ -70,7 +70,7 @@ def _load(name_or_folder: str) -> SentenceTransformer:
             f"the encoder {name_or_folder!r} needs sentence-transformers, which is not installed: "
             "pip install projgraph[encoder]"
         ) from error
-    if _is_path(name_or_folder) and not Path(name_or_folder).is_dir():
+    if not name_or_folder or (_is_path(name_or_folder) and not Path(name_or_folder).is_dir()):
         raise InputError(_not_loaded(name_or_folder, "there is no such folder"))
     try:
         return SentenceTransformer(name_or_folder)

@@ -1,9 +1,8 @@
-"""Splits texts into the words that a feature view counts, by the device's classes of code points; it knows no view.
+"""Splits texts into the tokens that a feature view counts, by the device's classes of code points; it knows no view.
 
 The rules are those of the C core: letters, marks and numbers form words, a code point of a script written without
-spaces is a word of its own, apostrophes and format characters vanish. Two differences matter at training time only: the
-classes come from the running Python's Unicode tables, and punctuation ends a word without being a token, while other
-symbols (emoji, currency signs) are tokens.
+spaces is a word of its own, punctuation and other symbols are tokens of their own, apostrophes and format characters
+vanish. The classes come from the running Python's Unicode tables, which matters at training time only.
 """
 
 from __future__ import annotations
@@ -66,7 +65,7 @@ class Tokens:
 
 
 def tokenize(texts: Texts) -> Tokens:
-    """The lower-cased words of every text, numbered."""
+    """The lower-cased words and the symbols of every text, numbered."""
     strings = list(texts)
     table = {ord(character): _replacement(character) for character in set().union(*strings)}
     words = [string.translate(table).split() for string in strings]
@@ -79,11 +78,13 @@ def tokenize(texts: Texts) -> Tokens:
 
 
 def _replacement(character: str) -> str:
-    """What stands for a code point: nothing, a space, its lower case, or itself as a word of its own."""
+    """What stands for a code point: nothing, a space, its lower case, or itself as a token of its own."""
     category, name = unicodedata.category(character), unicodedata.name(character, "")
     if character in _IGNORED or category == "Cf" or name.startswith("VARIATION SELECTOR"):
         return ""
-    if category[0] in "LMN":
-        unspaced = category[0] != "N" and name.startswith(_UNSPACED_SCRIPTS)
-        return f" {character} " if unspaced else character.lower()[:1]
-    return f" {character} " if category[0] == "S" else " "
+    if category[0] in "PS" or category == "Co":
+        return f" {character} "
+    if category[0] not in "LMN":
+        return " "
+    unspaced = category[0] != "N" and name.startswith(_UNSPACED_SCRIPTS)
+    return f" {character} " if unspaced else character.lower()[:1]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from projgraph.features.config import FeaturesConfig
+from projgraph.config import FeaturesConfig
 from projgraph.features.contrastive import contrastive_bag
 from projgraph.features.encoder import encode
 from projgraph.features.lsa import lsa
@@ -17,6 +17,9 @@ from projgraph.features.sif import sif
 from projgraph.features.tokens import Tokens, tokenize
 from projgraph.features.word_vectors import word_vectors
 from projgraph.records import FloatArray, Texts
+
+SPECTRAL_POWER = 1.25
+"""Of the joint view's singular values: above 1, directions that the views agree on count for more."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,9 @@ def describe(texts: Texts, config: FeaturesConfig, seed: int, encoder: str | Non
         tokens = tokenize(texts)
     views = [_scaled(vectors, weight) for vectors, weight in _word_views(tokens, config, seed, clock)]
     with clock.part("join"):
-        joint = unit_rows(views[0] if len(views) == 1 else leading_components(np.hstack(views), config.dimensions))
+        joint = views[0]
+        if len(views) > 1:
+            joint = unit_rows(leading_components(np.hstack(views), config.dimensions, SPECTRAL_POWER))
     if encoder is not None:
         with clock.part("encoder"):
             embedded = encode(texts, encoder)
@@ -59,24 +64,22 @@ def describe(texts: Texts, config: FeaturesConfig, seed: int, encoder: str | Non
 
 
 def _word_views(tokens: Tokens, config: FeaturesConfig, seed: int, clock: _Clock) -> Iterator[tuple[FloatArray, float]]:
-    """The views that need nothing but the texts, each with its weight."""
+    """The views that need nothing but the texts, each with its weight; the bag starts from the first window's words."""
     with clock.part("lsa"):
         described = lsa(tokens, config.lsa_dimensions, seed)
     yield described, 1.0
     if len(tokens) < config.min_texts:
         return
-    nearest: FloatArray | None = None
-    for window in config.windows:
-        with clock.part(f"sif window {window}"):
-            vectors = word_vectors(tokens, window, config.word_dimensions, seed=seed)
-            nearest = vectors if nearest is None else nearest
-            described = sif(tokens, vectors)
-        yield described, config.sif_weight
-    if nearest is not None and config.contrastive_weight > 0:
+    if config.sif_weight > 0:
+        for window in config.windows:
+            with clock.part(f"sif window {window}"):
+                described = sif(tokens, word_vectors(tokens, window, config.word_dimensions, seed=seed))
+            yield described, config.sif_weight
+    if config.windows and config.contrastive_weight > 0:
         with clock.part("contrastive bag"):
             described = contrastive_bag(
                 tokens,
-                nearest,
+                word_vectors(tokens, config.windows[0], config.word_dimensions, seed=seed),
                 config.contrastive_dimensions,
                 config.contrastive_epochs,
                 config.contrastive_steps,
@@ -85,13 +88,13 @@ def _word_views(tokens: Tokens, config: FeaturesConfig, seed: int, clock: _Clock
         yield described, config.contrastive_weight
 
 
-def leading_components(vectors: FloatArray, dimensions: int) -> FloatArray:
-    """(n, d) the rows on the leading right singular vectors of a matrix, by the eigenvectors of its Gram matrix."""
-    if vectors.shape[1] <= dimensions:
-        return vectors
+def leading_components(vectors: FloatArray, dimensions: int, power: float = 1.0) -> FloatArray:
+    """(n, d) ``U S^power`` of a matrix's truncated SVD up to scale, by the eigenvectors of its Gram matrix."""
     gram = (vectors.T @ vectors).astype(np.float64)
-    _, directions = np.linalg.eigh(gram)
-    leading: FloatArray = vectors @ directions[:, : -dimensions - 1 : -1].astype(np.float32)
+    squares, directions = np.linalg.eigh(gram)
+    squares, directions = squares[: -dimensions - 1 : -1], directions[:, : -dimensions - 1 : -1]
+    scale = np.sqrt(np.maximum(squares / max(squares[0], np.finfo(np.float32).tiny), 0)) ** (power - 1)
+    leading: FloatArray = vectors @ (directions * scale).astype(np.float32)
     return leading
 
 

@@ -19,9 +19,9 @@ def words(text: str) -> list[str]:
     [
         ("", []),
         ("  \t\n ", []),
-        ("Hello, WORLD", ["hello", "world"]),
+        ("Hello, WORLD", ["hello", ",", "world"]),
         ("what's what\u2019s whats", ["whats", "whats", "whats"]),
-        ("snake_case re-open", ["snake", "case", "re", "open"]),
+        ("snake_case re-open", ["snake", "_", "case", "re", "-", "open"]),
         ("Straße ΩMEGA 7½", ["straße", "ωmega", "7½"]),
         ("İstanbul", ["istanbul"]),
         ("soft\u00adhyphen zero\u200bwidth", ["softhyphen", "zerowidth"]),
@@ -32,7 +32,9 @@ def words(text: str) -> list[str]:
         ("カタひら ﾊﾝｶｸ", list("カタひらﾊﾝｶｸ")),
         ("안녕 하세요", ["안녕", "하세요"]),
         ("😀😀\ufe0f $5", ["😀", "😀", "$", "5"]),
-        ("\ud800x", ["x"]),
+        ("wait...?", ["wait", ".", ".", ".", "?"]),
+        ("\ufffd\ue000x", ["\ufffd", "\ue000", "x"]),
+        ("\ud800x\x00y", ["x", "y"]),
     ],
 )
 def test_words_of_a_text(text: str, expected: list[str]) -> None:

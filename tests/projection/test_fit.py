@@ -20,7 +20,8 @@ N_BITS = 64
 def config(loss: dict[str, float] | None = None, **changes: float) -> StudentConfig:
     """Small steps; nothing here is a tuned value."""
     given = {"epochs": 8, "min_steps": 1, "batch": 32, "rate": 0.02, "dropout": 0.0, "held_out": 0.2}
-    return StudentConfig.model_validate({**given, **changes, "loss": loss or {}})
+    terms = {"distil": 1.0, "gold": 0.1, "edges": 0.0, "hamming": 0.0, **(loss or {})}
+    return StudentConfig.model_validate({**given, **changes, "loss": terms})
 
 
 def pack(values: np.ndarray) -> Bits:
@@ -132,16 +133,15 @@ def test_same_seed_same_weights(separable, units):
     assert not np.array_equal(one.output.weights, other.output.weights)
 
 
-@pytest.mark.xfail(strict=True, reason="dropout draws from PyTorch's global generator, which no seed reaches")
 def test_same_seed_same_weights_with_dropout(separable):
     bits, labels = separable
-    one, same = (
-        fit_student(bits, certain(labels, 3), Edges(), config(epochs=2, dropout=0.5), 8, seed=5) for _ in range(2)
-    )
-    assert np.array_equal(one.output.weights, same.output.weights)
+    torch.manual_seed(1)
+    one = fit_student(bits, certain(labels, 3), Edges(), config(epochs=2, dropout=0.5), 8, seed=5)
+    torch.manual_seed(2)
+    same = fit_student(bits, certain(labels, 3), Edges(), config(epochs=2, dropout=0.5), 8, seed=5)
+    assert np.array_equal(one.output.weights, same.output.weights), "whatever the caller has drawn before"
 
 
-@pytest.mark.xfail(strict=True, reason="torch.nn.Linear draws its start before it is overwritten")
 def test_the_callers_random_state_is_left_alone(separable):
     bits, labels = separable
     torch.manual_seed(3)
@@ -186,8 +186,9 @@ def test_held_out_figures_are_of_the_held_out_rows(separable):
     shares = softmax(student.held_out_logits.astype(np.float64))
     truth = labels[student.held_out]
     loss = -np.log(shares[np.arange(len(truth)), truth]).mean()
-    assert heard[-1]["held_out_loss"] == pytest.approx(loss, rel=1e-4)
-    assert heard[-1]["held_out_accuracy"] == (shares.argmax(axis=1) == truth).mean()
+    found = [figures for figures in heard if figures["held_out_loss"] == pytest.approx(loss, rel=1e-4)]
+    assert found, "the logits are those of an epoch"
+    assert found[0]["held_out_accuracy"] == (shares.argmax(axis=1) == truth).mean()
 
 
 def noise() -> tuple[Bits, Targets]:
@@ -206,6 +207,15 @@ def test_the_fit_stops_when_held_out_rows_get_worse(patience):
     best = int(np.argmin(losses))
     assert len(losses) == best + 1 + patience
     assert min(losses) not in losses[best + 1 :]
+
+
+@pytest.mark.xfail(strict=True, reason="they are those of the last epoch, which the fit was stopped for")
+def test_held_out_logits_are_of_the_best_epoch():
+    bits, targets = noise()
+    student = fit_student(bits, targets, Edges(), config(epochs=40, rate=0.1, patience=3), 0, seed=0)
+    shares = softmax(student.held_out_logits.astype(np.float64))
+    losses = -np.log((shares * targets.distributions[student.held_out]).sum(axis=1))
+    assert losses.mean() == pytest.approx(min(figures["held_out_loss"] for figures in student.history), rel=1e-4)
 
 
 def test_without_held_out_rows_every_epoch_is_run():

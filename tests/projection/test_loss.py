@@ -138,6 +138,28 @@ def test_rows_may_come_in_any_order_and_number():
     assert sampler.draw(np.zeros(0, dtype=np.int64), np.random.default_rng(1))[0].tolist() == []
 
 
+class Ends:
+    """A generator that draws an end of [0, 1) and nothing between."""
+
+    def __init__(self, value: float) -> None:
+        self._value = value
+
+    def random(self, count: int) -> np.ndarray:
+        return np.full(count, self._value)
+
+
+@given(st.lists(st.floats(2**-10, 1024, width=32), min_size=6, max_size=6))
+def test_no_draw_leaves_its_row(weights):
+    dense = np.zeros((5, 5))
+    for (one, other), weight in zip([(0, 1), (0, 3), (1, 3), (1, 4), (2, 3), (3, 4)], weights, strict=True):
+        dense[one, other] = dense[other, one] = weight
+    sampler = EdgeSampler(graph_of(dense))
+    for value, choose in ((0.0, min), (np.nextafter(1.0, 0.0), max)):
+        neighbours, joined = sampler.draw(np.arange(5), Ends(value))
+        assert joined.all()
+        assert neighbours.tolist() == [choose(np.flatnonzero(row)) for row in dense]
+
+
 def test_same_generator_same_edges():
     rows = np.repeat(np.arange(5), 50)
     sampler = EdgeSampler(UNEVEN)

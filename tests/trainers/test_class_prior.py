@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from projgraph.trainers.class_prior import estimate_class_prior, reweigh
+from projgraph.trainers.class_prior import estimate_class_prior, reweigh, shrink
 
 
 def em(posteriors, frequencies, strength, steps=3000):
@@ -25,7 +25,7 @@ def floats(*rows):
 
 def test_reweigh_by_hand():
     # 0.5 * 3 : 0.5 * 1 is 3 : 1, and 0.2 * 3 : 0.8 * 1 is 3 : 4.
-    result = reweigh(floats([0.5, 0.5], [0.2, 0.8]), floats(3, 1)[:])
+    result = reweigh(floats([0.5, 0.5], [0.2, 0.8]), floats(3, 1))
     np.testing.assert_allclose(result, [[0.75, 0.25], [3 / 7, 4 / 7]], rtol=1e-6)
     assert result.dtype == np.float32
 
@@ -89,3 +89,21 @@ def test_a_class_without_support_keeps_its_share_of_the_strength():
 def test_great_strength_is_the_frequencies():
     result = estimate_class_prior(floats([1, 0], [1, 0]), floats(0.3, 0.7), 1e5)
     np.testing.assert_allclose(result, [0.3, 0.7], atol=1e-4)
+
+
+def test_shrink_by_hand():
+    # Half believed where the noise is the divergence, and the square roots of the odds 4 : 1 are 2 : 1.
+    even, estimate = floats(0.5, 0.5), floats(0.8, 0.2)
+    divergence = 0.8 * np.log(1.6) + 0.2 * np.log(0.4)
+    np.testing.assert_allclose(shrink(estimate, even, divergence), [2 / 3, 1 / 3], rtol=1e-5)
+    # A quarter: odds of 4 to the power of a quarter.
+    np.testing.assert_allclose(shrink(estimate, even, 3 * divergence), np.array([2**0.5, 1]) / (1 + 2**0.5), rtol=1e-5)
+
+
+def test_shrink_between_its_ends():
+    labels, estimate = floats(0.2, 0.3, 0.5), floats(0.6, 0.3, 0.1)
+    np.testing.assert_allclose(shrink(estimate, labels, 1e-9), estimate, atol=1e-6)
+    np.testing.assert_allclose(shrink(estimate, labels, 1e9), labels, atol=1e-6)
+    np.testing.assert_allclose(shrink(labels, labels, 0.1), labels, rtol=1e-6)
+    assert shrink(estimate, labels, 0.3).sum() == pytest.approx(1)
+    assert shrink(estimate, labels, 0.3).dtype == np.float32

@@ -1,0 +1,126 @@
+"""A model file's bytes as the plain Python reference reads them, and their scores; it checks nothing.
+
+The reader is written from the format's description and shares nothing with the library's.
+
+Also here: what the tests of the core build models and texts from.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from projgraph.pack.format import MAX_BIAS
+from projgraph.pack.projection import ProjectionSpec
+from projgraph.pack.quantise import WEIGHT_RANGES, QuantisedLayer, QuantisedModel
+from projgraph.pack.write import model_bytes
+from projgraph.records import Texts
+
+from . import reference
+from .reference import Family, Layer, Projection
+
+
+@dataclass(frozen=True)
+class Model:
+    projection: Projection
+    output: Layer
+    hidden: Layer | None
+    shift: int
+
+    def bits(self, text: bytes) -> list[int]:
+        return reference.bits(self.projection, text)
+
+    def scores(self, text: bytes) -> list[int]:
+        return reference.scores(self.bits(text), self.output, self.hidden, self.shift)
+
+
+def projection_of(section: bytes) -> Projection:
+    seed, functions, function_bits, quantiser, count, slots, _ = struct.unpack_from("<QHHBBBB", section)
+    rows = [struct.unpack_from("<BBBBIII", section, 16 + 16 * index) for index in range(count)]
+    return Projection(seed, functions * function_bits, quantiser == 1, slots, tuple(Family(*row[:6]) for row in rows))
+
+
+def signed(value: int, width: int) -> int:
+    return value - (1 << width) if value >> (width - 1) else value
+
+
+def weight_row(row: bytes, outputs: int, width: int) -> list[int]:
+    if width == 8:
+        return [signed(byte, 8) for byte in row]
+    nibbles = [byte & 15 for byte in row] + [byte >> 4 for byte in row]
+    return [signed(nibble, 4) for nibble in nibbles[:outputs]]
+
+
+def layer_of(weights: bytes, bias: bytes, multipliers: bytes, width: int) -> Layer:
+    outputs = len(multipliers)
+    row = outputs if width == 8 else (outputs + 1) // 2
+    rows = [weights[start : start + row] for start in range(0, len(weights) - 32, row)]
+    return Layer(
+        [weight_row(row, outputs, width) for row in rows],
+        list(struct.unpack(f"<{outputs}i", bias)),
+        list(multipliers),
+    )
+
+
+def model_of(data: bytes) -> Model:
+    """The model in the bytes of a well-formed file."""
+    entries = [struct.unpack_from("<IIII", data, 32 + 16 * index) for index in range(data[16])]
+    sections = {kind: data[offset : offset + length] for kind, offset, length, _ in entries}
+    kind, width, hidden_width, shift = sections[2][:4]
+    output = layer_of(sections[3], sections[4], sections[5], width)
+    hidden = layer_of(sections[6], sections[7], sections[8], hidden_width) if kind == 2 else None
+    return Model(projection_of(sections[1]), output, hidden, shift)
+
+
+def texts_of(rows: Sequence[bytes]) -> Texts:
+    """Rows of any bytes, well-formed or not."""
+    offsets = np.zeros(len(rows) + 1, dtype=np.uint64)
+    np.cumsum([len(row) for row in rows], out=offsets[1:])
+    return Texts(b"".join(rows), offsets)
+
+
+def random_layer(rng: np.random.Generator, inputs: int, outputs: int, width: int) -> QuantisedLayer:
+    low, high = WEIGHT_RANGES[width]
+    return QuantisedLayer(
+        weights=rng.integers(low, high, (inputs, outputs), endpoint=True).astype(np.int8),
+        multipliers=rng.integers(1, 255, outputs, endpoint=True).astype(np.uint8),
+        bias=rng.integers(-50_000, 50_000, outputs, endpoint=True).astype(np.int32),
+        weight_bits=width,
+    )
+
+
+def constant_layer(inputs: int, outputs: int, weight: int, bias: int = -MAX_BIAS, width: int = 8) -> QuantisedLayer:
+    """One weight and one bias everywhere, multiplied as much as the format allows."""
+    return QuantisedLayer(
+        weights=np.full((inputs, outputs), weight, dtype=np.int8),
+        multipliers=np.full(outputs, 255, dtype=np.uint8),
+        bias=np.full(outputs, bias, dtype=np.int32),
+        weight_bits=width,
+    )
+
+
+def file_of(
+    spec: ProjectionSpec, output: QuantisedLayer, hidden: QuantisedLayer | None = None, shift: int = 0
+) -> bytes:
+    """The model file of some layers over a projection."""
+    classes = tuple(f"class {index}" for index in range(len(output.bias)))
+    return model_bytes(QuantisedModel(spec.to_bytes(), output, hidden, shift, 1.0, classes), {})
+
+
+def random_file(
+    spec: ProjectionSpec,
+    seed: int = 0,
+    classes: int = 5,
+    width: int = 8,
+    units: int = 0,
+    hidden_width: int = 8,
+    shift: int = 9,
+) -> bytes:
+    """A model file of random integers, small enough in its biases that the weights decide."""
+    rng = np.random.default_rng(seed)
+    output = random_layer(rng, units or spec.n_bits, classes, width)
+    hidden = random_layer(rng, spec.n_bits, units, hidden_width) if units else None
+    return file_of(spec, output, hidden, shift if units else 0)

@@ -1,0 +1,84 @@
+"""Fixed texts give the features, bits and scores in golden.json, so that the definition of a format major never drifts.
+
+The file was computed once, from the plain Python reference. If a test here fails, models in the field would decide
+differently: never write the file anew, but raise the format's major version and add a second file.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from projgraph.native import NativeModel, features, project
+from projgraph.pack.projection import ProjectionSpec
+from projgraph.pack.read import read_model
+from projgraph.pack.write import model_bytes
+
+from . import reference
+from .reference_head import model_of, texts_of
+
+GOLDEN: dict[str, Any] = json.loads(Path(__file__).with_name("golden.json").read_text(encoding="utf-8"))
+TEXTS = [bytes.fromhex(text) for text in GOLDEN["texts"]]
+MODELS: list[dict[str, Any]] = GOLDEN["models"]
+
+each_model = pytest.mark.parametrize("golden", MODELS, ids=[model["name"] for model in MODELS])
+
+
+def data_of(golden: dict[str, Any]) -> bytes:
+    return bytes.fromhex(golden["file"])
+
+
+def features_of(golden: dict[str, Any], row: int) -> list[tuple[int, int]]:
+    return [
+        (family, int(value, 16)) for family, hashes in enumerate(golden["features"][row]) for value in hashes.split()
+    ]
+
+
+def test_the_file_covers_both_quantisers_heads_and_widths() -> None:
+    assert len(TEXTS) == 9
+    kinds = [read_model(data_of(golden))[0] for golden in MODELS]
+    assert {ProjectionSpec.from_bytes(model.projection).quantiser for model in kinds} == {0, 1}
+    assert {(model.output.weight_bits, model.units > 0) for model in kinds} == {(8, False), (4, True)}
+
+
+@each_model
+def test_the_core_finds_the_golden_features(golden: dict[str, Any]) -> None:
+    projection = read_model(data_of(golden))[0].projection
+    for row, text in enumerate(TEXTS):
+        try:
+            string = text.decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError:
+            continue  # `features` takes strings; the bits below cover these bytes
+        assert features(projection, string) == features_of(golden, row), string
+
+
+@each_model
+def test_the_core_finds_the_golden_bits(golden: dict[str, Any]) -> None:
+    bits = project(read_model(data_of(golden))[0].projection, texts_of(TEXTS))
+    assert [row.tobytes().hex() for row in bits.positive] == golden["positive"]
+    assert [row.tobytes().hex() for row in bits.negative] == golden["negative"]
+
+
+@each_model
+def test_the_core_finds_the_golden_scores(golden: dict[str, Any]) -> None:
+    native = NativeModel(data_of(golden))
+    assert native.scores(texts_of(TEXTS)).tolist() == golden["scores"]
+    assert native.labels(texts_of(TEXTS)).tolist() == np.argmax(golden["scores"], axis=1).tolist()
+
+
+@each_model
+def test_the_reference_finds_the_golden_numbers(golden: dict[str, Any]) -> None:
+    model = model_of(data_of(golden))
+    for row, text in enumerate(TEXTS):
+        assert reference.features(model.projection, text) == features_of(golden, row)
+        assert model.scores(text) == golden["scores"][row]
+
+
+@each_model
+def test_the_writer_gives_the_golden_bytes(golden: dict[str, Any]) -> None:
+    data = data_of(golden)
+    assert model_bytes(*read_model(data)) == data

@@ -1,0 +1,257 @@
+"""The core alone, compiled strictly and run under the address and undefined-behaviour sanitizers on damaged models."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+import subprocess
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import projgraph.core
+from projgraph.errors import ModelFileError
+from projgraph.native import NativeModel
+from projgraph.pack.projection import ProjectionSpec
+
+from .reference_head import random_file, texts_of
+
+CORE = Path(projgraph.core.__file__).parent
+STRICT = ["-std=c99", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pedantic"]
+SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+DRIVER = r"""
+/* Reads "u32 length, model, u32 count, (u32 length, text) x count" until the end of input. Each block has exactly its
+ * own size on the heap, one byte off any alignment, so that a sanitizer sees the first byte read or written outside. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "projgraph.h"
+
+static int read_u32(uint32_t *value) {
+    uint8_t b[4];
+    if (fread(b, 1, 4, stdin) != 4) return 0;
+    *value = (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
+    return 1;
+}
+
+static void *off_by_one(size_t size) {
+    char *block = malloc(size + 1);
+    if (!block) exit(3);
+    memset(block, 0xA5, size + 1);
+    return block + 1;
+}
+
+static void let_go(void *block) { free((char *)block - 1); }
+
+static char *read_block(uint32_t *length) {
+    if (!read_u32(length)) return NULL;
+    char *block = off_by_one(*length);
+    if (fread(block, 1, *length, stdin) != *length) exit(4);
+    return block;
+}
+
+static void project(const pg_projection *projection, const char *text, size_t length) {
+    size_t size = pg_project_scratch_size(projection), plane = (projection->bits + 7) / 8, count = 0, capacity = 5;
+    void *scratch = off_by_one(size);
+    uint8_t *positive = off_by_one(plane), *negative = off_by_one(plane);
+    pg_feature *features = malloc(capacity * sizeof *features);
+    if (pg_project(projection, text, length, scratch, size, positive, negative) != PG_OK) exit(5);
+    if (pg_features(projection, text, length, scratch, size, features, capacity, &count) != PG_OK) exit(6);
+    for (size_t i = 0; i < count && i < capacity; i++)
+        if (features[i].family >= projection->family_count) exit(7);
+    free(features);
+    let_go(positive), let_go(negative), let_go(scratch);
+}
+
+static void predict(const pg_model *model, const char *text, size_t length) {
+    size_t size = pg_scratch_size(model), label_length;
+    void *scratch = off_by_one(size);
+    int32_t *scores = malloc(model->classes * sizeof *scores);
+    uint32_t label = 0, alone = 0;
+    const char *name;
+    if (pg_predict(model, text, length, scratch, size, scores, &label) != PG_OK) exit(8);
+    if (pg_predict(model, text, length, scratch, size, NULL, &alone) != PG_OK || alone != label) exit(9);
+    if (pg_predict(model, text, length, scratch, size - 1, scores, &label) != PG_SCRATCH_TOO_SMALL) exit(10);
+    if (pg_label(model, label, &name, &label_length) != PG_OK) exit(11);
+    for (size_t i = 0; i < label_length; i++)
+        label += (unsigned char)name[i] & 0; /* so that every byte of it is read */
+    printf("label %u", (unsigned)label);
+    for (uint32_t c = 0; c < model->classes; c++)
+        printf(" %ld", (long)scores[c]);
+    printf("\n");
+    free(scores), let_go(scratch);
+}
+
+int main(void) {
+    uint32_t length, count, size;
+    for (char *bytes; (bytes = read_block(&length)) != NULL; let_go(bytes)) {
+        pg_model model;
+        pg_status status = pg_open(&model, bytes, length);
+        printf("open %s\n", pg_status_name(status));
+        if (!read_u32(&count)) exit(12);
+        for (uint32_t i = 0; i < count; i++) {
+            char *text = read_block(&size);
+            if (!text) exit(13);
+            if (status == PG_OK) {
+                project(&model.projection, text, size);
+                predict(&model, text, size);
+            }
+            let_go(text);
+        }
+        const char *name;
+        size_t unused;
+        if (status == PG_OK && pg_label(&model, model.classes, &name, &unused) != PG_NO_SUCH_LABEL) exit(14);
+    }
+    return 0;
+}
+"""
+
+
+def run(command: Sequence[str | Path], data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """LeakSanitizer needs ptrace, which containers forbid: the driver's own leaks are not the core's anyway."""
+    environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"}
+    return subprocess.run(command, input=data, capture_output=True, env=environment, check=False, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sanitised")
+    compiler = shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("no gcc on this machine")
+    (folder / "probe.c").write_text("int main(void) { return 0; }\n")
+    probe = run([compiler, *SANITIZERS, folder / "probe.c", "-o", folder / "probe"])
+    if probe.returncode != 0 or run([folder / "probe"]).returncode != 0:
+        pytest.skip("this gcc has no working sanitizer runtime")
+    (folder / "driver.c").write_text(DRIVER)
+    sources = [*sorted(CORE.glob("pg_*.c")), folder / "driver.c"]
+    built = run([compiler, *STRICT, *SANITIZERS, f"-I{CORE}", *sources, "-o", folder / "driver"])
+    assert built.returncode == 0, built.stderr.decode()
+    return folder / "driver"
+
+
+Case = tuple[bytes, list[bytes]]
+
+
+def outcomes(driver: Path, cases: list[Case]) -> list[tuple[str, list[list[int]]]]:
+    """Of each case the status, and (label, scores...) of each text; a sanitizer's report fails the test."""
+    blocks = []
+    for model, texts in cases:
+        blocks += [struct.pack("<I", len(model)), model, struct.pack("<I", len(texts))]
+        blocks += [struct.pack("<I", len(text)) + text for text in texts]
+    finished = run([driver], b"".join(blocks))
+    report = finished.stderr.decode("utf-8", "replace")
+    assert finished.returncode == 0, f"exit {finished.returncode}\n{report[:4000]}"
+    assert report == ""
+    found: list[tuple[str, list[list[int]]]] = []
+    for line in finished.stdout.decode().splitlines():
+        word, first, *rest = line.split()
+        if word == "open":
+            found.append((first, []))
+        else:
+            found[-1][1].append([int(first), *map(int, rest)])
+    assert len(found) == len(cases)
+    return found
+
+
+def sealed(data: bytes | bytearray) -> bytes:
+    """The bytes with a checksum that fits them."""
+    return bytes(data[:12]) + struct.pack("<I", zlib.crc32(data[16:])) + bytes(data[16:])
+
+
+def whole_models() -> list[bytes]:
+    specs = [
+        ProjectionSpec.for_text(bits=64, seen_slots_log2=4),
+        ProjectionSpec.for_text(bits=101, additions=3, word_share=0.3, word_ngrams=(1, 4), character_ngrams=(1, 8)),
+        ProjectionSpec.for_text(bits=1040, additions=13, word_share=0.0, seen_slots_log2=0),
+    ]
+    heads = [(8, 0, 8), (4, 0, 8), (8, 5, 4), (4, 16, 8)]
+    return [
+        random_file(spec, seed, classes, width, units, hidden_width)
+        for spec in specs
+        for seed, (width, units, hidden_width) in enumerate(heads)
+        for classes in (1, 33)
+    ]
+
+
+def damaged(rng: np.random.Generator, count: int) -> Iterator[bytes]:
+    """Models with some bytes of their fields changed or their end cut, under a checksum that fits."""
+    models = whole_models()
+    for index in range(count):
+        data = bytearray(models[index % len(models)])
+        table_end = 32 + 16 * data[16]
+        # Mostly the header, the table, the projection and the head, which decide what is read; at times any byte.
+        end = len(data) if index % 4 == 0 else table_end + 80
+        for _ in range(int(rng.integers(1, 4))):
+            at = int(rng.integers(16, min(end, len(data))))
+            data[at] = int(rng.choice([0, 1, 2, 16, 127, 128, 255, data[at] ^ 1, data[at] + 1 & 255]))
+        if index % 7 == 0:
+            del data[int(rng.integers(0, len(data))) :]
+            if len(data) >= 12:
+                struct.pack_into("<I", data, 8, len(data))
+        yield sealed(data) if len(data) >= 16 else bytes(data)
+
+
+def random_texts(rng: np.random.Generator, count: int) -> list[bytes]:
+    """Random bytes, random code points, ASCII, and cut sequences, of lengths around the core's chunk."""
+    texts = [b"", b"\xf0\x9f\x99", b"where is my card", "日本語 don't 🙂".encode(), b"a" * 300, b"a " * 150]
+    while len(texts) < count:
+        length = int(rng.choice([1, 5, 31, 32, 33, 124, 127, 128, 129, 260]))
+        texts += [
+            rng.integers(0, 256, length).astype(np.uint8).tobytes(),
+            bytes(rng.choice(np.frombuffer(b"ab 'Z9-", dtype=np.uint8), length)),
+            "".join(map(chr, rng.integers(0, 0x110000, length))).encode("utf-8", "surrogatepass")[: length * 3],
+        ]
+    return texts[:count]
+
+
+def status_here(data: bytes) -> str:
+    """What the extension's core says; labels that are not UTF-8 are refused by Python alone."""
+    try:
+        NativeModel(data)
+    except ModelFileError as error:
+        if "(PG_" in str(error):
+            return str(error).partition("(PG_")[2].partition(")")[0]
+    return "OK"
+
+
+def test_whole_models_score_as_in_the_extension(driver: Path) -> None:
+    texts = random_texts(np.random.default_rng(0), 30)
+    models = whole_models()
+    for data, (status, found) in zip(models, outcomes(driver, [(data, texts) for data in models]), strict=True):
+        native = NativeModel(data)
+        assert status == "PG_OK"
+        scores = native.scores(texts_of(texts), threads=1)
+        np.testing.assert_array_equal(found, np.column_stack([scores.argmax(axis=1), scores]))
+
+
+def test_damaged_models_are_refused_or_run_cleanly(driver: Path) -> None:
+    rng = np.random.default_rng(1)
+    texts = random_texts(rng, 60)
+    models = list(damaged(rng, 600))
+    cases = [(data, [texts[int(at)] for at in rng.integers(0, len(texts), 4)]) for data in models]
+    found = outcomes(driver, cases)
+    assert [status for status, _ in found] == [f"PG_{status_here(data)}" for data in models]
+    for (data, some), (status, rows) in zip(cases, found, strict=True):
+        assert len(rows) == (len(some) if status == "PG_OK" else 0)
+        if status == "PG_OK":
+            try:
+                native = NativeModel(data)
+            except ModelFileError:
+                continue
+            assert [row[1:] for row in rows] == native.scores(texts_of(some), threads=1).tolist()
+    statuses = {status for status, _ in found}
+    assert "PG_OK" in statuses
+    assert len(statuses) > 10
+
+
+def test_long_texts_stay_inside_their_blocks(driver: Path) -> None:
+    data = random_file(ProjectionSpec.for_text(bits=512, seen_slots_log2=0))
+    texts = [b"a" * 100_000, b"card " * 20_000, "日".encode() * 33_000, bytes(range(256)) * 300]
+    [(status, found)] = outcomes(driver, [(data, texts)])
+    assert status == "PG_OK"
+    assert [row[1:] for row in found] == NativeModel(data).scores(texts_of(texts), threads=1).tolist()
