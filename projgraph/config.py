@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from projgraph.errors import ConfigError
 
@@ -20,7 +20,7 @@ MAX_BUDGET = 1 << 28
 
 
 class _Stage(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class FeaturesConfig(_Stage):
@@ -127,6 +127,12 @@ class TrainConfig(_Stage):
     student: StudentConfig = StudentConfig()
     pack: PackConfig = PackConfig()
 
+    @field_validator("budget", mode="before")
+    @classmethod
+    def _parse_budget(cls, value: Any) -> Any:
+        """A recipe and ``--set`` may write 64KB as the option does."""
+        return parse_bytes(value) if isinstance(value, str) else value
+
     def flattened(self) -> dict[str, Any]:
         """Every setting by its dotted name, in the order above."""
         return dict(_flatten(self.model_dump(mode="json"), ""))
@@ -190,10 +196,10 @@ def _problems(error: ValidationError) -> Iterable[str]:
     for problem in error.errors():
         name = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            stage = TrainConfig.model_fields.get(name.split(".")[0])
-            model = stage.annotation if stage is not None and "." in name else TrainConfig
-            known = ", ".join(getattr(model, "model_fields", {}))
-            yield f"{name} is unknown; expected one of {known}"
+            stage: Any = TrainConfig
+            for part in problem["loc"][:-1]:
+                stage = stage.model_fields[part].annotation
+            yield f"{name} is unknown; expected one of {', '.join(stage.model_fields)}"
         else:
             yield f"{name} is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
 
@@ -214,7 +220,7 @@ def parse_bytes(text: str) -> int:
     """
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
     unit = _UNITS.get(found[2].upper()) if found else None
-    size = int(float(found[1]) * unit) if found and unit else 0
+    size = float(found[1]) * unit if found and unit else 0.0
     if not 1 <= size <= MAX_BUDGET:
         raise ConfigError(f"'{text}' is not a size; expected bytes such as 65536, 64KB or 1MB, at most 256MB")
-    return size
+    return int(size)

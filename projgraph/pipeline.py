@@ -69,9 +69,9 @@ def train(dataset: Dataset, config: TrainConfig, progress: Progress, listener: L
     """
     _check_labels(dataset)
     plan = plan_model(dataset.classes, config)
+    spec = _projection(plan, config)
     clock: dict[str, float] = {}
     taught, graph = _teach(dataset, config, progress, clock)
-    spec = _projection(plan, config)
     with _timed(clock, "bits"):
         progress(f"bits: {len(dataset):,} rows x {spec.n_bits:,} bits")
         bits = native.project(spec.to_bytes(), dataset.texts)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from projgraph.config import StudentConfig
+from projgraph.errors import ConfigError
 from projgraph.projection.loss import EdgeSampler, distillation, edge_consistency, gold
 from projgraph.records import UNLABELLED, Bits, FloatArray, Graph, IndexArray, Layer
 
@@ -97,6 +98,9 @@ def fit_student(
         units: of the hidden layer; 0 is a linear head.
         seed: of the start, the order of the rows and the drawn edges.
         listener: called after every epoch with its figures.
+
+    Raises:
+        ConfigError: no epoch has a finite loss on the held-out rows.
     """
     # Dropout draws from torch's global generator alone: seed it here, and give the caller's state back afterwards.
     with torch.random.fork_rng(devices=[]):
@@ -118,7 +122,8 @@ def _fit_twice(
     rows = np.setdiff1d(np.arange(len(bits)), held_out)
     fit = _Fit(bits, targets, edges, config, units, seed)
     history: list[EpochFigures] = []
-    best_epochs, best_loss, logits = 0, np.inf, np.zeros((0, targets.beliefs.shape[1]), dtype=np.float32)
+    best_epochs, best_loss = 0, np.inf
+    best_logits = logits = np.zeros((0, targets.beliefs.shape[1]), dtype=np.float32)
     epochs = config.epochs_for(len(rows))
     for epoch, figures in enumerate(fit.run(rows, epochs)):
         if len(held_out):
@@ -128,15 +133,17 @@ def _fit_twice(
         if listener is not None:
             listener(history[-1])
         if not len(held_out) or figures["held_out_loss"] < best_loss:
-            best_epochs, best_loss = epoch + 1, figures.get("held_out_loss", np.inf)
+            best_epochs, best_loss, best_logits = epoch + 1, figures.get("held_out_loss", np.inf), logits
         elif epoch + 1 - best_epochs >= config.patience:
             break
+    if not best_epochs:
+        raise ConfigError(f"training diverged: lower its learning rate, student.rate={config.rate}")
     if len(held_out):
         fit = _Fit(bits, targets, edges, config, units, seed)
         for _ in fit.run(np.arange(len(bits)), epochs, stop_after=best_epochs):
             pass
     hidden, output = fit.layers()
-    return Student(hidden, output, tuple(history), held_out, logits)
+    return Student(hidden, output, tuple(history), held_out, best_logits)
 
 
 class _Fit:

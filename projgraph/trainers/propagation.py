@@ -106,9 +106,11 @@ def _propagate(
 ) -> FloatArray:
     beliefs = prior.copy()
     beliefs[labelled] = clamped
-    anchor = (1.0 - smoothing) * prior
+    # A node without edges hears no neighbour, so its prior alone speaks for it.
+    share = np.where(np.diff(spread.indptr) > 0, smoothing, 0.0).astype(np.float32)[:, None]
+    anchor = (1.0 - share) * prior
     for _ in range(config.steps):
-        beliefs = smoothing * (spread @ beliefs) + anchor
+        beliefs = share * (spread @ beliefs) + anchor
         mass = beliefs.sum(axis=0, dtype=np.float64)
         mass /= mass.sum()
         beliefs *= ((class_prior / np.maximum(mass, _SMALLEST_MASS)) ** config.balance).astype(np.float32)

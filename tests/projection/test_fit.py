@@ -209,7 +209,6 @@ def test_the_fit_stops_when_held_out_rows_get_worse(patience):
     assert min(losses) not in losses[best + 1 :]
 
 
-@pytest.mark.xfail(strict=True, reason="they are those of the last epoch, which the fit was stopped for")
 def test_held_out_logits_are_of_the_best_epoch():
     bits, targets = noise()
     student = fit_student(bits, targets, Edges(), config(epochs=40, rate=0.1, patience=3), 0, seed=0)
