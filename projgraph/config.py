@@ -55,7 +55,7 @@ class TrainerConfig(_Stage):
     )
     steps: int = Field(20, ge=1, le=1000, description="propagation steps of a round")
     balance: float = Field(0.5, ge=0, le=1, description="how far class masses are pulled to the estimated class prior")
-    prior_noise: float = Field(0.06, gt=0, le=10, description="divergence at which half the class prior is believed")
+    prior_noise: float = Field(0.1, gt=0, le=10, description="divergence at which half the class prior is believed")
     prior_strength: float = Field(
         0.5,
         gt=0,

@@ -10,12 +10,18 @@ static const uint64_t K[PG_MAX_CHARACTER_NGRAM] = {
     0xBBBB23FE6921FE53u, 0x5BF0C31CACF1E17Fu, 0x3E1900A6529BE043u, 0x2A16CD9ED424EA1Fu,
 };
 
-size_t pg_seen_bytes(const pg_projection *projection) {
-    if (projection->seen_slots_log2 == 0) return 0;
-    return ((size_t)projection->family_count << projection->seen_slots_log2) * sizeof(uint32_t);
+/* 64-bit words of a family's used bits. */
+static size_t used_words(const pg_projection *projection) {
+    return (((size_t)1 << projection->seen_slots_log2) + 63) / 64;
 }
 
-void pg_walk_start(pg_walk *walk, const pg_projection *projection, uint32_t *seen, const char *text, size_t length) {
+size_t pg_seen_bytes(const pg_projection *projection) {
+    if (projection->seen_slots_log2 == 0) return 0;
+    size_t slots = (size_t)1 << projection->seen_slots_log2;
+    return projection->family_count * (used_words(projection) * sizeof(uint64_t) + slots * sizeof(uint32_t));
+}
+
+void pg_walk_start(pg_walk *walk, const pg_projection *projection, uint64_t *seen, const char *text, size_t length) {
     pg_reader_start(&walk->reader, &walk->chunk, text, length);
     memset(walk->states, 0, sizeof walk->states);
     for (uint32_t f = 0; f < projection->family_count; f++) {
@@ -23,7 +29,8 @@ void pg_walk_start(pg_walk *walk, const pg_projection *projection, uint32_t *see
         walk->states[f].left = PG_MAX_FEATURES;
     }
     walk->seen = seen;
-    memset(seen, 0, pg_seen_bytes(projection));
+    if (projection->seen_slots_log2 > 0)
+        memset(seen, 0, projection->family_count * used_words(projection) * sizeof *seen);
     walk->family = projection->family_count; /* so that the first step reads a chunk */
     walk->offset = 0;
 }
@@ -100,17 +107,19 @@ static size_t character_features(pg_walk *walk, const pg_family *family, uint64_
     return keep_inside(grams, reach, end, n_min, lengths, hashes);
 }
 
-/* The repeat filter: keep the hashes whose stamp is not in their slot. */
-static size_t keep_new(uint64_t *hashes, size_t count, uint32_t *seen, uint32_t mask) {
+/* The repeat filter: keep the hashes whose stamp is not in their slot. A slot holds something only if its bit is set:
+ * clearing the bits costs a 32nd of clearing the slots. */
+static size_t keep_new(uint64_t *hashes, size_t count, uint64_t *used, uint32_t *stamps, uint32_t mask) {
     size_t kept = 0;
     for (size_t i = 0; i < count; i++) {
         uint64_t hash = hashes[i];
-        uint32_t stamp = (uint32_t)(hash >> 32) | 1u;
-        uint32_t *slot = seen + ((uint32_t)hash & mask);
-        uint32_t before = *slot;
-        *slot = stamp;
+        uint32_t slot = (uint32_t)hash & mask, stamp = (uint32_t)(hash >> 32) | 1u;
+        uint64_t word = used[slot / 64], bit = (uint64_t)1 << slot % 64;
+        uint32_t before = stamps[slot];
+        used[slot / 64] = word | bit;
+        stamps[slot] = stamp;
         hashes[kept] = hash;
-        kept += before != stamp;
+        kept += (before != stamp) | ((word & bit) == 0);
     }
     return kept;
 }
@@ -130,8 +139,10 @@ static size_t step(pg_walk *walk, const pg_projection *projection, const pg_fami
                      ? word_features(&walk->chunk, walk->offset, family, state, walk->hashes + count)
                      : character_features(walk, family, state->salt, walk->hashes + count);
     if (projection->seen_slots_log2 > 0) {
-        uint32_t slots = (uint32_t)1 << projection->seen_slots_log2;
-        count = keep_new(walk->hashes, count, walk->seen + (size_t)walk->family * slots, slots - 1);
+        size_t words = used_words(projection), slots = (size_t)1 << projection->seen_slots_log2;
+        uint32_t *stamps = (uint32_t *)(void *)(walk->seen + projection->family_count * words);
+        count = keep_new(walk->hashes, count, walk->seen + walk->family * words, stamps + walk->family * slots,
+                         (uint32_t)slots - 1);
     }
     if (count > state->left) count = state->left;
     state->left -= (uint32_t)count;

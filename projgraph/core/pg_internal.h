@@ -24,11 +24,9 @@
 #endif
 #endif
 
-/* Before a loop: what it stores is not what it loads. Bytes alias everything, and compilers forget restrict on local
- * pointers. */
-#if defined(__clang__)
-#define PG_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
-#elif defined(__GNUC__)
+/* Before a loop: what it stores is not what it loads. Bytes alias everything, and gcc forgets restrict on local
+ * pointers. Clang checks for itself, and would warn wherever it does not vectorise. */
+#if defined(__GNUC__) && !defined(__clang__)
 #define PG_INDEPENDENT _Pragma("GCC ivdep")
 #else
 #define PG_INDEPENDENT
@@ -122,13 +120,13 @@ typedef struct {
     uint64_t grams[PG_MAX_CHARACTER_NGRAM][PG_LANES];
     uint64_t hashes[PG_HASHES]; /* the counted features of the last step */
     pg_family_state states[PG_MAX_FAMILIES];
-    uint32_t *seen; /* one repeat filter a family */
+    uint64_t *seen; /* the repeat filters: used bits of every family, then stamps of every family */
     uint32_t family;
     uint32_t offset; /* within the chunk */
 } pg_walk;
 
 size_t pg_seen_bytes(const pg_projection *projection);
-void pg_walk_start(pg_walk *walk, const pg_projection *projection, uint32_t *seen, const char *text, size_t length);
+void pg_walk_start(pg_walk *walk, const pg_projection *projection, uint64_t *seen, const char *text, size_t length);
 
 /* The next counted features, in walk->hashes, all of one family; 0 at the end of the text. */
 size_t pg_walk_next(pg_walk *walk, const pg_projection *projection, uint32_t *family);

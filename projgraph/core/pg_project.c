@@ -119,7 +119,7 @@ void pg_project_planes(const pg_projection *projection, const char *text, size_t
     scratch += pg_rounded(sizeof *walk);
     pg_touches *touches = (pg_touches *)(void *)scratch;
     scratch += pg_rounded(sizeof *touches);
-    uint32_t *seen = (uint32_t *)(void *)scratch;
+    uint64_t *seen = (uint64_t *)(void *)scratch;
     scratch += pg_rounded(pg_seen_bytes(projection));
     uint16_t *counts = (uint16_t *)(void *)scratch;
 
@@ -160,7 +160,7 @@ pg_status pg_features(const pg_projection *projection, const char *text, size_t 
     if (!projection || (!text && length) || !scratch || (!features && capacity) || !count) return PG_BAD_ARGUMENT;
     if (scratch_size < pg_project_scratch_size(projection)) return PG_SCRATCH_TOO_SMALL;
     pg_walk *walk = (pg_walk *)(void *)pg_align(scratch);
-    uint32_t *seen = (uint32_t *)(void *)((uint8_t *)walk + pg_rounded(sizeof *walk));
+    uint64_t *seen = (uint64_t *)(void *)((uint8_t *)walk + pg_rounded(sizeof *walk));
     pg_walk_start(walk, projection, seen, text, length);
     uint32_t family;
     *count = 0;

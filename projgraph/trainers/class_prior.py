@@ -8,7 +8,7 @@ priori probabilities"), with a Dirichlet prior that pulls to the frequencies f o
 The estimate is noisy, and where classes really are as frequent as the labels say, noise is all it adds. So it is
 shrunk in the geometry of log-frequencies by how much it found, KL = sum_c pi_c log(pi_c / f_c):
 
-    pi <- f (pi / f)^s, normalised        s = KL / (KL + noise)
+    pi <- f (pi / f)^s, normalised        s = KL^2 / (KL^2 + noise^2)
 
 Labels are often drawn evenly from classes that are anything but even; assuming the labels' frequencies would then be
 wrong by the factor of the skew.
@@ -55,7 +55,7 @@ def shrink(prior: FloatArray, frequencies: FloatArray, noise: float) -> FloatArr
         noise: nats of divergence at which half of the estimate is believed.
     """
     divergence = max(float((prior * np.log(prior / frequencies)).sum()), 0.0)
-    believed = divergence / (divergence + noise) if divergence > 0 else 0.0
+    believed = divergence**2 / (divergence**2 + noise**2)
     shrunk = frequencies * (prior / frequencies) ** believed
     return np.asarray(shrunk / shrunk.sum(), dtype=np.float32)
 

@@ -102,6 +102,12 @@ def test_bits_of_any_bytes(spec: ProjectionSpec, texts: list[bytes]) -> None:
     assert_same_bits(spec, texts)
 
 
+def test_every_pair_of_byte_sequences() -> None:
+    """Drawn bytes seldom meet a rare sequence where it matters: here each stands before and after each other."""
+    spec = ProjectionSpec.for_text(bits=256, character_ngrams=(1, 3), seen_slots_log2=0)
+    assert_same_bits(spec, [b"x" + one + other + b"y" for one in BYTES for other in BYTES])
+
+
 @BRIEF
 @given(texts=st.lists(rows, min_size=1, max_size=2))
 def test_four_families_with_gaps_between_their_blocks(texts: list[bytes]) -> None:
