@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,14 +54,27 @@ def contrastive_bag(
     embeddings = torch.from_numpy(vectors[bags.words]).requires_grad_()
     linear = torch.empty(vectors.shape[1], dimensions).normal_(0, 1 / math.sqrt(dimensions), generator=generator)
     linear.requires_grad_()
-    _train(bags, embeddings, linear, _batches(bags, epochs, max_steps, generator), generator)
     described = np.zeros((len(tokens), dimensions), dtype=np.float32)
-    with torch.no_grad():
+    with _one_thread():
+        _train(bags, embeddings, linear, _batches(bags, epochs, max_steps, generator), generator)
+    with _one_thread(), torch.no_grad():
         for start in range(0, len(bags), BATCH):
             rows = torch.arange(start, min(start + BATCH, len(bags)))
             words, offsets = bags.gather(rows)
             described[bags.rows[rows.numpy()]] = _embed(words, offsets, None, embeddings, linear).numpy()
     return described
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """PyTorch on one thread: the steps are too small to share (on two busy cores a second one makes them six times as
+    slow), and the result does not depend on the machine's cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from projgraph.config import FeaturesConfig
 from projgraph.features.contrastive import contrastive_bag
@@ -19,7 +20,12 @@ from projgraph.features.word_vectors import word_vectors
 from projgraph.records import FloatArray, Texts
 
 SPECTRAL_POWER = 1.25
-"""Of the joint view's singular values: above 1, directions that the views agree on count for more."""
+"""Of the joint view's singular values: above 1, directions that the views agree on count for more.
+
+15-NN same-label rate on training rows, power 1 / 1.25 / 1.5: BANKING77 65.5 / 67.9 / 69.4, CLINC150 80.5 / 80.8 / -,
+SwDA sample 48.4 / 49.7 / 51.2, ATIS 84.8 / 85.2 / 85.3; the teacher with 5 labels a class on ATIS: 76.9 / 74.8 / 72.0,
+so not more than 1.25.
+"""
 
 
 @dataclass(frozen=True)
@@ -49,18 +55,28 @@ def describe(texts: Texts, config: FeaturesConfig, seed: int, encoder: str | Non
         InputError: the encoder is neither a folder nor a model that can be had.
     """
     clock = _Clock({})
-    with clock.part("tokens"):
-        tokens = tokenize(texts)
-    views = [_scaled(vectors, weight) for vectors, weight in _word_views(tokens, config, seed, clock)]
-    with clock.part("join"):
-        joint = views[0]
-        if len(views) > 1:
-            joint = unit_rows(leading_components(np.hstack(views), config.dimensions, SPECTRAL_POWER))
+    with threadpool_limits(1, "blas"):
+        joint = _joint_view(texts, config, seed, clock)
     if encoder is not None:
         with clock.part("encoder"):
             embedded = encode(texts, encoder)
         joint = unit_rows(np.hstack([embedded, _scaled(joint, config.encoder_view_weight)]))
     return View(joint, clock.seconds)
+
+
+def _joint_view(texts: Texts, config: FeaturesConfig, seed: int, clock: _Clock) -> FloatArray:
+    """All views without an encoder as one.
+
+    The caller holds BLAS to one thread: most of the work is sparse and single-threaded anyway, threads that wait for
+    each other on a busy machine cost several times what they give, and the view is the same on any number of cores.
+    """
+    with clock.part("tokens"):
+        tokens = tokenize(texts)
+    views = [_scaled(vectors, weight) for vectors, weight in _word_views(tokens, config, seed, clock)]
+    with clock.part("join"):
+        if len(views) == 1:
+            return views[0]
+        return unit_rows(leading_components(np.hstack(views), config.dimensions, SPECTRAL_POWER))
 
 
 def _word_views(tokens: Tokens, config: FeaturesConfig, seed: int, clock: _Clock) -> Iterator[tuple[FloatArray, float]]:

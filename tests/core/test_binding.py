@@ -279,3 +279,10 @@ def test_importing_the_door_and_predicting_one_text_needs_no_numpy(tmp_path) -> 
     model = NativeModel(FILE)
     expected = [model.classes[model.predict_one(text)] for text in ("card", "where is my card")]
     assert done.stdout.splitlines() == [str(expected), "[]"]
+
+
+@pytest.mark.parametrize(("width", "most"), [(8, 24_000), (4, 24_000)])
+def test_the_scratch_of_the_default_layout_stays_small(width: int, most: int) -> None:
+    """2,048 bits and 77 classes: grows only if somebody means it to."""
+    data = random_file(ProjectionSpec.for_text(), classes=77, width=width)
+    assert NativeModel(data).scratch_bytes < most

@@ -42,6 +42,21 @@ def test_same_seed_same_bytes_whatever_the_state_outside() -> None:
     np.testing.assert_array_equal(vectors, kept)
 
 
+def test_the_callers_threads_are_given_back_and_do_not_matter() -> None:
+    tokens = tokens_of(*topic_texts(100)[0])
+    vectors = word_vectors(tokens, 4, 8)
+    before = torch.get_num_threads()
+    try:
+        found = []
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            found.append(contrastive_bag(tokens, vectors, 8).tobytes())
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert found[0] == found[1]
+
+
 def test_steps_are_bounded() -> None:
     tokens = tokens_of(*topic_texts(1100)[0])
     vectors = word_vectors(tokens, 4, 8)
