@@ -243,22 +243,52 @@ PG_HOT static void finish(const pg_layer *layer, const layer_sums *sums, int32_t
         scores[c] = scores[c] * layer->multipliers[c] + pg_i32(layer->bias + sizeof *scores * c);
 }
 
-/* wide += value * one row */
-PG_HOT static void add_multiple(const pg_layer *layer, uint32_t input, int32_t value, const layer_sums *sums) {
-    const uint8_t *row = layer->weights + input * sums->row;
+/* A hidden unit that is not zero: its row of the output layer and its value, at most 127. */
+typedef struct {
+    const uint8_t *row;
+    int16_t value;
+} activation;
+
+/* wide += the rows of two units, each times its value. A product is at most 127 x 128 in size, so the sum of two fits
+ * 16 bits, and a vector holds twice as many of them as of 32 bits. */
+PG_HOT static void add_multiples(unsigned weight_bits, activation one, activation other, const layer_sums *sums) {
     int32_t *lower = sums->wide, *upper = sums->wide + sums->units;
-    if (layer->weight_bits == 8) {
+    const uint8_t *first = one.row, *second = other.row;
+    int16_t a = one.value, b = other.value;
+    if (weight_bits == 8) {
         PG_INDEPENDENT
         for (size_t k = 0; k < sums->units; k++) {
-            lower[k] += value * ((byte_pair(row, k) & 0xFF) - 0x80);
-            upper[k] += value * ((byte_pair(row, k) >> 8) - 0x80);
+            uint16_t x = byte_pair(first, k), y = byte_pair(second, k);
+            lower[k] += (int16_t)(a * (int16_t)((x & 0xFF) - 0x80) + b * (int16_t)((y & 0xFF) - 0x80));
+            upper[k] += (int16_t)(a * (int16_t)((x >> 8) - 0x80) + b * (int16_t)((y >> 8) - 0x80));
         }
     } else {
         PG_INDEPENDENT
         for (size_t k = 0; k < sums->units; k++) {
-            lower[k] += value * ((nibble_pair(row, k) & 15) - 8);
-            upper[k] += value * ((nibble_pair(row, k) >> 4) - 8);
+            uint16_t x = nibble_pair(first, k), y = nibble_pair(second, k);
+            lower[k] += (int16_t)(a * (int16_t)((x & 15) - 8) + b * (int16_t)((y & 15) - 8));
+            upper[k] += (int16_t)(a * (int16_t)((x >> 4) - 8) + b * (int16_t)((y >> 4) - 8));
         }
+    }
+}
+
+/* The output layer over the hidden sums: rectified, shifted, cut at 127, and multiplied with the weights. */
+static void add_hidden(const pg_model *model, const int32_t *values, const layer_sums *output) {
+    activation waiting = {model->output.weights, 0};
+    for (uint32_t j = 0; j < model->hidden.outputs; j++) {
+        int32_t value = values[j] > 0 ? values[j] >> model->hidden_shift : 0;
+        if (value == 0) continue;
+        activation unit = {model->output.weights + j * output->row, (int16_t)(value < 127 ? value : 127)};
+        if (waiting.value != 0) {
+            add_multiples(model->output.weight_bits, waiting, unit, output);
+            waiting.value = 0;
+        } else {
+            waiting = unit;
+        }
+    }
+    if (waiting.value != 0) {
+        activation none = {waiting.row, 0};
+        add_multiples(model->output.weight_bits, waiting, none, output);
     }
 }
 
@@ -301,10 +331,7 @@ uint32_t pg_head_scores(const pg_model *model, const uint64_t *positive, const u
     if (model->hidden.outputs > 0) {
         int32_t *values = take(&scratch, model->hidden.outputs * sizeof *values);
         finish(first, &first_sums, values);
-        for (uint32_t j = 0; j < model->hidden.outputs; j++) {
-            int32_t value = values[j] > 0 ? values[j] >> model->hidden_shift : 0;
-            if (value > 0) add_multiple(&model->output, j, value < 127 ? value : 127, &output);
-        }
+        add_hidden(model, values, &output);
     }
     finish(&model->output, &output, scores);
     return argmax(scores, model->classes);
