@@ -2,7 +2,7 @@
 # make quickstart  train, measure, export and use two classifiers on the sample data
 # make test        all checks and tests, as CI runs them
 # make lint        the checks alone
-# make format      apply the formatters
+# make format      apply the formatters, and write pipelines/default.toml anew
 # make bench       accuracy, size and latency beside a peer: make bench SETS="sets/banking77 sets/clinc150"
 # make clean       remove what was built, but not .venv
 
@@ -53,6 +53,7 @@ format: setup
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 	$(BIN)/clang-format -i $(C_FILES)
+	$(BIN)/python tests/test_pipelines.py > .default.toml && mv .default.toml pipelines/default.toml
 
 SETS ?= data/home_intents
 bench: setup

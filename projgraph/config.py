@@ -72,7 +72,7 @@ class ProjectionConfig(_Stage):
     word_share: float = Field(0.5, ge=0, le=1, description="share of the bits that word features own")
     word_ngrams: tuple[int, int] = Field((1, 2), description="shortest and longest word n-gram")
     character_ngrams: tuple[int, int] = Field((3, 5), description="shortest and longest character n-gram")
-    additions: int = Field(4, ge=1, le=16, description="signed additions of one feature")
+    additions: int = Field(2, ge=1, le=16, description="signed additions of one feature")
     quantiser: Literal["ternary", "sign"] = Field("ternary", description="how a sum becomes a bit")
 
 
