@@ -93,8 +93,8 @@ def run_training(
     test = None if job.test is None else _read(job, job.test, keep_empty=True)
     if test is not None and not (test.labels != UNLABELLED).any():
         raise InputError(f"{job.test}: none of its {len(test)} rows has a label; expected labels to measure against")
-    progress(f"reading {job.train}")
     dataset, hidden, notes = _read_training(job, config)
+    progress(f"read {job.train}: {len(dataset):,} rows")
     trained = pipeline.train(dataset, config, progress, listener)
     run = TrackedRun(name=job.out.stem, started_ms=int(started * 1000))
     provenance = describe_training(dataset, config)

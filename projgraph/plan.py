@@ -17,7 +17,7 @@ from projgraph.pack.write import predicted_size
 PROVENANCE_ROOM = 1024
 """Bytes kept for the provenance section."""
 
-_HIDDEN = ((2048, 128), (2048, 96), (2048, 64))
+_HIDDEN = ((3072, 128), (2048, 128), (2048, 96), (2048, 64))
 _LINEAR_MOST = 4096
 _LINEAR_ENOUGH = 2048
 _STEP = 64

@@ -97,7 +97,9 @@ def test_shrink_by_hand():
     divergence = 0.8 * np.log(1.6) + 0.2 * np.log(0.4)
     np.testing.assert_allclose(shrink(estimate, even, divergence), [2 / 3, 1 / 3], rtol=1e-5)
     # A quarter: odds of 4 to the power of a quarter.
-    np.testing.assert_allclose(shrink(estimate, even, 3 * divergence), np.array([2**0.5, 1]) / (1 + 2**0.5), rtol=1e-5)
+    np.testing.assert_allclose(
+        shrink(estimate, even, 3**0.5 * divergence), np.array([2**0.5, 1]) / (1 + 2**0.5), rtol=1e-5
+    )
 
 
 def test_shrink_between_its_ends():
