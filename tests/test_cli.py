@@ -125,7 +125,7 @@ def test_train_prints_exactly_one_json_object(twice):
     assert (figures["n_labelled"], figures["n_classes"], figures["hidden_units"]) == (25, 5, 16)
     assert figures["test_accuracy"] > 0.4
     assert figures["trainer_accuracy"] > 0.4
-    assert "reading " in tracked.err
+    assert "read " in tracked.err
     assert "epoch" not in tracked.err, "a line for each epoch is for terminals"
 
 

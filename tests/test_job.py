@@ -146,7 +146,7 @@ def test_provenance_tells_data_settings_and_seed_but_neither_run_nor_time(done, 
 
 def test_stages_are_told(done):
     _, job, lines = done
-    assert lines[0] == f"reading {job.train}"
+    assert lines[0].startswith(f"read {job.train}: ")
     assert [line.partition(":")[0] for line in lines[1:]] == [
         "features", "graph", "trainer", "trainer", "bits", "student", "integers", f"wrote {job.out}",
         f"evaluating on {len(read_dataset(job.test))} rows",
