@@ -46,9 +46,33 @@ class GraphConfig(_Stage):
     temperature: float = Field(0.1, gt=0, le=10, description="of the edge weight exp((cos - 1) / temperature)")
 
 
-class TrainerConfig(_Stage):
-    """Prior + propagation + self-training."""
+class ClassicConfig(_Stage):
+    """Settings of the classical propagation trainers; each says in its module which of them it heeds."""
 
+    smoothing: float = Field(0.9, ge=0, lt=1, description="share of a node's distribution that comes from neighbours")
+    tolerance: float = Field(1e-5, gt=0, lt=1, description="largest change of a probability at which steps end")
+    max_steps: int = Field(1000, ge=1, description="steps at most, converged or not")
+    clamping: Literal["hard", "soft"] = Field("hard", description="labelled rows keep their label, or may change")
+    top: int = Field(8, ge=1, le=256, description="labels a node remembers under expander")
+
+
+class NeuralConfig(_Stage):
+    """Settings of the graph neural networks and neural graph machines."""
+
+    hidden: int = Field(64, ge=1, le=4096, description="hidden units of a layer")
+    layers: int = Field(2, ge=1, le=64, description="graph layers")
+    dropout: float = Field(0.5, ge=0, lt=1, description="on inputs and hidden units")
+    rate: float = Field(0.01, gt=0, description="learning rate of Adam")
+    weight_decay: float = Field(5e-4, ge=0, description="of Adam")
+    epochs: int = Field(200, ge=1, le=100_000, description="passes over the labelled rows")
+
+
+class TrainerConfig(_Stage):
+    """Which trainer, and its settings; those that stand here are of prior + propagation + self-training."""
+
+    name: str = Field("prior_smoothing", description="the trainer, as in projgraph.trainers.registry")
+    classic: ClassicConfig = ClassicConfig()
+    neural: NeuralConfig = NeuralConfig()
     rounds: int = Field(3, ge=0, le=20, description="rounds of self-training")
     label_trust: float = Field(
         0.1, ge=0, le=100, description="smoothing is 1 / (1 + label_trust * labels a class): more labels, less graph"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,9 @@ from projgraph.pack.write import write_model
 from projgraph.projection.fit import Listener
 from projgraph.provenance import describe_training
 from projgraph.read import few_labels, merge, read_dataset, read_texts, short_classes
-from projgraph.records import UNLABELLED, Dataset, IndexArray
+from projgraph.records import UNLABELLED, Dataset, IndexArray, Progress
 from projgraph.runs import TrackedData, TrackedRun, Tracking
 
-Progress = Callable[[str], None]
 _EXAMPLES = 3
 _EXAMPLE_CHARACTERS = 200
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -21,12 +21,20 @@ from projgraph.pack.projection import ProjectionSpec
 from projgraph.pack.quantise import QuantisedModel, quantise
 from projgraph.plan import Plan, head_weight_bits, plan_model
 from projgraph.projection.fit import Edges, Listener, Student, fit_student, sharpen
-from projgraph.records import UNLABELLED, Bits, Dataset, FloatArray, Graph, ProjectionModel, SoftLabels
-from projgraph.trainers.propagation import propagate
+from projgraph.records import (
+    UNLABELLED,
+    Bits,
+    Dataset,
+    FloatArray,
+    Graph,
+    Progress,
+    ProjectionModel,
+    SoftLabels,
+    TrainerTask,
+)
+from projgraph.trainers.registry import trainer
 
 _CALIBRATION_ROWS = 2000
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,7 @@ class Trained:
         taught: the trainer's label distributions, gold labels included.
         graph: the trainer graph; None where every row was labelled.
         student: the float head and its history.
-        quantisation_drop: share of held-out rows that the float head got right, less that of the integers.
+        quantisation_drop: share of sampled training rows that the float head got right, less that of the integers.
         seconds: what each stage took, by its name.
     """
 
@@ -110,7 +118,8 @@ def _teach(
         progress(f"graph: {config.graph.neighbours} nearest neighbours of each row")
         graph = knn_graph(view.vectors, config.graph.neighbours, config.graph.temperature)
     with _timed(clock, "trainer"):
-        taught = propagate(graph, view.vectors, dataset.labels, len(dataset.classes), config.trainer, progress)
+        task = TrainerTask(graph, view.vectors, dataset.labels, len(dataset.classes))
+        taught = trainer(config.trainer.name)(task, config.trainer, config.seed, progress)
     return taught, graph
 
 

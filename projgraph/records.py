@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, overload
 
@@ -14,6 +14,9 @@ UNLABELLED = -1
 
 FloatArray = NDArray[np.float32]
 IndexArray = NDArray[np.int64]
+
+Progress = Callable[[str], None]
+"""Called with one line before each stage of long work."""
 
 
 @dataclass(frozen=True)
@@ -176,6 +179,53 @@ class SoftLabels:
     def confidence(self) -> FloatArray:
         """(n,) the probability of that class."""
         return np.asarray(self.probabilities.max(axis=1))
+
+
+@dataclass(frozen=True)
+class SparseSoftLabels:
+    """The most probable labels of every node, for classes too many to hold in full.
+
+    Attributes:
+        indices: (n, m) class indices, most probable first; -1 fills a row that knows fewer than m.
+        probabilities: (n, m) their probabilities, 0 beside -1; what is missing to one belongs to the classes left out.
+        n_classes: c.
+        reached: (n,) False where no label can reach the node along edges.
+    """
+
+    indices: NDArray[np.int32]
+    probabilities: FloatArray
+    n_classes: int
+    reached: NDArray[np.bool_]
+
+    def dense(self) -> SoftLabels:
+        """All c probabilities; what a row is missing to one is spread evenly over the classes it left out."""
+        known = self.indices >= 0
+        n_left_out = self.n_classes - known.sum(axis=1)
+        rest = np.maximum(1.0 - self.probabilities.sum(axis=1, dtype=np.float64), 0.0) / np.maximum(n_left_out, 1)
+        full = np.repeat(rest.astype(np.float32)[:, None], self.n_classes, axis=1)
+        rows, columns = np.nonzero(known)
+        full[rows, self.indices[rows, columns]] = self.probabilities[rows, columns]
+        return SoftLabels(full / full.sum(axis=1, keepdims=True), self.reached)
+
+
+@dataclass(frozen=True)
+class TrainerTask:
+    """What a trainer is given: nodes, some of them labelled.
+
+    Attributes:
+        graph: of n nodes.
+        features: (n, d) rows, finite; None where only the edges are known.
+        labels: (n,) class index, or ``UNLABELLED``.
+        n_classes: c.
+        validation: (n,) class index of rows that may count epochs but teach nothing, ``UNLABELLED`` elsewhere; None
+            where no labels are to spare.
+    """
+
+    graph: Graph
+    features: FloatArray | None
+    labels: IndexArray
+    n_classes: int
+    validation: IndexArray | None = None
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,9 @@ search: O(n^2 T d / 64) popcounts, O(n T d / 4) bytes.
 from __future__ import annotations
 
 import numpy as np
-from scipy import sparse
 
 from projgraph.errors import ConfigError
-from projgraph.graph.knn import from_csr
+from projgraph.graph.csr import first_others, from_neighbours
 from projgraph.records import Bits, Graph
 
 
@@ -34,11 +33,7 @@ def hamming_graph(bits: Bits, neighbours: int) -> Graph:
     index = faiss.IndexBinaryFlat(planes.shape[1] * 8)
     index.add(planes)
     distances, found = index.search(planes, count)
-    valid = found != np.arange(len(bits))[:, None]
-    valid &= np.cumsum(valid, axis=1) <= neighbours
-    keep = valid.ravel()
-    rows = np.repeat(np.arange(len(bits)), count)[keep]
-    weights = 1.0 - distances.ravel()[keep].astype(np.float32) / (2 * bits.n_bits)
-    shape = (len(bits), len(bits))
-    directed = sparse.csr_array((weights, (rows, found.ravel()[keep])), shape=shape, dtype=np.float32)
-    return from_csr(directed.maximum(directed.T))
+    kept = first_others(found, neighbours)
+    rows = np.broadcast_to(np.arange(len(bits))[:, None], found.shape)[kept]
+    weights = (1.0 - distances[kept] / (2 * bits.n_bits)).astype(np.float32)
+    return from_neighbours(rows, found[kept], weights, len(bits))

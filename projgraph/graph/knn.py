@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from projgraph.errors import ConfigError
+from projgraph.graph.csr import first_others, from_neighbours
 from projgraph.records import FloatArray, Graph
 
 EXACT_ROWS = 60_000
@@ -50,41 +50,10 @@ def knn_graph(features: FloatArray, neighbours: int, temperature: float) -> Grap
         empty = np.zeros(0, dtype=np.int32)
         return Graph(np.zeros(len(features) + 1, dtype=np.int64), empty, empty.astype(np.float32))
     similarity, found = _search(unit, count + 1)
-    rows = np.repeat(described, found.shape[1])
-    valid = (found >= 0) & (found != np.arange(len(unit))[:, None])
-    # The row itself is usually, with repeated texts not always, among its own nearest: keep the first `count` others.
-    valid &= np.cumsum(valid, axis=1) <= count
-    weights = np.exp((np.minimum(similarity, 1.0) - 1.0) / temperature).astype(np.float32)
-    keep = valid.ravel()
-    shape = (len(features), len(features))
-    directed = sparse.csr_array(
-        (weights.ravel()[keep], (rows[keep], described[found.ravel()[keep]])), shape=shape, dtype=np.float32
-    )
-    return from_csr(directed.maximum(directed.T))
-
-
-def from_csr(adjacency: sparse.csr_array) -> Graph:
-    """A graph record of a symmetric sparse matrix whose diagonal is empty."""
-    matrix = sparse.csr_array(adjacency)
-    matrix.eliminate_zeros()
-    matrix.sort_indices()
-    return Graph(
-        indptr=matrix.indptr.astype(np.int64),
-        indices=matrix.indices.astype(np.int32),
-        weights=matrix.data.astype(np.float32),
-    )
-
-
-def to_csr(graph: Graph) -> sparse.csr_array:
-    """The graph as a scipy matrix that shares its arrays."""
-    shape = (graph.n_nodes, graph.n_nodes)
-    return sparse.csr_array((graph.weights, graph.indices, graph.indptr), shape=shape)
-
-
-def reached(graph: Graph, seeds: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(n,) True for every node that a path of edges joins to a seed, seeds included."""
-    _, component = sparse.csgraph.connected_components(to_csr(graph), directed=False)
-    return np.isin(component, np.unique(component[seeds]))
+    kept = first_others(found, count)
+    rows = np.broadcast_to(described[:, None], found.shape)[kept]
+    weights = np.exp((np.minimum(similarity[kept], 1.0) - 1.0) / temperature).astype(np.float32)
+    return from_neighbours(rows, described[found[kept]], weights, len(features))
 
 
 def _search(unit: FloatArray, count: int) -> tuple[FloatArray, NDArray[np.int64]]:

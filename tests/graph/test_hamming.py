@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from projgraph.errors import ConfigError
+from projgraph.graph.csr import to_csr
 from projgraph.graph.hamming import hamming_graph
-from projgraph.graph.knn import to_csr
 from projgraph.records import Bits
 
 

@@ -10,7 +10,8 @@ from scipy import sparse
 
 from projgraph.errors import ConfigError
 from projgraph.graph import knn
-from projgraph.graph.knn import from_csr, knn_graph, reached, to_csr
+from projgraph.graph.csr import from_csr, reached, to_csr
+from projgraph.graph.knn import knn_graph
 from projgraph.records import Graph
 
 TEMPERATURE = 0.3

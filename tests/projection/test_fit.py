@@ -8,7 +8,7 @@ import torch
 from scipy import sparse
 
 from projgraph.config import StudentConfig
-from projgraph.graph.knn import from_csr
+from projgraph.graph.csr import from_csr
 from projgraph.projection.fit import Edges, Student, Targets, fit_student, sharpen
 from projgraph.records import UNLABELLED, Bits, Graph
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from projgraph.graph.knn import from_csr
+from projgraph.graph.csr import from_csr
 from projgraph.projection.loss import EdgeSampler, distillation, edge_consistency, gold
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -8,9 +8,10 @@ from scipy import sparse
 
 from projgraph.config import TrainerConfig
 from projgraph.errors import InputError
-from projgraph.graph.knn import from_csr, knn_graph, to_csr
-from projgraph.records import UNLABELLED, Graph
-from projgraph.trainers.propagation import normalised, propagate
+from projgraph.graph.csr import from_csr, normalised, to_csr
+from projgraph.graph.knn import knn_graph
+from projgraph.records import UNLABELLED, Graph, Progress, SoftLabels, TrainerTask
+from projgraph.trainers.prior_smoothing import prior_smoothing
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -36,6 +37,17 @@ def labels_of(n_nodes: int, given: dict[int, int]) -> np.ndarray:
 def silent(n_nodes: int) -> np.ndarray:
     """Features that tell nothing, so that the prior of every node is the labels' frequencies."""
     return np.zeros((n_nodes, 2), dtype=np.float32)
+
+
+def taught(
+    graph: Graph,
+    features: np.ndarray,
+    labels: np.ndarray,
+    n_classes: int,
+    config: TrainerConfig,
+    progress: Progress | None = None,
+) -> SoftLabels:
+    return prior_smoothing(TrainerTask(graph, features, labels, n_classes), config, 0, progress)
 
 
 def spreading(**changes: float) -> TrainerConfig:
@@ -72,14 +84,14 @@ def test_equals_the_fixed_point_on_a_ring(label_trust, given):
     graph, labels = ring(9), labels_of(9, given)
     frequencies = np.bincount(list(given.values())) / len(given)
     smoothing = 1 / (1 + label_trust * len(given) / len(frequencies))
-    soft = propagate(graph, silent(9), labels, len(frequencies), spreading(label_trust=label_trust))
+    soft = taught(graph, silent(9), labels, len(frequencies), spreading(label_trust=label_trust))
     expected = fixed_point(graph, np.tile(frequencies, (9, 1)), labels, smoothing)
     np.testing.assert_allclose(soft.probabilities, expected, atol=1e-3)
 
 
 def test_nothing_but_the_graph_is_linear_between_two_labels():
     # Without a prior the beliefs on a chain are harmonic, and a chain between two labels is a ring folded.
-    soft = propagate(ring(8), silent(8), labels_of(8, {0: 0, 4: 1}), 2, spreading(label_trust=0))
+    soft = taught(ring(8), silent(8), labels_of(8, {0: 0, 4: 1}), 2, spreading(label_trust=0))
     np.testing.assert_allclose(soft.probabilities[:, 1], [0, 0.25, 0.5, 0.75, 1, 0.75, 0.5, 0.25], atol=1e-5)
 
 
@@ -89,7 +101,7 @@ def test_no_step_left_to_make_on_an_uneven_graph():
     graph = knn_graph(features, 4, 0.5)
     labels = labels_of(30, {0: 0, 1: 1, 2: 2})
     config = spreading(label_trust=0.5)
-    soft = propagate(graph, silent(30), labels, 3, config)
+    soft = taught(graph, silent(30), labels, 3, config)
     step = 2 / 3 * (normalised(graph) @ soft.probabilities) + 1 / 3 * np.full((30, 3), 1 / 3)
     step /= step.sum(axis=1, keepdims=True)
     step[:3] = np.eye(3)
@@ -109,7 +121,7 @@ def clusters():
 
 def test_clusters_get_their_labels(clusters):
     graph, features, labels, truth = clusters
-    soft = propagate(graph, features, labels, 3, TrainerConfig())
+    soft = taught(graph, features, labels, 3, TrainerConfig())
     assert soft.labels.tolist() == truth.tolist()
     np.testing.assert_allclose(soft.probabilities.sum(axis=1), 1, rtol=1e-5)
     assert soft.probabilities.min() >= 0
@@ -123,8 +135,8 @@ def test_permuting_the_nodes_permutes_the_result(clusters):
     order = np.random.default_rng(2).permutation(60)
     shuffled = from_csr(sparse.csr_array(to_csr(graph).toarray()[np.ix_(order, order)]))
     config = TrainerConfig(rounds=1)
-    plain = propagate(graph, features, labels, 3, config)
-    permuted = propagate(shuffled, features[order], labels[order], 3, config)
+    plain = taught(graph, features, labels, 3, config)
+    permuted = taught(shuffled, features[order], labels[order], 3, config)
     np.testing.assert_allclose(permuted.probabilities, plain.probabilities[order], atol=2e-3)
     assert np.array_equal(permuted.reached, plain.reached[order])
 
@@ -133,9 +145,11 @@ def test_renaming_the_classes_permutes_the_columns(clusters):
     graph, features, labels, _ = clusters
     renamed = np.where(labels == UNLABELLED, UNLABELLED, (labels + 1) % 3)
     config = TrainerConfig(rounds=1)
-    plain = propagate(graph, features, labels, 3, config).probabilities
+    plain = taught(graph, features, labels, 3, config).probabilities
     np.testing.assert_allclose(
-        propagate(graph, features, renamed, 3, config).probabilities[:, [1, 2, 0]], plain, atol=2e-3
+        taught(graph, features, renamed, 3, config).probabilities[:, [1, 2, 0]],
+        plain,
+        atol=2e-3,
     )
 
 
@@ -143,16 +157,18 @@ def test_renaming_the_classes_permutes_the_columns(clusters):
 def test_the_scale_of_the_weights_does_not_matter(clusters, factor):
     graph, features, labels, _ = clusters
     config = TrainerConfig(rounds=1)
-    plain = propagate(graph, features, labels, 3, config)
+    plain = taught(graph, features, labels, 3, config)
     scaled = Graph(graph.indptr, graph.indices, graph.weights * np.float32(factor))
     np.testing.assert_allclose(
-        propagate(scaled, features, labels, 3, config).probabilities, plain.probabilities, atol=2e-3
+        taught(scaled, features, labels, 3, config).probabilities,
+        plain.probabilities,
+        atol=2e-3,
     )
 
 
 def test_same_input_same_bits(clusters):
     graph, features, labels, _ = clusters
-    first, second = (propagate(graph, features, labels, 3, TrainerConfig()).probabilities for _ in range(2))
+    first, second = (taught(graph, features, labels, 3, TrainerConfig()).probabilities for _ in range(2))
     assert np.array_equal(first, second)
 
 
@@ -160,8 +176,8 @@ def test_a_node_without_edges_keeps_its_prior():
     graph = graph_of(5, {(0, 2): 1.0, (1, 3): 1.0})
     labels = labels_of(5, {0: 0, 1: 1})
     features = np.array([[1, 0], [0, 1], [1, 0], [0, 1], [1, 0]], dtype=np.float32)
-    alone = propagate(graph, features, labels, 2, spreading())
-    unjoined = propagate(graph_of(5, {}), features, labels, 2, spreading())
+    alone = taught(graph, features, labels, 2, spreading())
+    unjoined = taught(graph_of(5, {}), features, labels, 2, spreading())
     np.testing.assert_allclose(alone.probabilities[4], unjoined.probabilities[4], atol=1e-6)
     np.testing.assert_allclose(unjoined.probabilities[4], unjoined.probabilities[2], atol=1e-6)
     assert alone.probabilities[4, 0] > 0.9, "it looks like the row of class 0"
@@ -171,13 +187,13 @@ def test_a_node_without_edges_keeps_its_prior():
 
 def test_a_node_without_edges_where_only_the_graph_counts():
     graph, labels = graph_of(3, {(0, 1): 1.0}), labels_of(3, {0: 0, 1: 1})
-    soft = propagate(graph, silent(3), labels, 2, spreading(label_trust=0))
+    soft = taught(graph, silent(3), labels, 2, spreading(label_trust=0))
     np.testing.assert_allclose(soft.probabilities[2], [0.5, 0.5], atol=1e-3)
 
 
 def test_unreached_nodes_are_told_and_still_labelled():
     graph = graph_of(6, {(0, 1): 1.0, (2, 3): 1.0, (4, 5): 1.0})
-    soft = propagate(graph, silent(6), labels_of(6, {0: 0, 2: 1, 3: 1}), 2, TrainerConfig())
+    soft = taught(graph, silent(6), labels_of(6, {0: 0, 2: 1, 3: 1}), 2, TrainerConfig())
     assert soft.reached.tolist() == [True, True, True, True, False, False]
     np.testing.assert_allclose(soft.probabilities.sum(axis=1), 1, rtol=1e-5)
 
@@ -187,7 +203,7 @@ def test_balance_pulls_the_masses_to_the_class_prior():
     edges = {(1, node): 1.0 for node in range(2, 10)} | {(0, 2): 0.2}
     graph, labels = graph_of(10, edges), labels_of(10, {0: 0, 1: 1})
     masses = [
-        propagate(graph, silent(10), labels, 2, spreading(balance=balance, label_trust=0.05)).probabilities[:, 0].mean()
+        taught(graph, silent(10), labels, 2, spreading(balance=balance, label_trust=0.05)).probabilities[:, 0].mean()
         for balance in (0.0, 0.3, 0.9)
     ]
     assert masses[0] < 0.3, masses
@@ -197,7 +213,7 @@ def test_balance_pulls_the_masses_to_the_class_prior():
 def test_progress_names_every_round(clusters):
     graph, features, labels, _ = clusters
     lines: list[str] = []
-    propagate(graph, features, labels, 3, TrainerConfig(rounds=2), lines.append)
+    taught(graph, features, labels, 3, TrainerConfig(rounds=2), lines.append)
     assert len(lines) == 3
     assert all(line.startswith("trainer: ") for line in lines)
     assert lines[1:] == ["trainer: self-training round 1 of 2", "trainer: self-training round 2 of 2"]
@@ -209,4 +225,4 @@ def test_a_class_without_a_label(given, missing):
     with pytest.raises(
         InputError, match=f"{missing} classes have no labelled row; label at least one row of each class"
     ):
-        propagate(ring(4), silent(4), labels_of(4, given), n_classes, TrainerConfig())
+        taught(ring(4), silent(4), labels_of(4, given), n_classes, TrainerConfig())

@@ -12,15 +12,13 @@ memory O(m + n (c + d)).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from scipy import sparse
 
 from projgraph.config import TrainerConfig
 from projgraph.errors import InputError
-from projgraph.graph.knn import reached, to_csr
-from projgraph.records import UNLABELLED, FloatArray, Graph, IndexArray, SoftLabels
+from projgraph.graph.csr import normalised, reached
+from projgraph.records import UNLABELLED, FloatArray, IndexArray, Progress, SoftLabels, TrainerTask
 from projgraph.trainers.class_prior import estimate_class_prior, reweigh, shrink
 from projgraph.trainers.prior import fit_prior, predict_prior
 
@@ -29,30 +27,24 @@ _LATER_L2 = 1e-5
 _TARGET_POWER = 2
 _SMALLEST_MASS = 1e-9
 
-Progress = Callable[[str], None]
 
-
-def propagate(
-    graph: Graph,
-    features: FloatArray,
-    labels: IndexArray,
-    n_classes: int,
-    config: TrainerConfig,
-    progress: Progress | None = None,
+def prior_smoothing(
+    task: TrainerTask, config: TrainerConfig, seed: int, progress: Progress | None = None
 ) -> SoftLabels:
     """A label distribution for every node.
 
     Args:
-        graph: of n nodes.
-        features: (n, d) rows, finite.
-        labels: (n,) class index, or ``UNLABELLED``.
-        n_classes: classes; each has at least one labelled row.
+        task: graph, features and labels of n nodes; each class has at least one labelled row.
         config: rounds, trust in labels, steps, balance.
+        seed: not used; nothing here is random.
         progress: called with one line before each stage.
 
     Raises:
-        InputError: when a class has no labelled row.
+        InputError: when there are no features, or a class has no labelled row.
     """
+    if task.features is None:
+        raise InputError("the trainer prior_smoothing needs features; give them, or choose a trainer of edges alone")
+    graph, features, labels, n_classes = task.graph, task.features, task.labels, task.n_classes
     labelled = np.flatnonzero(labels != UNLABELLED)
     given = labels[labelled]
     missing = n_classes - len(np.unique(given))
@@ -82,17 +74,6 @@ def propagate(
         beliefs = _propagate(spread, prior, class_prior, labelled, clamped, smoothing, config)
     seeds = labels != UNLABELLED
     return SoftLabels(beliefs, reached(graph, seeds))
-
-
-def normalised(graph: Graph) -> sparse.csr_array:
-    """D^-1/2 W D^-1/2; a node without edges has an empty row."""
-    adjacency = to_csr(graph)
-    degree = np.asarray(adjacency.sum(axis=1), dtype=np.float64).ravel()
-    root = np.zeros_like(degree)
-    root[degree > 0] = degree[degree > 0] ** -0.5
-    rows = np.repeat(np.arange(graph.n_nodes), np.diff(graph.indptr))
-    weights = graph.weights * (root[rows] * root[graph.indices]).astype(np.float32)
-    return sparse.csr_array((weights, graph.indices, graph.indptr), shape=adjacency.shape)
 
 
 def _propagate(

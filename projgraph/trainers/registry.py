@@ -1,0 +1,35 @@
+"""The trainers by name; one is imported when it is asked for, so that its libraries are."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Protocol, cast
+
+from projgraph.config import TrainerConfig
+from projgraph.errors import ConfigError
+from projgraph.records import Progress, SoftLabels, TrainerTask
+
+TRAINERS = {
+    "prior_smoothing": "projgraph.trainers.prior_smoothing",
+}
+"""Name of a trainer, which is the name of its function too, and the module it stands in."""
+
+
+class Trainer(Protocol):
+    """From graph, features and few labels to a label distribution for every node."""
+
+    def __call__(
+        self, task: TrainerTask, config: TrainerConfig, seed: int, progress: Progress | None = None
+    ) -> SoftLabels:
+        """See the trainer's own module."""
+
+
+def trainer(name: str) -> Trainer:
+    """The trainer of a name.
+
+    Raises:
+        ConfigError: the name is unknown.
+    """
+    if name not in TRAINERS:
+        raise ConfigError(f"'{name}' is no trainer; expected one of {', '.join(TRAINERS)}")
+    return cast("Trainer", getattr(import_module(TRAINERS[name]), name))
