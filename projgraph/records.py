@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, overload
+from typing import Any, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -208,6 +208,16 @@ class SparseSoftLabels:
         return SoftLabels(full / full.sum(axis=1, keepdims=True), self.reached)
 
 
+class StateKeeper(Protocol):
+    """Where long work keeps its state so that it goes on after a kill, see `projgraph.checkpoint.Checkpoints`."""
+
+    def load(self, name: str) -> Mapping[str, NDArray[Any]] | None:
+        """The state last kept under a name, None where there is none."""
+
+    def keep(self, name: str, state: Callable[[], Mapping[str, NDArray[Any]]]) -> None:
+        """Keep a state, unless one was kept a short while ago."""
+
+
 @dataclass(frozen=True)
 class TrainerTask:
     """What a trainer is given: nodes, some of them labelled.
@@ -219,6 +229,7 @@ class TrainerTask:
         n_classes: c.
         validation: (n,) class index of rows that may count epochs but teach nothing, ``UNLABELLED`` elsewhere; None
             where no labels are to spare.
+        states: where an iterative trainer keeps its state; None where it need not survive a kill.
     """
 
     graph: Graph
@@ -226,6 +237,7 @@ class TrainerTask:
     labels: IndexArray
     n_classes: int
     validation: IndexArray | None = None
+    states: StateKeeper | None = None
 
 
 @dataclass(frozen=True)
