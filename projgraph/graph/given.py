@@ -161,8 +161,8 @@ def _undirected(matrix: sparse.csr_array, directed: Directed, progress: Progress
     return from_csr(either)
 
 
-def _check_symmetric(matrix: sparse.csr_array) -> None:
-    different = sparse.coo_array(matrix != matrix.T)
+def _check_symmetric(matrix: Any) -> None:  # scipy's stubs know no comparison of CSR with its transpose
+    different = (matrix != matrix.T).tocoo()
     if different.nnz:
         row, column = int(different.row[0]), int(different.col[0])
         raise InputError(

@@ -43,7 +43,7 @@ class Tensor:
         sparse.coo_array(DENSE),
         sparse.lil_matrix(DENSE),
         (SOURCES, TARGETS, WEIGHTS),
-        [SOURCES.tolist() + [3], TARGETS.tolist() + [3], WEIGHTS.tolist() + [9.0]],
+        [[*SOURCES.tolist(), 3], [*TARGETS.tolist(), 3], [*WEIGHTS.tolist(), 9.0]],
         EdgeList(SOURCES, TARGETS, WEIGHTS.astype(np.float32), 4),
     ],
     ids=["dense", "lists", "csr", "csc", "coo", "lil", "arrays", "loop", "record"],
@@ -74,7 +74,7 @@ def test_networkx_in_the_order_of_its_nodes():
 def test_asymmetric():
     matrix = np.array([[0, 1, 0], [3, 0, 0], [0, 2, 0]])
     assert dense(given_graph(matrix)).tolist() == [[0, 3, 0], [3, 0, 2], [0, 2, 0]]
-    with pytest.raises(InputError, match="not symmetric: 0 -> 1 weighs 1, 1 -> 0 3; .*directed='maximum'"):
+    with pytest.raises(InputError, match=r"not symmetric: 0 -> 1 weighs 1, 1 -> 0 3; .*directed='maximum'"):
         given_graph(matrix, directed="error")
     assert np.array_equal(dense(given_graph(DENSE, directed="error")), DENSE)
     with pytest.raises(InputError, match="directed='sum'; expected 'maximum' or 'error'"):
