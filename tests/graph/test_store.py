@@ -116,9 +116,9 @@ def test_no_file_no_zip_no_folder(tmp_path):
     with pytest.raises(InputError, match="there is no such file"):
         read_graph(tmp_path / "none.npz")
     (tmp_path / "text.npz").write_text("source,target\n")
-    with pytest.raises(InputError, match="is not a whole .npz file"):
+    with pytest.raises(InputError, match=r"is not a whole .npz file"):
         read_graph(tmp_path / "text.npz")
-    with pytest.raises(OutputError, match="the folder .* does not exist"):
+    with pytest.raises(OutputError, match=r"the folder .* does not exist"):
         write_graph(tmp_path / "none" / "g.npz", GRAPH)
 
 
