@@ -159,6 +159,25 @@ class Graph:
 
 
 @dataclass(frozen=True)
+class EdgeList:
+    """Edges as a file gives them, in its order: directed, perhaps repeated, not yet a graph.
+
+    Attributes:
+        sources: (m,) node of each edge, from 0.
+        targets: (m,) the node it leads to.
+        weights: (m,) finite, not negative; 1 where the file has none.
+        n_nodes: nodes, with or without edges.
+        names: (n_nodes,) what the file calls each node; None where it numbers them.
+    """
+
+    sources: IndexArray
+    targets: IndexArray
+    weights: FloatArray
+    n_nodes: int
+    names: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
 class SoftLabels:
     """A label distribution for every node.
 
