@@ -47,7 +47,7 @@ class HammingNeighbours:
     Attributes:
         rounds: how many there are.
         done: how many have been run.
-        keys: (n, count) uint64, the state after ``done`` rounds.
+        keys: (n, count) uint64, the state after ``done`` rounds, rows in the search's own order.
     """
 
     def __init__(self, packed: NDArray[np.uint8], count: int, path: Path | None = None) -> None:
@@ -91,7 +91,9 @@ class HammingNeighbours:
 
     def found(self) -> Found:
         """(n, count) int32 distances and indices, nearest first; -1 where there is no further row."""
-        return _found(self.keys)
+        keys = np.empty_like(self.keys)
+        keys[self._names] = self.keys
+        return _found(keys)
 
     def _meet(self, panels: tuple[int, int]) -> None:
         ranges = [(panel * _PANEL_BLOCKS, min((panel + 1) * _PANEL_BLOCKS, self._n_blocks)) for panel in panels]
@@ -129,3 +131,102 @@ def hamming_neighbours(
         if progress:
             progress(search.done, search.rounds)
     return search.found()
+
+
+def hamming_search(
+    packed: NDArray[np.uint8],
+    queries: NDArray[np.int64],
+    count: int,
+    threads: int = 0,
+    path: Path | None = None,
+) -> Found:
+    """The nearest other rows of some rows: the lists that `hamming_neighbours` gives them.
+
+    Args:
+        packed: (n, bytes) uint8 rows, contiguous.
+        queries: (q,) indices of the asking rows.
+        count: neighbours of a row, at least 1.
+        threads: 0 for all processors.
+        path: the instructions to use, None for the fastest.
+
+    Returns:
+        (q, count) int32 distances and indices as `hamming_neighbours` returns them.
+
+    Raises:
+        ConfigError: naming what is wrong with the rows, the queries, the count, the threads or the path.
+    """
+    _check(packed, count)
+    asking = np.asarray(queries)
+    if asking.ndim != 1 or (len(asking) and not (0 <= asking.min() and asking.max() < len(packed))):
+        raise ConfigError(f"hamming search: queries of shape {asking.shape} must be indices of {len(packed)} rows")
+    used, threads = _usable(path), chosen_threads(threads)
+    names = np.arange(len(packed), dtype=np.int32)
+    blocks, words = _blocks(packed, names), -(-packed.shape[1] // 4)
+    n_blocks = -(-len(packed) // LANES)
+    keys = np.full((len(asking), count), _NO_KEY)
+
+    def search(part: slice) -> None:
+        own, asked, limits = keys[part], asking[part].astype(np.int32), _limits(len(asking[part]))
+        rows = _blocks(np.ascontiguousarray(packed[asked]), np.arange(len(asked), dtype=np.int32))
+        for first in range(0, n_blocks, _PANEL_BLOCKS):
+            last = min(first + _PANEL_BLOCKS, n_blocks)
+            sizes = len(packed), words, count, first, last, used
+            _kernels.hamming_search(rows, asked, own, limits, len(asked), blocks, names, *sizes)
+
+    step = max(LANES, -(-len(asking) // threads))
+    in_threads(search, [slice(start, start + step) for start in range(0, len(asking), step)], threads)
+    return _found(keys)
+
+
+def _check(packed: NDArray[Any], count: int) -> None:
+    what = "hamming neighbours: "
+    if count < 1:
+        raise ConfigError(f"{what}count is {count}; expected at least 1")
+    if packed.ndim != 2 or packed.dtype != np.uint8:
+        raise ConfigError(f"{what}rows are {packed.dtype} of shape {packed.shape}; expected uint8, (rows, bytes)")
+    rows, size = packed.shape
+    if rows > MAX_ROWS:
+        raise ConfigError(f"{what}{rows} rows; expected at most {MAX_ROWS}: search a sample of them")
+    if not 1 <= size <= MAX_BYTES:
+        raise ConfigError(f"{what}rows of {size} bytes; expected 1 to {MAX_BYTES}")
+    if not packed.flags.c_contiguous:
+        raise ConfigError(f"{what}the rows are not contiguous in memory; pass numpy.ascontiguousarray(rows)")
+
+
+def _usable(path: Path | None) -> Path:
+    usable = paths()
+    if path is not None and path not in usable:
+        names = ", ".join(each.name for each in usable)
+        raise ConfigError(f"hamming neighbours: this processor does not run {path.name}; it runs {names}")
+    return usable[-1] if path is None else path
+
+
+def _order(packed: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Rows by their number of set bits: rows of one block then have neighbours about equally far, and fail together."""
+    counts = np.zeros(len(packed), dtype=np.int32)
+    for column in packed.T:
+        counts += np.bitwise_count(column)
+    return np.argsort(counts, kind="stable").astype(np.int32)
+
+
+def _blocks(packed: NDArray[np.uint8], names: NDArray[np.int32]) -> NDArray[np.uint32]:
+    """The rows in that order, transposed; on a cache line, or every vector would lie on two."""
+    size = -(-len(packed) // LANES) * -(-packed.shape[1] // 4) * LANES
+    room = np.empty(size * 4 + _CACHE_LINE, dtype=np.uint8)
+    start = -room.ctypes.data % _CACHE_LINE
+    blocks = room[start : start + size * 4].view(np.uint32)
+    _kernels.hamming_blocks(packed, *packed.shape, names, blocks)
+    return blocks
+
+
+def _limits(rows: int) -> NDArray[np.int32]:
+    limits = np.full(-(-rows // LANES) * LANES, -1, dtype=np.int32)
+    limits[:rows] = _NO_DISTANCE
+    return limits
+
+
+def _found(keys: Keys) -> Found:
+    distances = (keys >> np.uint64(32)).astype(np.int32)
+    indices = (keys & np.uint64(2**32 - 1)).astype(np.uint32).view(np.int32)
+    distances[keys == _NO_KEY] = -1  # whose low half is already -1
+    return distances, indices
