@@ -157,7 +157,7 @@ def hamming_search(
     """
     _check(packed, count)
     asking = np.asarray(queries)
-    if asking.ndim != 1 or (len(asking) and not (0 <= asking.min() and asking.max() < len(packed))):
+    if asking.ndim != 1 or (len(asking) and not (asking.min() >= 0 and asking.max() < len(packed))):
         raise ConfigError(f"hamming search: queries of shape {asking.shape} must be indices of {len(packed)} rows")
     used, threads = _usable(path), chosen_threads(threads)
     names = np.arange(len(packed), dtype=np.int32)
@@ -215,7 +215,7 @@ def _blocks(packed: NDArray[np.uint8], names: NDArray[np.int32]) -> NDArray[np.u
     room = np.empty(size * 4 + _CACHE_LINE, dtype=np.uint8)
     start = -room.ctypes.data % _CACHE_LINE
     blocks = room[start : start + size * 4].view(np.uint32)
-    _kernels.hamming_blocks(packed, *packed.shape, names, blocks)
+    _kernels.hamming_blocks(packed, len(packed), packed.shape[1], names, blocks)
     return blocks
 
 
