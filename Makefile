@@ -11,7 +11,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CORE := $(wildcard projgraph/core/*.c projgraph/core/*.h)
-C_FILES := $(CORE) $(wildcard projgraph/pack/*.c)
+KERNELS := $(wildcard projgraph/kernels/*.c projgraph/kernels/*.h)
+C_FILES := $(CORE) $(KERNELS) $(wildcard projgraph/pack/*.c)
 CC ?= cc
 C_FLAGS := -std=c99 -O2 -Wall -Wextra -Werror -pedantic -ffp-contract=off
 
@@ -25,10 +26,10 @@ setup: $(VENV)/.installed
 
 # The stamp is touched last, so an interrupted install starts again. setuptools would keep an extension that is newer
 # than its sources, whatever pyproject.toml says of its flags: hence the rm.
-$(VENV)/.installed: pyproject.toml constraints.txt $(CORE)
+$(VENV)/.installed: pyproject.toml constraints.txt $(CORE) $(KERNELS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "projgraph needs Python 3.11 or later, $(PYTHON) is " + sys.version.split()[0] + ": make setup PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	rm -f projgraph/_core*.so
+	rm -f projgraph/_core*.so projgraph/_kernels*.so
 	$(BIN)/python -m pip install -c constraints.txt setuptools wheel
 	$(BIN)/python -m pip install -c constraints.txt torch==2.13.0
 	$(BIN)/python -m pip install -c constraints.txt --no-build-isolation -e '.[dev]'
@@ -47,7 +48,7 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/clang-format --dry-run -Werror $(C_FILES)
-	for source in projgraph/core/pg_*.c; do $(CC) $(C_FLAGS) -c $$source -o /dev/null || exit 1; done
+	for source in projgraph/core/pg_*.c $(filter-out %/module.c,$(filter %.c,$(KERNELS))); do $(CC) $(C_FLAGS) -c $$source -o /dev/null || exit 1; done
 
 format: setup
 	$(BIN)/ruff check --fix
@@ -60,6 +61,6 @@ bench: setup
 	$(BIN)/python benchmarks/accuracy.py $(SETS) --labels 5 all --seeds 0 1 2
 
 clean:
-	rm -rf build dist quickstart projgraph.egg-info projgraph/_core*.so
+	rm -rf build dist quickstart projgraph.egg-info projgraph/_core*.so projgraph/_kernels*.so
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	rm -f $(VENV)/.installed

@@ -21,7 +21,7 @@ from projgraph.config import TrainConfig
 from projgraph.errors import ConfigError, InputError
 from projgraph.features.view import describe
 from projgraph.graph.describe import describe_graph
-from projgraph.graph.given import given_edges
+from projgraph.graph.given import given_graph
 from projgraph.graph.hamming import hamming_search
 from projgraph.graph.knn import knn_search
 from projgraph.graph.store import read_graph, write_graph
@@ -29,7 +29,7 @@ from projgraph.pack.projection import ProjectionSpec
 from projgraph.read import few_labels, read_dataset, read_texts
 from projgraph.read.edges import read_edges
 from projgraph.records import UNLABELLED, Dataset, FloatArray, Graph, Progress, SoftLabels, Texts, TrainerTask
-from projgraph.trainers.registry import NEEDS_FEATURES, TRAINERS, trainer
+from projgraph.trainers.registry import NEEDS_FEATURES, trainer
 
 Kind = Literal["knn", "hamming", "edges"]
 
@@ -85,9 +85,7 @@ def build(job: BuildJob, config: TrainConfig, progress: Progress) -> dict[str, A
         raise ConfigError(f"'{job.kind}' is no kind of graph; expected one of {', '.join(get_args(Kind))}")
     check_target(job.out)
     if job.kind == "edges":
-        edges = read_edges(job.source)
-        graph = given_edges(edges.source, edges.target, edges.weights, edges.n_nodes)
-        recall, method = 1.0, "given"
+        graph, recall, method = given_graph(read_edges(job.source), progress=progress), 1.0, "given"
     else:
         texts = read_texts(job.source, text_column=job.text_column)
         _check_rows(job.source, len(texts))

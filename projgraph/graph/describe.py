@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -55,9 +55,9 @@ class GraphDescription:
     agreement: float | None = None
     weighted_agreement: float | None = None
 
-    def to_json(self) -> str:
-        """One line of JSON with every figure by its name."""
-        return json.dumps(asdict(self))
+    def to_json(self) -> dict[str, Any]:
+        """Every figure by its name."""
+        return asdict(self)
 
 
 def describe_graph(graph: Graph, labels: IndexArray | None = None) -> GraphDescription:
