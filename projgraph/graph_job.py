@@ -118,9 +118,7 @@ def propagate(job: PropagateJob, config: TrainConfig, progress: Progress, proba:
     started = time.time()
     teach = trainer(config.trainer.name)
     check_target(job.out)
-    dataset = read_dataset(
-        job.source, text_column=job.text_column, label_column=job.label_column, keep_empty=True
-    )
+    dataset = read_dataset(job.source, text_column=job.text_column, label_column=job.label_column, keep_empty=True)
     _check_rows(job.source, len(dataset))
     hidden = np.full(len(dataset), UNLABELLED, dtype=np.int64)
     if job.labels_per_class is not None:
@@ -196,9 +194,7 @@ def _search(
     return built.graph, built.recall, built.method
 
 
-def _knn(
-    view: FloatArray, config: TrainConfig, kept: Checkpoints, progress: Progress
-) -> tuple[Graph, float, str]:
+def _knn(view: FloatArray, config: TrainConfig, kept: Checkpoints, progress: Progress) -> tuple[Graph, float, str]:
     progress(f"graph: {config.graph.neighbours} nearest neighbours of each row")
     built = knn_search(view, config.graph)
     return built.graph, built.recall, built.method
