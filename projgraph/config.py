@@ -43,7 +43,16 @@ class GraphConfig(_Stage):
     """The trainer graph."""
 
     neighbours: int = Field(15, ge=1, le=256, description="edges each row asks for, itself not counted")
-    temperature: float = Field(0.1, gt=0, le=10, description="of the edge weight exp((cos - 1) / temperature)")
+    metric: Literal["cosine", "euclidean"] = Field("cosine", description="how rows are compared")
+    weight: Literal["exponential", "cosine", "gaussian", "binary"] = Field(
+        "exponential", description="of an edge; gaussian scales each row by its seventh neighbour; cosine needs cosine"
+    )
+    temperature: float = Field(0.1, gt=0, le=10, description="of the exponential weight exp((cos - 1) / temperature)")
+    mutual: bool = Field(False, description="keep an edge only where both ends ask for it")
+    method: Literal["auto", "flat", "hnsw", "ivf"] = Field(
+        "auto", description="of the search; auto is exact to 60,000 rows, or where recall is nearly 1, then hnsw"
+    )
+    recall: float = Field(0.95, gt=0, le=1, description="share of the true neighbours that a near search aims for")
 
 
 class ClassicConfig(_Stage):

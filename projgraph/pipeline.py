@@ -15,7 +15,7 @@ from projgraph.errors import InputError
 from projgraph.evaluate.calibration import fit_temperature
 from projgraph.features.view import describe
 from projgraph.graph.hamming import hamming_graph
-from projgraph.graph.knn import knn_graph
+from projgraph.graph.knn import build_knn
 from projgraph.pack.format import Quantiser
 from projgraph.pack.projection import ProjectionSpec
 from projgraph.pack.quantise import QuantisedModel, quantise
@@ -116,7 +116,7 @@ def _teach(
         view = describe(dataset.texts, config.features, config.seed, config.encoder)
     with _timed(clock, "graph"):
         progress(f"graph: {config.graph.neighbours} nearest neighbours of each row")
-        graph = knn_graph(view.vectors, config.graph.neighbours, config.graph.temperature)
+        graph = build_knn(view.vectors, **config.graph.model_dump(), seed=config.seed).graph
     with _timed(clock, "trainer"):
         task = TrainerTask(graph, view.vectors, dataset.labels, len(dataset.classes))
         taught = trainer(config.trainer.name)(task, config.trainer, config.seed, progress)

@@ -73,7 +73,9 @@ def describe_graph(graph: Graph, labels: IndexArray | None = None) -> GraphDescr
     degrees = np.diff(graph.indptr)
     components, component = sparse.csgraph.connected_components(to_csr(graph), directed=False)
     some = len(graph.weights) > 0
-    known: dict[str, int | float | None] = {} if labels is None else _of_labels(graph, labels, component)
+    known: dict[str, int | float | None] = (
+        {} if labels is None else _of_labels(graph, labels, component.astype(np.int64))
+    )
     return GraphDescription(
         nodes=graph.n_nodes,
         edges=graph.n_edges,
