@@ -18,8 +18,9 @@ def soft_labels(
 ) -> SoftLabels:
     """Distributions of the nodes, labelled rows clamped where clamping is hard.
 
-    Under ``class_masses = "labels"`` each class is first scaled so that its mass on the unlabelled reached rows is as
-    the labels' frequencies (class mass normalisation, Zhu, Ghahramani & Lafferty 2003, section 4).
+    Under ``class_masses = "labels"`` each class is then scaled so that its mass on the unlabelled reached rows is as
+    the labels' frequencies, and rows are normalised again (class mass normalisation, Zhu, Ghahramani & Lafferty 2003,
+    section 4).
 
     Args:
         task: graph and labels.
@@ -30,17 +31,22 @@ def soft_labels(
     labelled, clamped = labelled_rows(task)
     joined = reached(task.graph, task.labels != UNLABELLED)
     beliefs[~joined] = 0.0 if fallback is None else fallback[~joined]
+    _normalise(beliefs)
     if config.class_masses == "labels":
         free = joined.copy()
         free[labelled] = False
         _scale_masses(beliefs, clamped.mean(axis=0), free)
-    total = beliefs.sum(axis=1, keepdims=True)
-    silent = ~(total.ravel() > 0)
-    beliefs[silent], total[silent] = 1.0, task.n_classes
-    beliefs /= total
+        _normalise(beliefs)
     if config.clamping == "hard":
         beliefs[labelled] = clamped
     return SoftLabels(beliefs, joined)
+
+
+def _normalise(beliefs: FloatArray) -> None:
+    total = beliefs.sum(axis=1, keepdims=True)
+    silent = ~(total.ravel() > 0)
+    beliefs[silent], total[silent] = 1.0, beliefs.shape[1]
+    beliefs /= total
 
 
 def _scale_masses(beliefs: FloatArray, frequencies: FloatArray, rows: NDArray[np.bool_]) -> None:

@@ -2,13 +2,13 @@
 
     L u = sum_j (Y_j - mean Y) delta_j over labelled j,  sum_i d_i u_i = 0        L = D - W, preconditioned CG
 
-Where Laplace learning of very few labels is a constant with spikes, this keeps its shape. A row of u sums to zero; its
-positive part, normalised, is the distribution: how far each class is felt above its mean. The scale of the weights
-does not matter. The equation has a solution only where sources sum to zero, so the mean is taken in each connected
-component by itself; one whose labels are all of a class is of that class, and one without labels is uniform. Labelled
-rows may change; hard clamping reports them as given. ``class_masses = "labels"`` is the paper's correction to a class
-prior. Source: Calder, Cook, Thorpe & Slepcev 2020. Heeds clamping, class_masses, tolerance (of the residual, relative
-to the right-hand side), max_steps. Time O(m c) a step, memory O(m + n c).
+Where Laplace learning of very few labels is a constant with spikes, this keeps its shape. The paper takes the largest
+u_ic; here the distribution is softmax(u_i / rms), rms the degree-weighted root mean square of u, so that the scale of
+the weights does not matter. The equation has a solution only where sources sum to zero, so the mean of Y and rms are
+taken in each connected component by itself, among the classes labelled there; a component without labels is uniform.
+Labelled rows may change; hard clamping reports them as given. ``class_masses = "labels"`` corrects to the labels' class
+frequencies. Source: Calder, Cook, Thorpe & Slepcev 2020. Heeds clamping, class_masses, tolerance (of the residual,
+relative to the right-hand side), max_steps. Time O(m c) a step, memory O(m + n c).
 """
 
 from __future__ import annotations
@@ -38,45 +38,37 @@ def poisson(task: TrainerTask, config: TrainerConfig, seed: int, progress: Progr
         InputError: a class has no labelled row.
     """
     labelled, clamped = labelled_rows(task)
-    _, component = sparse.csgraph.connected_components(to_csr(task.graph), directed=False)
-    home = component[labelled]
-    count = np.bincount(home, minlength=component.max() + 1)
-    mean = np.asarray(_sums(home, len(count)) @ clamped / np.maximum(count, 1)[:, None], dtype=np.float32)
-    potential = _solve(task, config, clamped - mean[home], labelled, component, progress)
-    np.maximum(potential, 0.0, out=potential)
-    flat = ~(potential.max(axis=1) > 0)
-    potential[flat] = mean[component[flat]]
-    return soft_labels(task, potential, config.classic)
-
-
-def _solve(
-    task: TrainerTask,
-    config: TrainerConfig,
-    excess: FloatArray,
-    labelled: NDArray[np.int64],
-    component: NDArray[np.int32],
-    progress: Progress | None,
-) -> FloatArray:
-    """(n, c) u, of degree-weighted mean zero in every component; zero where there is no edge or no source."""
     adjacency = to_csr(task.graph).astype(np.float64)
-    degree = np.asarray(adjacency.sum(axis=1)).ravel()
+    n_components, component = sparse.csgraph.connected_components(adjacency, directed=False)
+    mean = _means(component[labelled], np.ones(len(labelled)), clamped, n_components)
     source = np.zeros((task.graph.n_nodes, task.n_classes), dtype=np.float32)
-    source[labelled] = excess
-    driven = np.zeros(component.max() + 1, dtype=np.bool_)
-    driven[component[labelled[np.abs(excess).max(axis=1) > 1e-6]]] = True
-    free = np.flatnonzero(driven[component])
-    potential = np.zeros_like(source)
+    source[labelled] = clamped - mean[component[labelled]]
+    # Only where labels differ does anything flow; elsewhere the system has nothing to say, or no diagonal.
+    flowing = np.count_nonzero(mean, axis=1) > 1
+    free = np.flatnonzero(flowing[component])
     if len(free):
-        matrix = sparse.csr_array(sparse.diags_array(degree[free]) - adjacency[free][:, free])
-        solved = conjugate_gradients(matrix, source[free], config.classic, "poisson", progress)
-        members = _sums(component[free], len(driven))
-        weight = members @ degree[free]
-        shift = (members @ (degree[free, None] * solved)) / np.maximum(weight, 1e-300)[:, None]
-        potential[free] = solved - shift[component[free]].astype(np.float32)
-    return potential
+        degree = np.asarray(adjacency.sum(axis=1)).ravel()[free]
+        matrix = sparse.csr_array(sparse.diags_array(degree) - adjacency[free][:, free])
+        potential = conjugate_gradients(matrix, source[free], config.classic, "poisson", progress)
+        home = component[free]
+        potential -= _means(home, degree, potential, n_components)[home]
+        square = np.square(potential).sum(axis=1, keepdims=True) / np.count_nonzero(mean, axis=1)[home, None]
+        source[free] = potential / np.sqrt(_means(home, degree, square, n_components))[home]
+    return soft_labels(task, _softmax(source, mean > 0, component), config.classic)
 
 
-def _sums(group: NDArray[np.int32], n_groups: int) -> sparse.csr_array:
-    """(groups, rows) matrix that adds up the rows of each group."""
+def _softmax(potential: FloatArray, present: NDArray[np.bool_], component: NDArray[np.int32]) -> FloatArray:
+    """Rows of exp(potential) over the classes present in the row's component; zeros where there are none."""
+    potential[~present[component]] = -np.inf
+    top = potential.max(axis=1, keepdims=True)
+    top[~np.isfinite(top)] = 0.0
+    potential -= top
+    return np.exp(potential, out=potential)
+
+
+def _means(group: NDArray[np.int32], weights: NDArray[np.float64], values: FloatArray, n_groups: int) -> FloatArray:
+    """(groups, c) weighted means of the (rows, c) values in each group; zeros in one without rows."""
     shape = (n_groups, len(group))
-    return sparse.csr_array((np.ones(len(group)), (group, np.arange(len(group)))), shape=shape)
+    members = sparse.csr_array((weights, (group, np.arange(len(group)))), shape=shape)
+    total = np.asarray(members.sum(axis=1)).ravel()[:, None]
+    return np.asarray((members @ values) / np.where(total > 0, total, 1.0), dtype=np.float32)
