@@ -62,6 +62,13 @@ class ClassicConfig(_Stage):
     tolerance: float = Field(1e-5, gt=0, lt=1, description="largest change of a probability at which steps end")
     max_steps: int = Field(1000, ge=1, description="steps at most, converged or not")
     clamping: Literal["hard", "soft"] = Field("hard", description="labelled rows keep their label, or may change")
+    class_masses: Literal["free", "labels"] = Field(
+        "free", description="masses of classes on unlabelled rows as they come, or scaled to the labels' frequencies"
+    )
+    correction: float = Field(0.9, ge=0, lt=1, description="smoothing of the errors under correct_and_smooth")
+    injection: float = Field(1.0, gt=0, description="mu1 of modified_adsorption: fit to the labels")
+    agreement: float = Field(1.0, gt=0, description="mu2 of modified_adsorption: agreement of neighbours")
+    abandonment: float = Field(1e-2, gt=0, description="mu3 of modified_adsorption: pull to the dummy label")
     top: int = Field(8, ge=1, le=256, description="labels a node remembers under expander")
 
 

@@ -19,10 +19,10 @@ from projgraph.config import TrainerConfig
 from projgraph.errors import InputError
 from projgraph.graph.csr import normalised, reached
 from projgraph.records import UNLABELLED, FloatArray, IndexArray, Progress, SoftLabels, TrainerTask
+from projgraph.trainers.checks import labelled_rows
 from projgraph.trainers.class_prior import estimate_class_prior, reweigh, shrink
-from projgraph.trainers.prior import fit_prior, predict_prior
+from projgraph.trainers.prior import FEW_LABELS_L2, fit_prior, predict_prior
 
-_FIRST_L2 = 3e-5
 _LATER_L2 = 1e-5
 _TARGET_POWER = 2
 _SMALLEST_MASS = 1e-9
@@ -46,18 +46,13 @@ def prior_smoothing(
     if task.features is None:
         raise InputError("the trainer prior_smoothing needs features; give them, or choose a trainer of edges alone")
     graph, features, labels, n_classes = task.graph, task.features, task.labels, task.n_classes
-    labelled = np.flatnonzero(labels != UNLABELLED)
-    given = labels[labelled]
-    missing = n_classes - len(np.unique(given))
-    if missing:
-        raise InputError(f"{missing} of {n_classes} classes have no labelled row; label at least one row of each class")
+    labelled, clamped = labelled_rows(task)
     say = progress or (lambda _: None)
-    clamped = np.eye(n_classes, dtype=np.float32)[given]
     spread = normalised(graph)
 
     ones = np.ones(len(labelled), dtype=np.float32)
     say("trainer: prior on the labelled rows")
-    coefficients = fit_prior(features[labelled], clamped, ones, _FIRST_L2)
+    coefficients = fit_prior(features[labelled], clamped, ones, FEW_LABELS_L2)
     posteriors = predict_prior(features, coefficients)
     frequencies = clamped.mean(axis=0)
     per_class = len(labelled) / n_classes

@@ -11,6 +11,12 @@ from projgraph.records import Progress, SoftLabels, TrainerTask
 
 TRAINERS = {
     "prior_smoothing": "projgraph.trainers.prior_smoothing",
+    "label_propagation": "projgraph.trainers.label_propagation",
+    "label_spreading": "projgraph.trainers.label_spreading",
+    "modified_adsorption": "projgraph.trainers.modified_adsorption",
+    "laplace": "projgraph.trainers.laplace",
+    "poisson": "projgraph.trainers.poisson",
+    "correct_and_smooth": "projgraph.trainers.correct_and_smooth",
 }
 """Name of a trainer, which is the name of its function too, and the module it stands in."""
 
