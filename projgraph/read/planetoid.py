@@ -1,4 +1,4 @@
-"""Planetoid's pickles (``ind.NAME.x`` and its siblings) as graph, features, labels and fixed split; nothing is executed.
+"""Planetoid's pickles (``ind.NAME.x`` and siblings) as graph, features, labels and fixed split; no code is executed.
 
 A pickle can call anything, so this reader lets one call nothing: every class it may name is replaced by a stand-in that
 only records its arguments, and the arrays are built here from what was recorded, after checks.
