@@ -72,15 +72,71 @@ class ClassicConfig(_Stage):
     top: int = Field(8, ge=1, le=256, description="labels a node remembers under expander")
 
 
-class NeuralConfig(_Stage):
-    """Settings of the graph neural networks and neural graph machines."""
+class NetworkConfig(_Stage):
+    """What every network has; GCN and GraphSAGE have nothing more."""
 
     hidden: int = Field(64, ge=1, le=4096, description="hidden units of a layer")
     layers: int = Field(2, ge=1, le=64, description="graph layers")
     dropout: float = Field(0.5, ge=0, lt=1, description="on inputs and hidden units")
-    rate: float = Field(0.01, gt=0, description="learning rate of Adam")
-    weight_decay: float = Field(5e-4, ge=0, description="of Adam")
-    epochs: int = Field(200, ge=1, le=100_000, description="passes over the labelled rows")
+    rate: float = Field(0.01, gt=0, le=1, description="learning rate of Adam")
+    weight_decay: float = Field(5e-4, ge=0, description="of the input layer; of all layers where a module says so")
+
+
+class GatConfig(NetworkConfig):
+    """Graph attention (Velickovic et al. 2018)."""
+
+    hidden: int = Field(8, ge=1, le=4096, description="hidden units of a head")
+    heads: int = Field(8, ge=1, le=64, description="attention heads of every layer but the last, which has one")
+    dropout: float = Field(0.6, ge=0, lt=1, description="on inputs, hidden units and attention")
+    rate: float = Field(0.005, gt=0, le=1, description="learning rate of Adam")
+
+
+class AppnpConfig(NetworkConfig):
+    """Personalised propagation of neural predictions (Gasteiger et al. 2019); ``layers`` are of its MLP."""
+
+    teleport: float = Field(0.1, gt=0, le=1, description="share of the own prediction kept in every step")
+    steps: int = Field(10, ge=0, le=1000, description="propagation steps")
+    weight_decay: float = Field(5e-3, ge=0, description="of the input layer")
+
+
+class GcniiConfig(NetworkConfig):
+    """GCN with initial residual and identity mapping (Chen et al. 2020)."""
+
+    layers: int = Field(64, ge=1, le=1024, description="graph layers")
+    dropout: float = Field(0.6, ge=0, lt=1, description="on inputs and hidden units")
+    residual: float = Field(0.1, ge=0, le=1, description="alpha, share of the first layer in every layer")
+    identity: float = Field(0.5, gt=0, le=10, description="lambda: layer l learns log(lambda / l + 1) of its weights")
+    layer_decay: float = Field(0.01, ge=0, description="weight decay of the graph layers")
+
+
+class SignConfig(NetworkConfig):
+    """Precomputed powers of the graph (Frasca et al. 2020)."""
+
+    hops: int = Field(3, ge=0, le=32, description="largest power of the graph")
+    batch: int = Field(1024, ge=1, description="labelled rows of a step")
+
+
+class MachineConfig(NetworkConfig):
+    """Neural graph machine (Bui, Ravi & Ramavajjala 2018); ``layers`` are of its MLP."""
+
+    labelled_edges: float = Field(0.1, ge=0, description="weight of an edge between two labelled rows")
+    mixed_edges: float = Field(1.0, ge=0, description="weight of an edge from a labelled to an unlabelled row")
+    unlabelled_edges: float = Field(1.0, ge=0, description="weight of an edge between two unlabelled rows")
+    batch: int = Field(1024, ge=1, description="labelled rows, and edges, of a step")
+
+
+class NeuralConfig(_Stage):
+    """Settings of the graph neural networks and neural graph machines, each with its paper's defaults."""
+
+    epochs: int = Field(200, ge=1, le=100_000, description="passes over the labelled rows at most")
+    patience: int = Field(100, ge=1, description="epochs without a better validation before the fit stops")
+    gcn: NetworkConfig = NetworkConfig()
+    graphsage: NetworkConfig = NetworkConfig()
+    gat: GatConfig = GatConfig()
+    appnp: AppnpConfig = AppnpConfig()
+    gcnii: GcniiConfig = GcniiConfig()
+    sign: SignConfig = SignConfig()
+    machine: MachineConfig = MachineConfig()
 
 
 class TrainerConfig(_Stage):

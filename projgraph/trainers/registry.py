@@ -17,6 +17,13 @@ TRAINERS = {
     "laplace": "projgraph.trainers.laplace",
     "poisson": "projgraph.trainers.poisson",
     "correct_and_smooth": "projgraph.trainers.correct_and_smooth",
+    "gcn": "projgraph.trainers.gnn.gcn",
+    "graphsage": "projgraph.trainers.gnn.graphsage",
+    "gat": "projgraph.trainers.gnn.gat",
+    "appnp": "projgraph.trainers.gnn.appnp",
+    "gcnii": "projgraph.trainers.gnn.gcnii",
+    "sign": "projgraph.trainers.gnn.sign",
+    "neural_graph_machine": "projgraph.trainers.neural_graph_machine",
 }
 """Name of a trainer, which is the name of its function too, and the module it stands in."""
 
