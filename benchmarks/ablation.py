@@ -33,8 +33,8 @@ from projgraph.pack.projection import ProjectionSpec
 from projgraph.projection.fit import Edges, Student, fit_student, sharpen
 from projgraph.projection.graph import describe_projection_graph, learned_bits, projection_graph
 from projgraph.projection.joint import fit_jointly
-from projgraph.records import Bits, Dataset, FloatArray, Graph, IndexArray, SoftLabels, TrainerTask
 from projgraph.read import few_labels, read_dataset
+from projgraph.records import Bits, Dataset, FloatArray, Graph, IndexArray, SoftLabels, TrainerTask
 from projgraph.trainers.registry import trainer
 
 UNITS = 64
@@ -73,11 +73,25 @@ class Trial:
             return fit_jointly(self.bits, self.task.features, targets, edges, chosen, UNITS, seed).student
         return fit_student(self.bits, targets, edges, chosen, UNITS, seed)
 
-    def teach_on(self, added: Graph) -> SoftLabels:
-        """The trainer's distributions on its own edges and those of another graph."""
+    def teach_on(self, graph: Graph) -> SoftLabels:
+        """The trainer's distributions on another graph."""
         task = self.task
-        joined = TrainerTask(union(task.graph, added), task.features, task.labels, task.n_classes)
+        joined = TrainerTask(graph, task.features, task.labels, task.n_classes)
         return trainer(self.config.trainer.name)(joined, self.config.trainer, self.config.seed)
+
+    def with_edges(self, added: Graph) -> Graph:
+        """The trainer graph and other edges. Hamming similarities of sparse bits are all near one, so an added edge
+        weighs as much as the mean edge of the trainer graph."""
+        flat = to_csr(added).copy()
+        flat.data = np.full_like(flat.data, self.task.graph.weights.mean())
+        return from_csr(sparse.csr_array(to_csr(self.task.graph).maximum(flat)))
+
+    def wider(self) -> Graph:
+        """The trainer graph with as many edges more as Hamming edges would add: what edges alone are worth."""
+        features, chosen = self.task.features, self.config.graph
+        if features is None:
+            raise SystemExit("the trainer has no features to find neighbours by")
+        return knn_graph(features, 2 * chosen.neighbours, chosen.temperature)
 
     def learned_edges(self) -> Graph:
         """Hamming edges between the signs of the sequential student's hidden units."""
@@ -86,14 +100,6 @@ class Trial:
             raise SystemExit("the student has no hidden layer to learn bits from")
         bits = learned_bits(self.bits, hidden)
         return projection_graph(self.task.graph, bits, self.config.graph.neighbours).hamming_of_rows()
-
-
-def union(graph: Graph, added: Graph) -> Graph:
-    """Both graphs' edges. Hamming similarities of sparse bits are all near one, so an added edge weighs as much as the
-    mean edge of the first graph."""
-    flat = to_csr(added).copy()
-    flat.data = np.full_like(flat.data, graph.weights.mean())
-    return from_csr(sparse.csr_array(to_csr(graph).maximum(flat)))
 
 
 VARIANTS: dict[str, Callable[[Trial], Student]] = {
@@ -105,9 +111,15 @@ VARIANTS: dict[str, Callable[[Trial], Student]] = {
     "joint": lambda trial: trial.fit(joint=True),
     "joint, feedback 0": lambda trial: trial.fit(joint=True, feedback=0.0),
     "joint + trainer edges 0.5": lambda trial: trial.fit(joint=True, loss__edges=0.5),
-    "trainer graph + Hamming edges": lambda trial: trial.fit(taught=trial.teach_on(trial.hamming)),
+    "trainer graph + Hamming edges": lambda trial: trial.fit(taught=trial.teach_on(trial.with_edges(trial.hamming))),
+    "trainer graph of twice the neighbours": lambda trial: trial.fit(taught=trial.teach_on(trial.wider())),
+    "joint, trainer graph + Hamming edges": lambda trial: trial.fit(
+        taught=trial.teach_on(trial.with_edges(trial.hamming)), joint=True
+    ),
     "+ learned Hamming edges 0.5": lambda trial: trial.fit(trial.learned_edges(), loss__hamming=0.5),
-    "trainer graph + learned Hamming edges": lambda trial: trial.fit(taught=trial.teach_on(trial.learned_edges())),
+    "trainer graph + learned Hamming edges": lambda trial: trial.fit(
+        taught=trial.teach_on(trial.with_edges(trial.learned_edges()))
+    ),
 }
 
 
@@ -134,9 +146,7 @@ def prepare(rows: Dataset, view: FloatArray, labels: int, seed: int) -> Trial:
         flush=True,
     )
     hamming = joined.hamming_of_rows()
-    return Trial(
-        config, task, bits.select(seen), taught, hamming, truth, bits.select(unseen), rows.labels[unseen]
-    )
+    return Trial(config, task, bits.select(seen), taught, hamming, truth, bits.select(unseen), rows.labels[unseen])
 
 
 def hold_out(labels: IndexArray, seed: int) -> IndexArray:
