@@ -8,6 +8,7 @@ where H counts a bit against its opposite as 1 and against zero as 1/2.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -15,7 +16,7 @@ from scipy import sparse
 from projgraph.errors import InputError
 from projgraph.graph.csr import from_neighbours, to_csr
 from projgraph.graph.hamming import hamming_graph
-from projgraph.records import UNLABELLED, Bits, Graph, IndexArray, Layer
+from projgraph.records import UNLABELLED, Bits, FloatArray, Graph, IndexArray, Layer
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class ProjectionGraph:
         Every node has the edges of its projection node, each ending at the first row of the other one: all rows of a
         projection node have the same bits, so it does not matter at which of them an edge ends.
         """
-        # All rows of node p at once: row i of the product is the adjacency row of links[i], columns moved to first rows.
+        # Row i is the adjacency row of links[i], its columns moved to first rows.
         adjacency = to_csr(self.hamming)[self.links].tocoo()
         columns = self.first_rows()[adjacency.coords[1]]
         rows = adjacency.coords[0].astype(np.int64)
@@ -117,8 +118,8 @@ def learned_bits(bits: Bits, hidden: Layer) -> Bits:
             for block in np.array_split(np.arange(len(bits)), max(-(-len(bits) // 4096), 1))
         ]
     )
-    planes = (np.packbits(plane, axis=1, bitorder="little") for plane in (fires, ~fires))
-    return Bits(*planes, fires.shape[1])
+    positive, negative = (np.packbits(plane, axis=1, bitorder="little") for plane in (fires, ~fires))
+    return Bits(positive, negative, fires.shape[1])
 
 
 def describe_projection_graph(graph: ProjectionGraph, labels: IndexArray) -> ProjectionGraphFigures:
@@ -153,6 +154,44 @@ def describe_projection_graph(graph: ProjectionGraph, labels: IndexArray) -> Pro
     )
 
 
+def to_networkx(graph: ProjectionGraph, rows: IndexArray | None = None) -> Any:
+    """A networkx graph of both layers, for drawing.
+
+    Nodes are ``("trainer", i)`` and ``("projection", p)`` with the attribute ``kind``, a projection node with its
+    ``rows`` (how many trainer nodes share it) too; edges have ``kind`` ("trainer", "link" or "hamming") and ``weight``,
+    a link's being 1.
+
+    Args:
+        graph: of n trainer nodes.
+        rows: the trainer nodes to draw, with their projection nodes and the edges among all these; None draws all.
+
+    Raises:
+        InputError: a row is not one of the n.
+    """
+    import networkx  # type: ignore[import-untyped]
+
+    n_nodes = len(graph.links)
+    chosen = np.arange(n_nodes) if rows is None else np.unique(rows)
+    if len(chosen) and not 0 <= chosen[0] <= chosen[-1] < n_nodes:
+        raise InputError(f"drawing: rows from {chosen[0]} to {chosen[-1]}; expected rows of 0 to {n_nodes - 1}")
+    linked = np.unique(graph.links[chosen])
+    shared = np.bincount(graph.links, minlength=graph.n_projection_nodes)
+    drawn = networkx.Graph()
+    drawn.add_nodes_from((("trainer", int(row)), {"kind": "trainer"}) for row in chosen)
+    drawn.add_nodes_from((("projection", int(p)), {"kind": "projection", "rows": int(shared[p])}) for p in linked)
+    for row in chosen:
+        drawn.add_edge(("trainer", int(row)), ("projection", int(graph.links[row])), kind="link", weight=1.0)
+    for kind, node, edges, kept in (
+        ("trainer", "trainer", graph.trainer, chosen),
+        ("hamming", "projection", graph.hamming, linked),
+    ):
+        among = to_csr(edges)[kept][:, kept].tocoo()
+        for one, other, weight in zip(*among.coords, among.data, strict=True):
+            if one < other:
+                drawn.add_edge((node, int(kept[one])), (node, int(kept[other])), kind=kind, weight=float(weight))
+    return drawn
+
+
 def _collapse(bits: Bits) -> tuple[IndexArray, IndexArray]:
     """(n,) projection node of each row and (m,) first row of each, numbered by first appearance."""
     planes = np.ascontiguousarray(np.hstack([bits.positive, bits.negative]))
@@ -172,7 +211,7 @@ def _label_shares(graph: ProjectionGraph, labels: IndexArray) -> sparse.csr_arra
     shape = (graph.n_projection_nodes, int(labels.max(initial=0)) + 1)
     counts = sparse.csr_array((np.ones(len(told)), (graph.links[told], labels[told])), shape=shape)
     counts.sum_duplicates()
-    totals = np.asarray(counts.sum(axis=1)).ravel()
+    totals: FloatArray = np.asarray(counts.sum(axis=1)).ravel()
     return sparse.csr_array(
         (counts.data / np.repeat(totals, np.diff(counts.indptr)), counts.indices, counts.indptr), shape=shape
     )

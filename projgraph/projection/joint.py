@@ -166,9 +166,9 @@ def _regression(features: FloatArray, targets: Targets) -> FloatArray:
 
 @torch.no_grad()
 def _set_linear(trainer: torch.nn.Sequential, coefficients: FloatArray) -> None:
-    (linear,) = trainer
-    linear.weight.copy_(torch.from_numpy(coefficients[:-1].T.copy()))
-    linear.bias.copy_(torch.from_numpy(coefficients[-1].copy()))
+    weight, bias = trainer.parameters()
+    weight.copy_(torch.from_numpy(coefficients[:-1].T.copy()))
+    bias.copy_(torch.from_numpy(coefficients[-1].copy()))
 
 
 def _check(bits: Bits, features: FloatArray, targets: Targets) -> None:
