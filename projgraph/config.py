@@ -175,6 +175,7 @@ class ProjectionConfig(_Stage):
 class LossConfig(_Stage):
     """Weights of the graph loss; a weight of zero switches the term off."""
 
+    trainer: float = Field(1.0, ge=0, description="the joint trainer's own loss, under student.joint alone")
     distil: float = Field(1.0, ge=0, description="distillation from the trainer's distributions")
     gold: float = Field(0.1, ge=0, description="cross-entropy on the labelled rows")
     edges: float = Field(0.0, ge=0, description="consistency along trainer edges")
@@ -198,6 +199,12 @@ class StudentConfig(_Stage):
     held_out_rows: int = Field(2000, ge=0, description="at most so many rows are held out")
     patience: int = Field(3, ge=1, description="epochs without a better held-out loss before the first fit stops")
     loss: LossConfig = LossConfig()
+    joint: bool = Field(False, description="train a neural trainer and the student together, in every step both")
+    joint_units: int = Field(0, ge=0, le=4096, description="hidden units of that trainer; 0 is a linear one")
+    anchor: float = Field(1.0, ge=0, description="in that trainer's loss, the pull to the propagated distributions")
+    feedback: float = Field(
+        1.0, ge=0, le=1, description="share of the distillation's gradient that reaches that trainer too"
+    )
 
     def epochs_for(self, rows: int) -> int:
         """Passes over so many rows."""

@@ -23,13 +23,13 @@ from projgraph.features.view import describe
 from projgraph.graph.describe import describe_graph
 from projgraph.graph.given import given_graph
 from projgraph.graph.hamming import hamming_search
-from projgraph.graph.knn import knn_search
+from projgraph.graph.knn import build_knn
 from projgraph.graph.store import read_graph, write_graph
 from projgraph.pack.projection import ProjectionSpec
 from projgraph.read import few_labels, read_dataset, read_texts
 from projgraph.read.edges import read_edges
 from projgraph.records import UNLABELLED, Dataset, FloatArray, Graph, Progress, SoftLabels, Texts, TrainerTask
-from projgraph.trainers.registry import NEEDS_FEATURES, trainer
+from projgraph.trainers.registry import EDGES_ALONE, trainer
 
 Kind = Literal["knn", "hamming", "edges"]
 
@@ -135,7 +135,7 @@ def propagate(job: PropagateJob, config: TrainConfig, progress: Progress, proba:
     key = _key(config.trainer.name, dataset.texts, config) | {"labels": digest(dataset.labels), "graph": _digest(graph)}
     kept = Checkpoints(job.out, key)
     view = None
-    if graph is None or config.trainer.name in NEEDS_FEATURES:
+    if graph is None or config.trainer.name not in EDGES_ALONE:
         view = _view(dataset.texts, config, kept, progress)
     joined = graph if graph is not None else _knn(view, config, kept, progress)[0]
     progress(f"trainer: {config.trainer.name}")
@@ -196,7 +196,7 @@ def _search(
 
 def _knn(view: FloatArray, config: TrainConfig, kept: Checkpoints, progress: Progress) -> tuple[Graph, float, str]:
     progress(f"graph: {config.graph.neighbours} nearest neighbours of each row")
-    built = knn_search(view, config.graph)
+    built = build_knn(view, **config.graph.model_dump(), seed=config.seed)
     return built.graph, built.recall, built.method
 
 

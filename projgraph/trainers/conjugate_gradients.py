@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from projgraph.config import ClassicConfig
-from projgraph.records import FloatArray, Progress
+from projgraph.records import FloatArray, Progress, StateKeeper
 from projgraph.trainers.convergence import ending
 
 _COLUMNS = 32
@@ -24,6 +24,7 @@ def conjugate_gradients(
     config: ClassicConfig,
     name: str,
     progress: Progress | None = None,
+    states: StateKeeper | None = None,
 ) -> FloatArray:
     """x of ``matrix x = right``, from x = 0.
 
@@ -33,14 +34,23 @@ def conjugate_gradients(
         config: a column ends at the residual norm ``tolerance |right|``, or after ``max_steps``.
         name: of the trainer, for the line that reports how the columns ended.
         progress: called with that line.
+        states: where solved columns are kept now and then, and found again after a kill.
     """
-    solution = np.empty(right.shape, dtype=np.float32)
+    solution = np.zeros(right.shape, dtype=np.float32)
     inverse = 1.0 / matrix.diagonal()[:, None]
-    steps, residual = 0, 0.0
-    for start in range(0, right.shape[1], _COLUMNS):
+    first, steps, residual = 0, 0, 0.0
+    kept = states.load(name) if states else None
+    if kept is not None:
+        solution = np.asarray(kept["solution"])
+        first, steps, residual = int(kept["first"]), int(kept["steps"]), float(kept["residual"])
+    for start in range(first, right.shape[1], _COLUMNS):
         part = slice(start, start + _COLUMNS)
         solution[:, part], taken, left = _solve(matrix, inverse, right[:, part].astype(np.float64), config)
         steps, residual = max(steps, taken), max(residual, left)
+        if states:
+            numbers = {"first": start + _COLUMNS, "steps": steps, "residual": residual}
+            state = {"solution": solution} | {key: np.array(value) for key, value in numbers.items()}
+            states.keep(name, state.copy)
     if progress is not None:
         progress(ending(name, steps, residual, config))
     return solution

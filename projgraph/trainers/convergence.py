@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from projgraph.config import ClassicConfig
-from projgraph.records import FloatArray, Progress
+from projgraph.records import FloatArray, Progress, StateKeeper
 
 
 def iterate(
@@ -16,6 +16,7 @@ def iterate(
     config: ClassicConfig,
     name: str,
     progress: Progress | None = None,
+    states: StateKeeper | None = None,
 ) -> FloatArray:
     """The beliefs at which a step changes no entry by more than the tolerance, or those after ``max_steps``.
 
@@ -27,13 +28,20 @@ def iterate(
         config: tolerance, max_steps.
         name: of the trainer, for the line that reports how the iteration ended.
         progress: called with that line.
+        states: where the beliefs are kept now and then, and found again after a kill.
     """
     beliefs, change, number = start, np.inf, 0
+    kept = states.load(name) if states else None
+    if kept is not None:
+        beliefs, number = np.asarray(kept["beliefs"]), int(kept["steps"])
     while change > config.tolerance and number < config.max_steps:
         stepped = step(beliefs)
         difference = stepped - beliefs
         change = float(max(difference.max(initial=0.0), -difference.min(initial=0.0)))
         beliefs, number = stepped, number + 1
+        if states:
+            state = {"beliefs": beliefs, "steps": np.array(number)}
+            states.keep(name, state.copy)
     if progress is not None:
         progress(ending(name, number, change, config))
     return beliefs

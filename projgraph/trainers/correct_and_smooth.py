@@ -45,11 +45,11 @@ def correct_and_smooth(
     error = np.zeros_like(base)
     error[labelled] = clamped - base[labelled]
     sigma = np.float32(np.abs(error[labelled]).sum(axis=1).mean())
-    spread_error = _spread(spread, error, classic.correction, classic, "correct", progress)
+    spread_error = _spread(spread, error, classic.correction, "correct", task, classic, progress)
     size = np.abs(spread_error).sum(axis=1, keepdims=True)
     mended = base + sigma * np.divide(spread_error, size, out=np.zeros_like(error), where=size > 0)
     mended[labelled] = clamped
-    smooth = _spread(spread, mended, classic.smoothing, classic, "smooth", progress)
+    smooth = _spread(spread, mended, classic.smoothing, "smooth", task, classic, progress)
     return soft_labels(task, np.maximum(smooth, 0.0, out=smooth), classic, fallback=base)
 
 
@@ -64,8 +64,9 @@ def _spread(
     spread: sparse.csr_array,
     source: FloatArray,
     share: float,
-    classic: ClassicConfig,
     half: str,
+    task: TrainerTask,
+    classic: ClassicConfig,
     progress: Progress | None,
 ) -> FloatArray:
     """(1 - share) (I - share S)^-1 source."""
@@ -77,4 +78,4 @@ def _spread(
         stepped += anchor
         return stepped
 
-    return iterate(step, source, classic, f"correct_and_smooth, {half},", progress)
+    return iterate(step, source, classic, f"correct_and_smooth ({half})", progress, task.states)

@@ -53,5 +53,5 @@ def label_propagation(
         heard[labelled] = own
         return np.asarray(heard, dtype=np.float32)
 
-    beliefs = iterate(step, start, classic, "label_propagation", progress)
+    beliefs = iterate(step, start, classic, "label_propagation", progress, task.states)
     return soft_labels(task, beliefs, classic)

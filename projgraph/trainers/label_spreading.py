@@ -46,5 +46,5 @@ def label_spreading(
 
     start = np.zeros((task.graph.n_nodes, task.n_classes), dtype=np.float32)
     start[labelled] = clamped
-    beliefs = iterate(step, start, classic, "label_spreading", progress)
+    beliefs = iterate(step, start, classic, "label_spreading", progress, task.states)
     return soft_labels(task, beliefs, classic)

@@ -51,6 +51,6 @@ def laplace(task: TrainerTask, config: TrainerConfig, seed: int, progress: Progr
         right = adjacency[free][:, labelled] @ clamped.astype(np.float64)
     if len(free):
         matrix = sparse.csr_array(sparse.diags_array((degree + pull)[free]) - adjacency[free][:, free])
-        beliefs[free] = conjugate_gradients(matrix, right, classic, "laplace", progress)
+        beliefs[free] = conjugate_gradients(matrix, right, classic, "laplace", progress, task.states)
     np.maximum(beliefs, 0.0, out=beliefs)
     return soft_labels(task, beliefs, classic)

@@ -68,7 +68,7 @@ def modified_adsorption(
 
     start = np.zeros((task.graph.n_nodes, task.n_classes + 1), dtype=np.float32)
     start[labelled, :-1] = clamped
-    beliefs = iterate(step, start, classic, "modified_adsorption", progress)
+    beliefs = iterate(step, start, classic, "modified_adsorption", progress, task.states)
     known = beliefs[:, :-1] + beliefs[:, -1:] / np.float32(task.n_classes)
     return soft_labels(task, known, classic)
 

@@ -49,7 +49,7 @@ def poisson(task: TrainerTask, config: TrainerConfig, seed: int, progress: Progr
     if len(free):
         degree = np.asarray(adjacency.sum(axis=1)).ravel()[free]
         matrix = sparse.csr_array(sparse.diags_array(degree) - adjacency[free][:, free])
-        potential = conjugate_gradients(matrix, source[free], config.classic, "poisson", progress)
+        potential = conjugate_gradients(matrix, source[free], config.classic, "poisson", progress, task.states)
         home = component[free]
         potential -= _means(home, degree, potential, n_components)[home]
         square = np.square(potential).sum(axis=1, keepdims=True) / np.count_nonzero(mean, axis=1)[home, None]
