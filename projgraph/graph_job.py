@@ -126,20 +126,16 @@ def propagate(job: PropagateJob, config: TrainConfig, progress: Progress, proba:
     if not (dataset.labels != UNLABELLED).any():
         raise InputError(f"{job.source}: none of its {len(dataset)} rows has a label; label a row of each class")
     progress(f"read {job.source}: {len(dataset):,} rows")
-    graph = None if job.graph is None else read_graph(job.graph)
-    if graph is not None and graph.n_nodes != len(dataset):
-        raise InputError(
-            f"{job.graph}: has {graph.n_nodes:,} nodes, {job.source} has {len(dataset):,} rows; "
-            "expected a node a row, as `projgraph graph build` makes of the same file"
-        )
+    graph = _given(job, len(dataset))
     key = _key(config.trainer.name, dataset.texts, config) | {"labels": digest(dataset.labels), "graph": _digest(graph)}
     kept = Checkpoints(job.out, key)
-    view = None
-    if graph is None or config.trainer.name not in EDGES_ALONE:
+    if graph is not None and config.trainer.name in EDGES_ALONE:
+        view = None
+    else:
         view = _view(dataset.texts, config, kept, progress)
-    joined = graph if graph is not None else _knn(view, config, kept, progress)[0]
+        graph = graph or _knn(view, config, progress)[0]
     progress(f"trainer: {config.trainer.name}")
-    task = TrainerTask(joined, view, dataset.labels, len(dataset.classes), states=kept)
+    task = TrainerTask(graph, view, dataset.labels, len(dataset.classes), states=kept)
     taught = teach(task, config.trainer, config.seed, progress)
     _write_labels(job.out, dataset, taught, proba)
     kept.clear()
@@ -174,11 +170,21 @@ def info(graph: Path, labels: Path | None = None, label_column: str | None = Non
     return describe_graph(opened, dataset.labels).to_json()
 
 
+def _given(job: PropagateJob, rows: int) -> Graph | None:
+    graph = None if job.graph is None else read_graph(job.graph)
+    if graph is not None and graph.n_nodes != rows:
+        raise InputError(
+            f"{job.graph}: has {graph.n_nodes:,} nodes, {job.source} has {rows:,} rows; "
+            "expected a node a row, as `projgraph graph build` makes of the same file"
+        )
+    return graph
+
+
 def _search(
     kind: Kind, texts: Texts, config: TrainConfig, kept: Checkpoints, progress: Progress
 ) -> tuple[Graph, float, str]:
     if kind == "knn":
-        return _knn(_view(texts, config, kept, progress), config, kept, progress)
+        return _knn(_view(texts, config, kept, progress), config, progress)
     chosen = config.projection
     spec = ProjectionSpec.for_text(
         bits=chosen.bits or _HAMMING_BITS,
@@ -194,7 +200,7 @@ def _search(
     return built.graph, built.recall, built.method
 
 
-def _knn(view: FloatArray, config: TrainConfig, kept: Checkpoints, progress: Progress) -> tuple[Graph, float, str]:
+def _knn(view: FloatArray, config: TrainConfig, progress: Progress) -> tuple[Graph, float, str]:
     progress(f"graph: {config.graph.neighbours} nearest neighbours of each row")
     built = build_knn(view, **config.graph.model_dump(), seed=config.seed)
     return built.graph, built.recall, built.method

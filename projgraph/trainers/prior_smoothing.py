@@ -45,7 +45,7 @@ def prior_smoothing(
     """
     if task.features is None:
         raise InputError("the trainer prior_smoothing needs features; give them, or choose a trainer of edges alone")
-    graph, features, labels, n_classes = task.graph, task.features, task.labels, task.n_classes
+    graph, features, n_classes = task.graph, task.features, task.n_classes
     labelled, clamped = labelled_rows(task)
     say = progress or (lambda _: None)
     spread = normalised(graph)

@@ -27,7 +27,9 @@ TRAINERS = {
 }
 """Name of a trainer, which is the name of its function too, and the module it stands in."""
 
-EDGES_ALONE = frozenset({"label_propagation", "label_spreading", "modified_adsorption", "laplace", "poisson", "expander"})
+EDGES_ALONE = frozenset(
+    {"label_propagation", "label_spreading", "modified_adsorption", "laplace", "poisson", "expander"}
+)
 """Trainers that do not look at features."""
 
 
