@@ -33,7 +33,7 @@ def atomic_write(path: str | os.PathLike[str], content: bytes | Writer) -> int:
             untouched and no temporary file is left. Other errors of a writer function pass through, likewise.
     """
     given = Path(path)
-    target = _checked_target(given)
+    target = check_target(given)
     temporary = target.with_name(f".projgraph-{secrets.token_hex(8)}.tmp")
     try:
         size = _write_synced(temporary, content, _mode_of(target))
@@ -48,8 +48,12 @@ def atomic_write(path: str | os.PathLike[str], content: bytes | Writer) -> int:
     return size
 
 
-def _checked_target(given: Path) -> Path:
-    """The ordinary file, or the free place in an existing folder, that a path leads to."""
+def check_target(given: Path) -> Path:
+    """The ordinary file, or the free place in an existing folder, that a path leads to.
+
+    Raises:
+        OutputError: the path is neither; long work asks before it starts.
+    """
     try:
         target = Path(os.path.realpath(given))
         kind = target.stat().st_mode

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import sys
-from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Literal, cast
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from projgraph.errors import ProjgraphError
+from projgraph import graph_cli
+from projgraph.console import AsJson, LabelColumn, TextColumn, print_json, progress_lines, reported, say_line, show
 
 app = typer.Typer(
     help="From a few labels and a pile of unlabelled text to a 256 KB classifier.",
@@ -24,26 +21,7 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="The catalogue of public data sets.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
-
-_errors = Console(stderr=True, highlight=False)
-
-AsJson = Annotated[bool, typer.Option("--json", help="print exactly one JSON object on standard output")]
-TextColumn = Annotated[str | None, typer.Option(help="name of the text column; guessed if left out")]
-LabelColumn = Annotated[str | None, typer.Option(help="name of the label column; guessed if left out")]
-
-
-@contextlib.contextmanager
-def _reported() -> Iterator[None]:
-    """Wrong input is one line on standard error and exit status 2."""
-    try:
-        yield
-    except ProjgraphError as error:
-        sys.stderr.write(f"projgraph: {' '.join(str(error).split())}\n")
-        raise typer.Exit(2) from error
-    except KeyboardInterrupt as error:
-        sys.stderr.write("projgraph: interrupted; nothing was half written\n")
-        raise typer.Exit(130) from error
-
+app.add_typer(graph_cli.app, name="graph")
 
 @app.command()
 def train(
@@ -64,7 +42,7 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train a device model on a few labels and many texts."""
-    with _reported():
+    with reported():
         from projgraph.config import load_config, parse_bytes
         from projgraph.job import TrainJob, run_training
 
@@ -81,11 +59,11 @@ def train(
             track=tracking,
             store=store,
         )
-        with _progress() as (say, listen):
+        with progress_lines() as (say, listen):
             result = run_training(job, config, say, listen)
         for note in result.notes:
-            _say(f"note: {note}")
-        _show(result.to_json() if as_json else result.figures, as_json, f"trained {out}")
+            say_line(f"note: {note}")
+        show(result.to_json() if as_json else result.figures, as_json, f"trained {out}")
 
 
 @app.command()
@@ -97,7 +75,7 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Measure a model on a labelled file: accuracy, calibration, size, latency."""
-    with _reported():
+    with reported():
         from projgraph import evaluate as evaluating
         from projgraph.read import read_dataset
         from projgraph.runtime import load
@@ -106,7 +84,7 @@ def evaluate(
         rows = read_dataset(test, text_column=text_column, label_column=label_column, keep_empty=True)
         size = model.stat().st_size
         result = evaluating.evaluate(opened.native, rows.texts, rows.labels, rows.classes, model_bytes=size)
-        _show(result.to_json() if as_json else result.figures, as_json, f"{model} on {test}")
+        show(result.to_json() if as_json else result.figures, as_json, f"{model} on {test}")
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})
@@ -120,12 +98,12 @@ def predict(context: typer.Context) -> None:
 @app.command()
 def inspect(model: Annotated[Path, typer.Argument(metavar="MODEL.pgb")], as_json: AsJson = False) -> None:
     """Show what is in a model file, byte by byte."""
-    with _reported():
+    with reported():
         from projgraph.pack.inspect import describe, render
 
         account = describe(model)
         if as_json:
-            _print_json(account)
+            print_json(account)
         else:
             Console().print(render(account))
 
@@ -138,23 +116,23 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write a model as files that a device build takes."""
-    with _reported():
+    with reported():
         from projgraph.pack.export import export_model
 
         files = export_model(model, cast("Literal['pgb', 'c']", target), out)
         sizes = {each.name: each.stat().st_size for each in files}
-        _show({"target": target, "folder": str(out), "files": sizes}, as_json, f"exported {model}")
+        show({"target": target, "folder": str(out), "files": sizes}, as_json, f"exported {model}")
 
 
 @data_app.command("list")
 def list_data(as_json: AsJson = False) -> None:
     """List the public data sets that the catalogue knows."""
-    with _reported():
+    with reported():
         from projgraph.catalogue import list_sets
 
         sets = list_sets()
         if as_json:
-            _print_json({"sets": [{"name": each.name, "licence": each.licence, "title": each.title} for each in sets]})
+            print_json({"sets": [{"name": each.name, "licence": each.licence, "title": each.title} for each in sets]})
             return
         table = Table("set", "what it is", "licence")
         for each in sets:
@@ -170,12 +148,12 @@ def fetch_data(
     as_json: AsJson = False,
 ) -> None:
     """Fetch, check and convert a data set."""
-    with _reported():
+    with reported():
         from projgraph.catalogue import fetch
 
         fetched = fetch(name, to or Path(name), source)
         figures = {"set": name, "folder": str(fetched.folder), "files": [str(each) for each in fetched.files]}
-        _show(figures, as_json, f"fetched {name}")
+        show(figures, as_json, f"fetched {name}")
 
 
 @data_app.command("verify")
@@ -185,46 +163,12 @@ def verify_data(
     as_json: AsJson = False,
 ) -> None:
     """Check the files of a data set against the catalogue; exit status 2 when one differs."""
-    with _reported():
+    with reported():
         from projgraph.catalogue import verify
 
         rows = verify(name, folder)
-        _show({row.name: row.problem or "good" for row in rows}, as_json, f"{name} in {folder}")
+        show({row.name: row.problem or "good" for row in rows}, as_json, f"{name} in {folder}")
         if any(row.problem for row in rows):
             raise typer.Exit(2)
 
 
-@contextlib.contextmanager
-def _progress() -> Iterator[tuple[Callable[[str], None], Callable[[dict[str, float]], None]]]:
-    """A live line on a terminal, log lines elsewhere, always on standard error."""
-    if not _errors.is_terminal:
-        yield _say, lambda _: None
-        return
-    with _errors.status("starting") as status:
-
-        def say(line: str) -> None:
-            _say(line)
-            status.update(line)
-
-        def listen(figures: dict[str, float]) -> None:
-            status.update(f"student: epoch {figures['epoch']:.0f}, loss {figures['loss']:.4f}")
-
-        yield say, listen
-
-
-def _say(line: str) -> None:
-    _errors.print(line, markup=False, soft_wrap=True)
-
-
-def _show(figures: Mapping[str, Any], as_json: bool, title: str) -> None:
-    if as_json:
-        _print_json(figures)
-        return
-    table = Table("", "", title=title, show_header=False)
-    for name, value in figures.items():
-        table.add_row(name, f"{value:.4f}" if isinstance(value, float) else str(value))
-    Console().print(table)
-
-
-def _print_json(value: Mapping[str, Any]) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")

@@ -29,3 +29,8 @@ class OutputError(ProjgraphError):
 
 class MissingExtraError(ProjgraphError):
     """A feature needs an optional dependency; the message says which extra to install."""
+
+
+def one_line(error: ProjgraphError) -> str:
+    """What a command writes to standard error before it ends with status 2."""
+    return f"projgraph: {' '.join(str(error).split())}\n"

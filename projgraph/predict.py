@@ -26,7 +26,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         _predict(options.model, options.file, options.proba, options.text_column)
     except ProjgraphError as error:
-        sys.stderr.write(f"projgraph: {' '.join(str(error).split())}\n")
+        sys.stderr.write(one_line(error))
         return 2
     except KeyboardInterrupt:
         sys.stderr.write("projgraph: interrupted\n")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, overload
+from typing import Any, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,6 +159,25 @@ class Graph:
 
 
 @dataclass(frozen=True)
+class EdgeList:
+    """Edges as a file gives them, in its order: directed, perhaps repeated, not yet a graph.
+
+    Attributes:
+        sources: (m,) node of each edge, from 0.
+        targets: (m,) the node it leads to.
+        weights: (m,) finite, not negative; 1 where the file has none.
+        n_nodes: nodes, with or without edges.
+        names: (n_nodes,) what the file calls each node; None where it numbers them.
+    """
+
+    sources: IndexArray
+    targets: IndexArray
+    weights: FloatArray
+    n_nodes: int
+    names: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
 class SoftLabels:
     """A label distribution for every node.
 
@@ -208,6 +227,16 @@ class SparseSoftLabels:
         return SoftLabels(full / full.sum(axis=1, keepdims=True), self.reached)
 
 
+class StateKeeper(Protocol):
+    """Where long work keeps its state so that it goes on after a kill, see `projgraph.checkpoint.Checkpoints`."""
+
+    def load(self, name: str) -> Mapping[str, NDArray[Any]] | None:
+        """The state last kept under a name, None where there is none."""
+
+    def keep(self, name: str, state: Callable[[], Mapping[str, NDArray[Any]]]) -> None:
+        """Keep a state, unless one was kept a short while ago."""
+
+
 @dataclass(frozen=True)
 class TrainerTask:
     """What a trainer is given: nodes, some of them labelled.
@@ -219,6 +248,7 @@ class TrainerTask:
         n_classes: c.
         validation: (n,) class index of rows that may count epochs but teach nothing, ``UNLABELLED`` elsewhere; None
             where no labels are to spare.
+        states: where an iterative trainer keeps its state; None where it need not survive a kill.
     """
 
     graph: Graph
@@ -226,6 +256,7 @@ class TrainerTask:
     labels: IndexArray
     n_classes: int
     validation: IndexArray | None = None
+    states: StateKeeper | None = None
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,26 @@ def parquet_rows(source: Source, request: ColumnRequest) -> Iterator[Row]:
             source.fail(f"is not a whole Parquet file ({_first_line(error)}); write it again, or name its format")
 
 
+def read_table(source: Source, wanted: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, list[Any]]:
+    """The values of whole columns by name; an optional column that the file lacks is left out.
+
+    Raises:
+        InputError: not a Parquet file, a damaged one, or a column that the file lacks or has twice.
+    """
+    with source.open() as stream, _seekable(stream) as file:
+        try:
+            table = pq.ParquetFile(file, buffer_size=BUFFER_BYTES, pre_buffer=False)
+            names = list(table.schema_arrow.names)
+            for name in wanted + optional:
+                if names.count(name) > 1 or (name in wanted and name not in names):
+                    source.fail(f"has {names.count(name)} columns {name!r} (of {', '.join(names)}); expected one")
+            chosen = [name for name in wanted + optional if name in names]
+            read = table.read(columns=chosen)
+            return {name: _values(source, read.column(name), name, 0) for name in chosen}
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            source.fail(f"is not a whole Parquet file ({_first_line(error)}); write it again, or name its format")
+
+
 def _batches(source: Source, request: ColumnRequest, file: BinaryIO) -> Iterator[Row]:
     table = pq.ParquetFile(file, buffer_size=BUFFER_BYTES, pre_buffer=False)
     schema = table.schema_arrow

@@ -26,6 +26,7 @@ _FIRST_L2 = 3e-5
 _LATER_L2 = 1e-5
 _TARGET_POWER = 2
 _SMALLEST_MASS = 1e-9
+_STATE = "prior_smoothing"
 
 
 def prior_smoothing(
@@ -54,8 +55,8 @@ def prior_smoothing(
     clamped = np.eye(n_classes, dtype=np.float32)[given]
     spread = normalised(graph)
 
-    say("trainer: prior on the labelled rows")
     ones = np.ones(len(labelled), dtype=np.float32)
+    say("trainer: prior on the labelled rows")
     coefficients = fit_prior(features[labelled], clamped, ones, _FIRST_L2)
     posteriors = predict_prior(features, coefficients)
     frequencies = clamped.mean(axis=0)
@@ -64,16 +65,23 @@ def prior_smoothing(
     class_prior = shrink(estimate, frequencies, config.prior_noise)
     smoothing = 1.0 / (1.0 + config.label_trust * per_class)
     prior = reweigh(posteriors, class_prior / frequencies)
-    beliefs = _propagate(spread, prior, class_prior, labelled, clamped, smoothing, config)
-    for number in range(config.rounds):
+    kept = task.states.load(_STATE) if task.states else None
+    if kept is None:
+        first = 0
+        beliefs = _propagate(spread, prior, class_prior, labelled, clamped, smoothing, config)
+    else:
+        first, coefficients, beliefs = int(kept["rounds"]), kept["coefficients"], kept["beliefs"]
+    for number in range(first, config.rounds):
         say(f"trainer: self-training round {number + 1} of {config.rounds}")
         targets = beliefs**_TARGET_POWER
         targets /= targets.sum(axis=1, keepdims=True)
         coefficients = fit_prior(features, targets, beliefs.max(axis=1), _LATER_L2, start=coefficients)
         prior = predict_prior(features, coefficients)
         beliefs = _propagate(spread, prior, class_prior, labelled, clamped, smoothing, config)
-    seeds = labels != UNLABELLED
-    return SoftLabels(beliefs, reached(graph, seeds))
+        if task.states:
+            state = {"rounds": np.array(number + 1), "coefficients": coefficients, "beliefs": beliefs}
+            task.states.keep(_STATE, state.copy)
+    return SoftLabels(beliefs, reached(graph, task.labels != UNLABELLED))
 
 
 def _propagate(

@@ -1,0 +1,70 @@
+"""What the commands share: options, one line for an error, progress on standard error, results as table or JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from projgraph.errors import ProjgraphError, one_line
+
+_errors = Console(stderr=True, highlight=False)
+
+AsJson = Annotated[bool, typer.Option("--json", help="print exactly one JSON object on standard output")]
+TextColumn = Annotated[str | None, typer.Option(help="name of the text column; guessed if left out")]
+LabelColumn = Annotated[str | None, typer.Option(help="name of the label column; guessed if left out")]
+
+
+@contextlib.contextmanager
+def reported() -> Iterator[None]:
+    """Wrong input is one line on standard error and exit status 2."""
+    try:
+        yield
+    except ProjgraphError as error:
+        sys.stderr.write(one_line(error))
+        raise typer.Exit(2) from error
+    except KeyboardInterrupt as error:
+        sys.stderr.write("projgraph: interrupted; nothing was half written\n")
+        raise typer.Exit(130) from error
+
+
+@contextlib.contextmanager
+def progress_lines() -> Iterator[tuple[Callable[[str], None], Callable[[dict[str, float]], None]]]:
+    """A live line on a terminal, log lines elsewhere, always on standard error."""
+    if not _errors.is_terminal:
+        yield say_line, lambda _: None
+        return
+    with _errors.status("starting") as status:
+
+        def say(line: str) -> None:
+            say_line(line)
+            status.update(line)
+
+        def listen(figures: dict[str, float]) -> None:
+            status.update(f"student: epoch {figures['epoch']:.0f}, loss {figures['loss']:.4f}")
+
+        yield say, listen
+
+
+def say_line(line: str) -> None:
+    _errors.print(line, markup=False, soft_wrap=True)
+
+
+def show(figures: Mapping[str, Any], as_json: bool, title: str) -> None:
+    if as_json:
+        print_json(figures)
+        return
+    table = Table("", "", title=title, show_header=False)
+    for name, value in figures.items():
+        table.add_row(name, f"{value:.4f}" if isinstance(value, float) else str(value))
+    Console().print(table)
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
