@@ -133,7 +133,7 @@ def hamming_neighbours(
     return search.found()
 
 
-def hamming_search(
+def hamming_neighbours_of(
     packed: NDArray[np.uint8],
     queries: NDArray[np.int64],
     count: int,
