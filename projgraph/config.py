@@ -54,6 +54,9 @@ class ClassicConfig(_Stage):
     max_steps: int = Field(1000, ge=1, description="steps at most, converged or not")
     clamping: Literal["hard", "soft"] = Field("hard", description="labelled rows keep their label, or may change")
     top: int = Field(8, ge=1, le=256, description="labels a node remembers under expander")
+    seed_pull: float = Field(1.0, gt=0, le=1000, description="mu1 of expander: pull of a node's given label")
+    edge_pull: float = Field(0.1, gt=0, le=1000, description="mu2 of expander: pull of a neighbour, times its weight")
+    uniform_pull: float = Field(0.01, ge=0, le=1000, description="mu3 of expander: pull to equal probabilities")
 
 
 class NeuralConfig(_Stage):

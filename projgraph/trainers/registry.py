@@ -10,6 +10,7 @@ from projgraph.errors import ConfigError
 from projgraph.records import Progress, SoftLabels, TrainerTask
 
 TRAINERS = {
+    "expander": "projgraph.trainers.expander",
     "prior_smoothing": "projgraph.trainers.prior_smoothing",
 }
 """Name of a trainer, which is the name of its function too, and the module it stands in."""
