@@ -39,8 +39,9 @@ def poisson(task: TrainerTask, config: TrainerConfig, seed: int, progress: Progr
     """
     labelled, clamped = labelled_rows(task)
     adjacency = to_csr(task.graph).astype(np.float64)
-    n_components, component = sparse.csgraph.connected_components(adjacency, directed=False)
-    mean = _means(component[labelled], np.ones(len(labelled)), clamped, n_components)
+    count, component = sparse.csgraph.connected_components(adjacency, directed=False)
+    n_components, even = int(count), np.ones(len(labelled), dtype=np.float64)
+    mean = _means(component[labelled], even, clamped, n_components)
     source = np.zeros((task.graph.n_nodes, task.n_classes), dtype=np.float32)
     source[labelled] = clamped - mean[component[labelled]]
     # Only where labels differ does anything flow; elsewhere the system has nothing to say, or no diagonal.
@@ -70,5 +71,5 @@ def _means(group: NDArray[np.int32], weights: NDArray[np.float64], values: Float
     """(groups, c) weighted means of the (rows, c) values in each group; zeros in one without rows."""
     shape = (n_groups, len(group))
     members = sparse.csr_array((weights, (group, np.arange(len(group)))), shape=shape)
-    total = np.asarray(members.sum(axis=1)).ravel()[:, None]
+    total: NDArray[np.float64] = np.bincount(group, weights, minlength=n_groups)[:, None]
     return np.asarray((members @ values) / np.where(total > 0, total, 1.0), dtype=np.float32)
