@@ -11,6 +11,7 @@ from projgraph.records import Progress, SoftLabels, TrainerTask
 
 TRAINERS = {
     "prior_smoothing": "projgraph.trainers.prior_smoothing",
+    "feature_smoothing": "projgraph.trainers.feature_smoothing",
     "gcn": "projgraph.trainers.gnn.gcn",
     "graphsage": "projgraph.trainers.gnn.graphsage",
     "gat": "projgraph.trainers.gnn.gat",
