@@ -10,14 +10,15 @@ from projgraph.errors import ConfigError
 from projgraph.records import Progress, SoftLabels, TrainerTask
 
 TRAINERS = {
-    "expander": "projgraph.trainers.expander",
     "prior_smoothing": "projgraph.trainers.prior_smoothing",
+    "expander": "projgraph.trainers.expander",
     "label_propagation": "projgraph.trainers.label_propagation",
     "label_spreading": "projgraph.trainers.label_spreading",
     "modified_adsorption": "projgraph.trainers.modified_adsorption",
     "laplace": "projgraph.trainers.laplace",
     "poisson": "projgraph.trainers.poisson",
     "correct_and_smooth": "projgraph.trainers.correct_and_smooth",
+    "feature_smoothing": "projgraph.trainers.feature_smoothing",
     "gcn": "projgraph.trainers.gnn.gcn",
     "graphsage": "projgraph.trainers.gnn.graphsage",
     "gat": "projgraph.trainers.gnn.gat",

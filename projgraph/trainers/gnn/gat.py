@@ -12,7 +12,7 @@ from torch_geometric.nn import GATConv
 
 from projgraph.config import GatConfig, TrainerConfig
 from projgraph.records import FloatArray, Progress, SoftLabels, TrainerTask
-from projgraph.trainers.gnn.adjacency import edge_index
+from projgraph.trainers.gnn.edge_index import edge_index
 from projgraph.trainers.learn import Network, learn
 from projgraph.trainers.sparse_inputs import InputLinear, Inputs
 

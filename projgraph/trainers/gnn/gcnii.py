@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch_geometric.nn import GCN2Conv
 
 from projgraph.config import GcniiConfig, TrainerConfig
+from projgraph.graph.csr import self_looped
 from projgraph.records import FloatArray, Progress, SoftLabels, TrainerTask
-from projgraph.trainers.gnn.adjacency import propagation
 from projgraph.trainers.learn import Network, learn
 from projgraph.trainers.sparse_inputs import InputLinear, Inputs, sparse_tensor
 
@@ -57,7 +57,7 @@ class Gcnii(Network):
         )
         self.last = InputLinear(settings.hidden, task.n_classes)
         self._inputs = Inputs(features, settings.dropout)
-        self._adjacency = sparse_tensor(propagation(task.graph))
+        self._adjacency = sparse_tensor(self_looped(task.graph))
         self._dropout = settings.dropout
 
     def forward(self, rows: Tensor) -> Tensor:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from projgraph.config import SignConfig, TrainerConfig
+from projgraph.graph.csr import self_looped
 from projgraph.records import FloatArray, Graph, Progress, SoftLabels, TrainerTask
-from projgraph.trainers.gnn.adjacency import propagation
 from projgraph.trainers.learn import Network, learn
 from projgraph.trainers.sparse_inputs import InputLinear
 
@@ -40,7 +40,7 @@ def sign(task: TrainerTask, config: TrainerConfig, seed: int, progress: Progress
 
 def powers(graph: Graph, features: FloatArray, hops: int) -> list[FloatArray]:
     """[X, S X, ..., S^hops X], (n, d) each."""
-    spread = propagation(graph)
+    spread = self_looped(graph)
     made = [np.ascontiguousarray(features, dtype=np.float32)]
     for _ in range(hops):
         made.append(np.asarray(spread @ made[-1]))
