@@ -1,4 +1,4 @@
-"""Graphs for other programs: networkx, GraphML, Parquet and the arrays of PyG; it knows no label but as a node's word."""
+"""Graphs for other programs: networkx, GraphML, Parquet, the arrays of PyG; it knows no label but as a word."""
 
 from __future__ import annotations
 
