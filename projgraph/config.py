@@ -44,8 +44,9 @@ class GraphConfig(_Stage):
 
     neighbours: int = Field(15, ge=1, le=256, description="edges each row asks for, itself not counted")
     metric: Literal["cosine", "euclidean"] = Field("cosine", description="how rows are compared")
-    weight: Literal["exponential", "cosine", "gaussian", "binary"] = Field(
-        "exponential", description="of an edge; gaussian scales each row by its seventh neighbour; cosine needs cosine"
+    weight: Literal["auto", "exponential", "cosine", "gaussian", "binary"] = Field(
+        "auto",
+        description="of an edge; gaussian scales each row by its seventh neighbour; auto is exponential by cosine",
     )
     temperature: float = Field(0.1, gt=0, le=10, description="of the exponential weight exp((cos - 1) / temperature)")
     mutual: bool = Field(False, description="keep an edge only where both ends ask for it")

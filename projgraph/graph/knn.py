@@ -13,7 +13,7 @@ from projgraph.graph.copies import Copies, find_copies, spread_over_copies
 from projgraph.graph.csr import first_others, from_neighbours
 from projgraph.graph.rows import centred_rows, check_finite, unit_rows
 from projgraph.graph.search import METRICS, Method, Metric, Neighbours, nearest
-from projgraph.graph.weights import Weight, check_weight, edge_weights, gaussian_weights, local_scales
+from projgraph.graph.weights import Weight, chosen_weight, edge_weights, gaussian_weights, local_scales
 from projgraph.records import FloatArray, Graph, GraphBuild, IndexArray
 
 _ROUNDING = 1 << 16
@@ -31,7 +31,7 @@ def build_knn(
     temperature: float = 0.1,
     *,
     metric: Metric = "cosine",
-    weight: Weight = "exponential",
+    weight: Weight = "auto",
     mutual: bool = False,
     method: Method = "auto",
     recall: float = 0.95,
@@ -57,7 +57,7 @@ def build_knn(
         raise ConfigError(f"knn graph: neighbours={neighbours}, temperature={temperature}; both must be above zero")
     if metric not in METRICS:
         raise ConfigError(f"knn graph: metric={metric!r}; expected one of {', '.join(METRICS)}")
-    check_weight(weight, metric, temperature)
+    weight = chosen_weight(weight, metric, temperature)
     check_finite(features, "knn graph")
     scale = 1.0
     if metric == "cosine":

@@ -107,9 +107,7 @@ def _index(rows: FloatArray, metric: Metric, method: str) -> Any:
     index = faiss.IndexFlat(rows.shape[1], kind)
     if method == "ivf":
         cells = max(1, min(int(4 * len(rows) ** 0.5), len(rows) // 40))
-        flat, index = index, faiss.IndexIVFFlat(index, rows.shape[1], cells, kind)
-        index.own_fields = False
-        index.quantizer_kept = flat  # or Python would free it under the index
+        index = faiss.IndexIVFFlat(index, rows.shape[1], cells, kind)
         index.cp.min_points_per_centroid = 1
         index.nprobe = min(_IVF_PROBES, cells)
         index.train(rows)
@@ -127,7 +125,8 @@ def _look_harder(
     limit = exact + 1e-5 * np.maximum(np.abs(exact), 1e-3)
     for doubling in range(_DOUBLINGS + 1):
         squared, found = _ask(index, rows[sample], count, metric)
-        measured = float(((found >= 0) & (squared <= limit[:, None])).mean())
+        true = (found >= 0) & (found != sample[:, None]) & (squared <= limit[:, None])
+        measured = min(float(true.sum()) / (len(sample) * max(count - 1, 1)), 1.0)
         if measured >= recall or doubling == _DOUBLINGS:
             break
         if method == "hnsw":

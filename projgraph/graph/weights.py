@@ -7,6 +7,8 @@ For rows of length one the squared distance is ``d^2 = 2 - 2 cos``, so that each
 - gaussian: ``exp(-d_ij^2 / (s_i s_j))``, s_i the distance of row i to its seventh neighbour, or its last of fewer
   (Zelnik-Manor & Perona 2004, Self-Tuning Spectral Clustering, section 2 and equation 1);
 - binary: 1.
+
+``auto`` is exponential for cosine, and gaussian for Euclidean distances, which have a unit that no temperature knows.
 """
 
 from __future__ import annotations
@@ -19,17 +21,17 @@ from numpy.typing import NDArray
 from projgraph.errors import ConfigError
 from projgraph.records import FloatArray, IndexArray
 
-Weight = Literal["exponential", "cosine", "gaussian", "binary"]
-WEIGHTS: tuple[Weight, ...] = ("exponential", "cosine", "gaussian", "binary")
+Weight = Literal["auto", "exponential", "cosine", "gaussian", "binary"]
+WEIGHTS: tuple[Weight, ...] = ("auto", "exponential", "cosine", "gaussian", "binary")
 
 LOCAL_NEIGHBOUR = 7
 
 
-def check_weight(weight: str, metric: str, temperature: float) -> None:
-    """Refuse a weight that does not exist, or not for this metric, or a temperature that is not positive.
+def chosen_weight(weight: Weight, metric: str, temperature: float) -> Weight:
+    """The weight that auto stands for, and every other as it is.
 
     Raises:
-        ConfigError: saying which there are.
+        ConfigError: the weight does not exist, or not for this metric, or the temperature is not positive.
     """
     if weight not in WEIGHTS:
         raise ConfigError(f"graph weight {weight!r} is unknown; expected one of {', '.join(WEIGHTS)}")
@@ -37,6 +39,9 @@ def check_weight(weight: str, metric: str, temperature: float) -> None:
         raise ConfigError(f"graph weight 'cosine' with metric {metric!r}; expected exponential, gaussian or binary")
     if not 0 < temperature < np.inf:
         raise ConfigError(f"graph temperature={temperature}; expected a finite number above zero")
+    if weight == "auto":
+        return "exponential" if metric == "cosine" else "gaussian"
+    return weight
 
 
 def edge_weights(squared: NDArray[np.floating], weight: Weight, temperature: float) -> FloatArray:

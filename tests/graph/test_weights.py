@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from projgraph.errors import ConfigError
-from projgraph.graph.weights import check_weight, edge_weights, gaussian_weights, local_scales
+from projgraph.graph.weights import chosen_weight, edge_weights, gaussian_weights, local_scales
 
 COSINES = np.array([1.0, 0.5, 0.0, -0.5])
 SQUARED = (2 - 2 * COSINES).astype(np.float32)
@@ -46,6 +46,12 @@ def test_gaussian_is_symmetric_and_blind_to_scale():
     np.testing.assert_allclose(gaussian_weights(np.array([150.0]), scales * 10, np.array([0]), np.array([1])), one[:1])
 
 
+def test_auto():
+    assert chosen_weight("auto", "cosine", 0.1) == "exponential"
+    assert chosen_weight("auto", "euclidean", 0.1) == "gaussian"
+    assert chosen_weight("binary", "euclidean", 0.1) == "binary"
+
+
 @pytest.mark.parametrize(
     ("weight", "metric", "temperature", "message"),
     [
@@ -53,7 +59,7 @@ def test_gaussian_is_symmetric_and_blind_to_scale():
             "tanh",
             "cosine",
             0.1,
-            "graph weight 'tanh' is unknown; expected one of exponential, cosine, gaussian, binary",
+            "graph weight 'tanh' is unknown; expected one of auto, exponential, cosine, gaussian, binary",
         ),
         (
             "cosine",
@@ -67,4 +73,4 @@ def test_gaussian_is_symmetric_and_blind_to_scale():
 )
 def test_errors(weight, metric, temperature, message):
     with pytest.raises(ConfigError, match=message):
-        check_weight(weight, metric, temperature)
+        chosen_weight(weight, metric, temperature)
