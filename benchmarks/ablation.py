@@ -86,6 +86,11 @@ class Trial:
         flat.data = np.full_like(flat.data, self.task.graph.weights.mean())
         return from_csr(sparse.csr_array(to_csr(self.task.graph).maximum(flat)))
 
+    def bit_cosine_edges(self) -> Graph:
+        """Neighbours by the cosine of the ternary bits: Hamming distance grows with the number of set bits, so that
+        short texts are near to everything and become hubs."""
+        return knn_graph(self.bits.values(np.float32), self.config.graph.neighbours, self.config.graph.temperature)
+
     def wider(self) -> Graph:
         """The trainer graph with as many edges more as Hamming edges would add: what edges alone are worth."""
         features, chosen = self.task.features, self.config.graph
@@ -112,6 +117,10 @@ VARIANTS: dict[str, Callable[[Trial], Student]] = {
     "joint, feedback 0": lambda trial: trial.fit(joint=True, feedback=0.0),
     "joint + trainer edges 0.5": lambda trial: trial.fit(joint=True, loss__edges=0.5),
     "trainer graph + Hamming edges": lambda trial: trial.fit(taught=trial.teach_on(trial.with_edges(trial.hamming))),
+    "+ edges by cosine of bits 0.5": lambda trial: trial.fit(trial.bit_cosine_edges(), loss__hamming=0.5),
+    "trainer graph + edges by cosine of bits": lambda trial: trial.fit(
+        taught=trial.teach_on(trial.with_edges(trial.bit_cosine_edges()))
+    ),
     "trainer graph of twice the neighbours": lambda trial: trial.fit(taught=trial.teach_on(trial.wider())),
     "joint, trainer graph + Hamming edges": lambda trial: trial.fit(
         taught=trial.teach_on(trial.with_edges(trial.hamming)), joint=True

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,7 +46,7 @@ def write_projection_graph(graph: ProjectionGraph, path: str | os.PathLike[str])
     }
     for name, part in zip(_GRAPHS, (graph.trainer, graph.hamming), strict=True):
         arrays |= {f"{name}_indptr": part.indptr, f"{name}_indices": part.indices, f"{name}_weights": part.weights}
-    typed = {name: np.ascontiguousarray(array, dtype=_KINDS[name]) for name, array in arrays.items()}
+    typed: dict[str, Any] = {name: np.ascontiguousarray(array, dtype=_KINDS[name]) for name, array in arrays.items()}
     typed["n_bits"] = typed["n_bits"].reshape(())
     return atomic_write(path, lambda file: np.savez(file, **typed))
 
@@ -56,9 +58,10 @@ def read_projection_graph(path: str | os.PathLike[str]) -> ProjectionGraph:
         InputError: the file cannot be read, is no projection graph, or contradicts itself; every fault is listed.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # numpy would leave a file open that it cannot read, had it opened it.
+        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in _KINDS if name in file}
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path}: cannot be read as a projection graph: {error}; expected an npz file") from error
     faults = list(_shape_faults(arrays)) or list(_value_faults(arrays))
     if faults:
