@@ -28,7 +28,17 @@ from projgraph.graph.store import read_graph, write_graph
 from projgraph.pack.projection import ProjectionSpec
 from projgraph.read import few_labels, read_dataset, read_texts
 from projgraph.read.edges import read_edges
-from projgraph.records import UNLABELLED, Dataset, FloatArray, Graph, Progress, SoftLabels, Texts, TrainerTask
+from projgraph.records import (
+    UNLABELLED,
+    Dataset,
+    FloatArray,
+    Graph,
+    IndexArray,
+    Progress,
+    SoftLabels,
+    Texts,
+    TrainerTask,
+)
 from projgraph.trainers.registry import EDGES_ALONE, trainer
 
 Kind = Literal["knn", "hamming", "edges"]
@@ -110,6 +120,8 @@ def build(job: BuildJob, config: TrainConfig, progress: Progress) -> dict[str, A
 def propagate(job: PropagateJob, config: TrainConfig, progress: Progress, proba: bool = False) -> dict[str, Any]:
     """Label the nodes of a graph and write what the trainer believes.
 
+    A trainer of edges alone gives no label to a node that no label reaches; the accuracy counts it as wrong.
+
     Raises:
         InputError: the rows cannot be used, or the graph is over other rows.
         ConfigError: the trainer is unknown.
@@ -137,13 +149,16 @@ def propagate(job: PropagateJob, config: TrainConfig, progress: Progress, proba:
     progress(f"trainer: {config.trainer.name}")
     task = TrainerTask(graph, view, dataset.labels, len(dataset.classes), states=kept)
     taught = teach(task, config.trainer, config.seed, progress)
-    _write_labels(job.out, dataset, taught, proba)
+    labels = taught.labels
+    if config.trainer.name in EDGES_ALONE:
+        labels[~taught.reached] = UNLABELLED
+    _write_labels(job.out, dataset, taught, labels, proba)
     kept.clear()
     known = hidden != UNLABELLED
     return {
         "labels": str(job.out),
         "trainer": config.trainer.name,
-        "trainer_accuracy": float((taught.labels[known] == hidden[known]).mean()) if known.any() else None,
+        "trainer_accuracy": float((labels[known] == hidden[known]).mean()) if known.any() else None,
         "nodes": task.graph.n_nodes,
         "edges": task.graph.n_edges,
         "n_labelled": int((dataset.labels != UNLABELLED).sum()),
@@ -213,10 +228,10 @@ def _view(texts: Texts, config: TrainConfig, kept: Checkpoints, progress: Progre
     )["vectors"]
 
 
-def _write_labels(out: Path, dataset: Dataset, taught: SoftLabels, proba: bool) -> None:
-    """A row a node, in the order of the file; a node that no label reaches has no label."""
+def _write_labels(out: Path, dataset: Dataset, taught: SoftLabels, labels: IndexArray, proba: bool) -> None:
+    """A row a node, in the order of the file."""
     names = pa.array(dataset.classes, pa.string())
-    label = pa.DictionaryArray.from_arrays(pa.array(taught.labels, pa.int32(), mask=~taught.reached), names)
+    label = pa.DictionaryArray.from_arrays(pa.array(labels, pa.int32(), mask=labels == UNLABELLED), names)
     columns: dict[str, Any] = {
         "label": label.cast(pa.string()),
         "confidence": pa.array(taught.confidence, pa.float32()),

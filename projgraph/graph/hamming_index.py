@@ -102,7 +102,7 @@ def _ivf(packed: NDArray[np.uint8]) -> _Searcher:
     lists = max(1, min(round(len(packed) ** 0.5), len(packed) // _ROWS_PER_CENTROID))
     index = faiss.IndexBinaryIVF(faiss.IndexBinaryFlat(packed.shape[1] * 8), packed.shape[1] * 8, lists)
     index.own_fields = True
-    index.quantizer.this.disown()
+    index.quantizer.this.disown()  # type: ignore[attr-defined]
     index.train(packed)
     index.add(packed)
     return _Searcher(index, _doubling(1, lists), lambda width: setattr(index, "nprobe", width))

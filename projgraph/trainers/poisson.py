@@ -13,6 +13,8 @@ relative to the right-hand side), max_steps. Time O(m c) a step, memory O(m + n 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -67,9 +69,9 @@ def _softmax(potential: FloatArray, present: NDArray[np.bool_], component: NDArr
     return np.exp(potential, out=potential)
 
 
-def _means(group: NDArray[np.int32], weights: NDArray[np.float64], values: FloatArray, n_groups: int) -> FloatArray:
+def _means(group: NDArray[np.int32], weights: NDArray[Any], values: FloatArray, n_groups: int) -> FloatArray:
     """(groups, c) weighted means of the (rows, c) values in each group; zeros in one without rows."""
     shape = (n_groups, len(group))
     members = sparse.csr_array((weights, (group, np.arange(len(group)))), shape=shape)
-    total: NDArray[np.float64] = np.bincount(group, weights, minlength=n_groups)[:, None]
+    total: NDArray[Any] = np.bincount(group, weights, minlength=n_groups)[:, None]
     return np.asarray((members @ values) / np.where(total > 0, total, 1.0), dtype=np.float32)

@@ -67,4 +67,5 @@ class Gat(Network):
         for layer in self.layers[1:]:
             hidden = nn.functional.dropout(nn.functional.elu(hidden), self._dropout, self.training)
             hidden = layer(hidden, self._edges)
-        return hidden[rows]
+        chosen: Tensor = hidden[rows]
+        return chosen

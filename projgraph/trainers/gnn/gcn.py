@@ -62,4 +62,5 @@ class Gcn(Network):
         for layer in self.layers[1:]:
             hidden = nn.functional.dropout(hidden.relu(), self._dropout, self.training)
             hidden = layer(hidden, self._adjacency)
-        return hidden[rows]
+        chosen: Tensor = hidden[rows]
+        return chosen

@@ -1,0 +1,206 @@
+"""The graph commands from files to files: figures, what is written, going on after a kill, and wrong input."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from scipy import sparse
+from typer.testing import CliRunner
+
+from projgraph import graph_job
+from projgraph.checkpoint import Checkpoints
+from projgraph.cli import app
+from projgraph.config import load_config
+from projgraph.graph.csr import to_csr
+from projgraph.graph.store import read_graph
+from projgraph.trainers.registry import EDGES_ALONE, TRAINERS
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+TOPICS = {
+    "alarm": ("wake me at seven", "set an alarm for noon", "alarm at six please", "wake me up early"),
+    "music": ("play some jazz", "play my favourite song", "music please some rock", "play a song by queen"),
+    "light": ("turn on the lamp", "switch the light off", "dim the light a bit", "lamp off please"),
+}
+
+
+@pytest.fixture
+def rows(tmp_path):
+    lines = ["text,label"]
+    for number in range(8):
+        for topic, texts in TOPICS.items():
+            lines += [f"{text} {number},{topic}" for text in texts]
+    path = tmp_path / "rows.csv.gz"
+    path.write_bytes(gzip.compress("\n".join(lines).encode()))
+    return path
+
+
+def run(*arguments):
+    result = CliRunner().invoke(app, ["graph", *map(str, arguments)])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def figures(*arguments):
+    code, out, err = run(*arguments, "--json")
+    assert code == 0, err
+    return json.loads(out)
+
+
+@pytest.mark.parametrize("kind", ["knn", "hamming"])
+def test_build_tells_what_it_wrote_in_a_file_that_scipy_reads(rows, tmp_path, kind):
+    out = tmp_path / "graph.npz"
+    built = figures("build", rows, "--kind", kind, "--k", 4, "--out", out)
+    matrix = sparse.load_npz(out)
+    assert built["nodes"] == matrix.shape[0] == 96
+    assert built["edges"] == matrix.nnz // 2
+    assert built["recall"] == 1.0
+    assert built["seconds"] > 0
+    assert built["peak_mb"] > 10
+    assert (matrix != matrix.T).nnz == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["graph.npz", "rows.csv.gz"]
+
+
+def test_bits_of_a_hamming_graph(rows, tmp_path):
+    weights = []
+    for bits in (64, 512):
+        figures("build", rows, "--kind", "hamming", "--bits", bits, "--out", tmp_path / "graph.npz")
+        weights.append(read_graph(tmp_path / "graph.npz").weights)
+    # A distance is a whole number of 1 / (2 T d).
+    assert np.allclose(weights[0] * 128, np.round(weights[0] * 128), atol=1e-4)
+    assert not np.allclose(weights[1] * 128, np.round(weights[1] * 128), atol=1e-4)
+
+
+def test_same_file_and_seed_give_the_same_bytes(rows, tmp_path):
+    for name in ("one.npz", "two.npz"):
+        figures("build", rows, "--kind", "hamming", "--out", tmp_path / name)
+    assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
+
+
+def test_given_edges(tmp_path):
+    (tmp_path / "edges.tsv").write_text("0\t1\t0.5\n1\t2\t2\n")
+    built = figures("build", tmp_path / "edges.tsv", "--kind", "edges", "--out", tmp_path / "graph.npz")
+    assert (built["nodes"], built["edges"], built["method"]) == (3, 2, "given")
+    assert to_csr(read_graph(tmp_path / "graph.npz")).toarray().tolist() == [[0, 0.5, 0], [0.5, 0, 2], [0, 2, 0]]
+
+
+def test_info_with_and_without_labels(rows, tmp_path):
+    out = tmp_path / "graph.npz"
+    figures("build", rows, "--k", 4, "--out", out)
+    plain, known = figures("info", out), figures("info", out, "--labels", rows)
+    assert plain["nodes"] == 96
+    assert plain["agreement"] is None
+    assert known["agreement"] > 0.8
+    assert known["unreached"] == 0
+
+
+@pytest.mark.parametrize("name", sorted(set(TRAINERS) - {"gat", "gcnii"}))
+def test_every_trainer_labels_the_rows(rows, tmp_path, name):
+    out = tmp_path / "labels.parquet"
+    told = figures(
+        "propagate", rows, "--labels-per-class", 4, "--trainer", name, "--seed", 0, "--out", out, "--set",
+        "graph.neighbours=10",
+    )  # fmt: skip
+    assert (told["n_labelled"], told["n_hidden"], told["nodes"]) == (12, 84, 96)
+    assert told["trainer_accuracy"] > 0.4
+    table = pq.read_table(out).to_pydict()
+    truth = [topic for _ in range(8) for topic, texts in TOPICS.items() for _ in texts]
+    hidden = [not given for given in table["given"]]
+    right = [label == true for label, true, hid in zip(table["label"], truth, hidden, strict=True) if hid]
+    assert np.mean(right) == pytest.approx(told["trainer_accuracy"])
+    assert sum(table["given"]) == 12
+
+
+def test_a_row_that_no_label_reaches_gets_none(tmp_path):
+    (tmp_path / "rows.csv").write_text("text,label\na,x\nb,\nc,y\nd,\ne,\n")
+    (tmp_path / "edges.tsv").write_text("0\t1\n2\t3\n4\t4\n")
+    figures("build", tmp_path / "edges.tsv", "--kind", "edges", "--out", tmp_path / "graph.npz")
+    told = figures(
+        "propagate", tmp_path / "rows.csv", "--graph", tmp_path / "graph.npz", "--trainer", "label_spreading",
+        "--out", tmp_path / "labels.parquet", "--proba",
+    )  # fmt: skip
+    table = pq.read_table(tmp_path / "labels.parquet").to_pydict()
+    assert table["label"] == ["x", "x", "y", "y", None]
+    assert table["reached"] == [True, True, True, True, False]
+    assert table["probabilities"][4] == pytest.approx([0.5, 0.5])
+    assert told["n_unreached"] == 1
+    assert told["trainer_accuracy"] is None
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("name", ["label_spreading", "modified_adsorption", "correct_and_smooth", "prior_smoothing"])
+def test_a_killed_propagation_goes_on_to_the_same_bytes(rows, tmp_path, monkeypatch, name):
+    job = graph_job.PropagateJob(rows, tmp_path / "labels.parquet", labels_per_class=4)
+    config = load_config(None, (), {"trainer.name": name})
+    graph_job.propagate(job, config, lambda _: None, proba=True)
+    whole = job.out.read_bytes()
+    job.out.unlink()
+    saves = []
+
+    def keep_and_die(self, name, state):
+        self.save(name, state())
+        saves.append(name)
+        if len(saves) == 3:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "keep", keep_and_die)
+        with pytest.raises(Killed):
+            graph_job.propagate(job, config, lambda _: None, proba=True)
+    assert not job.out.exists()
+    assert (tmp_path / "labels.parquet.partial" / "view.npz").exists()
+    with monkeypatch.context() as patch:
+        patch.setattr(graph_job, "describe", lambda *_: pytest.fail("the view was kept, and is made again"))
+        graph_job.propagate(job, config, lambda _: None, proba=True)
+    assert job.out.read_bytes() == whole
+    assert not (tmp_path / "labels.parquet.partial").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["build", "rows.csv.gz", "--kind", "tree", "--out", "g.npz"],
+            "'tree' is no kind of graph; expected one of knn",
+        ),
+        (["build", "rows.csv.gz", "--out", "missing/g.npz"], "the folder .*missing does not exist"),
+        (["build", "nothing.csv", "--out", "g.npz"], "nothing.csv"),
+        (["build", "one.csv", "--out", "g.npz"], "one.csv: has 1 rows; a graph needs two or more"),
+        (["build", "rows.csv.gz", "--k", "0", "--out", "g.npz"], "graph.neighbours"),
+        (
+            ["propagate", "rows.csv.gz", "--trainer", "magic", "--out", "l.parquet"],
+            "'magic' is no trainer; expected one",
+        ),
+        (["propagate", "one.csv", "--out", "l.parquet"], "a graph needs two"),
+        (["propagate", "bare.csv", "--out", "l.parquet"], "none of its 2 rows has a label"),
+        (["info", "rows.csv.gz"], "rows.csv.gz"),
+    ],
+)
+def test_wrong_input_is_one_line_and_status_two(rows, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "one.csv").write_text("text,label\na,x\n")
+    (tmp_path / "bare.csv").write_text("text,label\na,\nb,\n")
+    code, out, err = run(*arguments)
+    assert code == 2
+    assert out == ""
+    assert err.count("\n") == 1
+    assert pytest.importorskip("re").search(message, err), err
+
+
+def test_a_graph_over_other_rows(rows, tmp_path):
+    (tmp_path / "edges.tsv").write_text("0\t1\n")
+    figures("build", tmp_path / "edges.tsv", "--kind", "edges", "--out", tmp_path / "graph.npz")
+    code, _, err = run("propagate", rows, "--graph", tmp_path / "graph.npz", "--out", tmp_path / "labels.parquet")
+    assert code == 2
+    assert "graph.npz: has 2 nodes" in err
+    assert "has 96 rows; expected a node a row" in err
+
+
+def test_edges_alone_are_trainers():
+    assert set(TRAINERS) >= EDGES_ALONE
