@@ -26,7 +26,7 @@ MAX_HOPS = 2
 _INK, _FAINT, _LINK = "#333333", "#bbbbbb", "#8a6fb0"
 _COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#ee9944", "#775533")
 """Paul Tol's bright colours and two more; labels past the eighth share grey with the unknown."""
-_RC: dict[Any, Any] = {"svg.hashsalt": "projgraph", "svg.fonttype": "none", "text.parse_math": False, "font.size": 8}
+_RC: Any = {"svg.hashsalt": "projgraph", "svg.fonttype": "none", "text.parse_math": False, "font.size": 8}
 _WORDS = 28
 
 

@@ -1,7 +1,7 @@
 """Nearest-neighbour graph of feature rows by cosine or Euclidean distance; it knows rows, not what a row means.
 
-Edges join each row to its ``neighbours`` nearest other rows, equal rows not counted (`graph.copies` says how those are
-joined), weighted as `graph.weights` says and symmetrised by maximum. `graph.search` finds them, exactly or nearly.
+Edges join each row to its ``neighbours`` nearest other rows, equal rows not counted (`graph.duplicates` says how those
+are joined), weighted as `graph.weights` says and symmetrised by maximum. `graph.search` finds them, exactly or nearly.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from projgraph.errors import ConfigError
-from projgraph.graph.copies import Copies, find_copies, spread_over_copies
-from projgraph.graph.csr import first_others, from_neighbours
+from projgraph.graph.csr import first_others
+from projgraph.graph.duplicates import Copies, find_copies, spread_over_copies
 from projgraph.graph.rows import centred_rows, check_finite, unit_rows
 from projgraph.graph.search import METRICS, Method, Metric, Neighbours, nearest
 from projgraph.graph.weights import Weight, chosen_weight, edge_weights, gaussian_weights, local_scales
@@ -65,23 +65,20 @@ def build_knn(
         copies = find_copies(np.rint(rows * _ROUNDING).astype(np.int32))
     else:
         described, (rows, scale) = np.arange(len(features)), centred_rows(features)
-        copies = find_copies(features + np.float32(0))  # minus zero is zero
-    count = min(neighbours, max(len(copies.first) - 1, 0))
-    distinct = rows[copies.first] if len(copies.first) < len(rows) else rows
+        copies = find_copies(features)
+    count = min(neighbours, max(len(copies.firsts) - 1, 0))
+    distinct = rows[copies.firsts] if copies.any else rows
     # Without another row to find there still may be copies to join.
     near = nearest(distinct, count + 1, metric, method, recall, seed) if count else _NOTHING
-    edges = _edges(near, copies, count, weight, temperature / scale**2, mutual)
-    graph = from_neighbours(described[edges[0]], described[edges[1]], edges[2], len(features))
-    return GraphBuild(graph, near.recall, near.method)
+    among = _joined(near, copies, count, weight, temperature / scale**2, mutual)
+    return GraphBuild(_placed(among, described, len(features)), near.recall, near.method)
 
 
 _NOTHING = Neighbours(np.zeros((0, 1), np.float32), np.zeros((0, 1), np.int64), 1.0, "flat")
 
 
-def _edges(
-    near: Neighbours, copies: Copies, count: int, weight: Weight, temperature: float, mutual: bool
-) -> tuple[IndexArray, IndexArray, FloatArray]:
-    """Directed edges of the rows from what was found for the distinct ones."""
+def _joined(near: Neighbours, copies: Copies, count: int, weight: Weight, temperature: float, mutual: bool) -> Graph:
+    """The graph of all rows that were searched, from what was found for the distinct ones."""
     kept = first_others(near.found, count)
     askers, place = np.nonzero(kept)
     found, squared = near.found[askers, place], near.squared[askers, place]
@@ -89,8 +86,11 @@ def _edges(
         weights = gaussian_weights(squared, local_scales(near.squared, kept), askers, found)
     else:
         weights = edge_weights(squared, weight, temperature)
-    if mutual:  # among distinct rows: a copy that is asked seldom asks back
-        pairs, backwards = askers * len(copies.first) + found, found * len(copies.first) + askers
-        both = np.isin(pairs, backwards)
-        askers, found, weights = askers[both], found[both], weights[both]
-    return spread_over_copies(copies, askers, found, weights)
+    return spread_over_copies(copies, askers, found, weights, mutual)
+
+
+def _placed(graph: Graph, described: IndexArray, n_nodes: int) -> Graph:
+    """The same edges among n nodes, of which those that were not searched have none."""
+    degrees = np.zeros(n_nodes + 1, dtype=np.int64)
+    degrees[described + 1] = np.diff(graph.indptr)
+    return Graph(np.cumsum(degrees), described[graph.indices].astype(np.int32), graph.weights)
