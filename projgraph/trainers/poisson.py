@@ -48,7 +48,7 @@ def poisson(task: TrainerTask, config: TrainerConfig, seed: int, progress: Progr
     flowing = np.count_nonzero(mean, axis=1) > 1
     free = np.flatnonzero(flowing[component])
     if len(free):
-        degree = np.asarray(adjacency.sum(axis=1)).ravel()[free]
+        degree = np.asarray(adjacency.sum(axis=1), dtype=np.float64).ravel()[free]
         matrix = sparse.csr_array(sparse.diags_array(degree) - adjacency[free][:, free])
         potential = conjugate_gradients(matrix, source[free], config.classic, "poisson", progress, task.states)
         home = component[free]
@@ -71,5 +71,5 @@ def _means(group: NDArray[np.int32], weights: NDArray[np.float64], values: Float
     """(groups, c) weighted means of the (rows, c) values in each group; zeros in one without rows."""
     shape = (n_groups, len(group))
     members = sparse.csr_array((weights, (group, np.arange(len(group)))), shape=shape)
-    total: NDArray[np.float64] = np.bincount(group, weights, minlength=n_groups)[:, None]
+    total = np.bincount(group, weights, minlength=n_groups).astype(np.float64)[:, None]
     return np.asarray((members @ values) / np.where(total > 0, total, 1.0), dtype=np.float32)
