@@ -130,7 +130,7 @@ def test_a_row_that_no_label_reaches_gets_none(tmp_path):
     assert told["trainer_accuracy"] is None
 
 
-class Killed(Exception):
+class KilledError(Exception):
     pass
 
 
@@ -147,11 +147,11 @@ def test_a_killed_propagation_goes_on_to_the_same_bytes(rows, tmp_path, monkeypa
         self.save(name, state())
         saves.append(name)
         if len(saves) == 3:
-            raise Killed
+            raise KilledError
 
     with monkeypatch.context() as patch:
         patch.setattr(Checkpoints, "keep", keep_and_die)
-        with pytest.raises(Killed):
+        with pytest.raises(KilledError):
             graph_job.propagate(job, config, lambda _: None, proba=True)
     assert not job.out.exists()
     assert (tmp_path / "labels.parquet.partial" / "view.npz").exists()
