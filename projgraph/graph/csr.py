@@ -83,6 +83,7 @@ def transition(graph: Graph) -> sparse.csr_array:
     weights = (graph.weights / degree[rows]).astype(np.float32)
     return sparse.csr_array((weights, graph.indices, graph.indptr), shape=adjacency.shape)
 
+
 def self_looped(graph: Graph) -> sparse.csr_array:
     """D^-1/2 (W + I) D^-1/2 with D the row sums of W + I (Kipf & Welling 2017); every node has at least itself."""
     return normalised(from_csr(to_csr(graph) + sparse.eye_array(graph.n_nodes, dtype=np.float32, format="csr")))
