@@ -223,7 +223,7 @@ def test_features_that_are_not_finite_or_do_not_fit_are_refused() -> None:
 
 
 def test_divergence_is_named() -> None:
-    huge = replace(two_cliques(), features=two_cliques().features * np.float32(2e37))
+    huge = replace(two_cliques(), features=np.full((11, 6), 3e38, dtype=np.float32))
     with pytest.raises(ConfigError, match="sign diverged in epoch 1; lower its learning rate"):
         trainer("sign")(huge, settings(), 0)
 
