@@ -145,7 +145,7 @@ class _Fit:
         order = self._rows
         if self._batch < len(order):
             order = order[torch.randperm(len(order))]
-        for rows in order.split(self._batch):  # type: ignore[no-untyped-call]
+        for rows in torch.split(order, self._batch):
             self._optimiser.zero_grad(set_to_none=True)
             loss = nn.functional.cross_entropy(self._network(rows), self._labels[rows]) + self._network.penalty()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -163,5 +163,5 @@ class _Fit:
 @torch.no_grad()
 def _logits(network: Network, rows: IndexArray) -> Tensor:
     network.eval()
-    blocks = torch.from_numpy(rows).split(_BLOCK if network.row_wise else max(len(rows), 1))  # type: ignore[no-untyped-call]
+    blocks = torch.split(torch.from_numpy(rows), _BLOCK if network.row_wise else max(len(rows), 1))
     return torch.cat([network(block) for block in blocks])

@@ -63,7 +63,7 @@ class Gat(Network):
 
     def forward(self, rows: Tensor) -> Tensor:
         """(len(rows), c) logits of the given nodes."""
-        hidden = self.layers[0](self._inputs(), self._edges)
+        hidden: Tensor = self.layers[0](self._inputs(), self._edges)
         for layer in self.layers[1:]:
             hidden = nn.functional.dropout(nn.functional.elu(hidden), self._dropout, self.training)
             hidden = layer(hidden, self._edges)

@@ -58,7 +58,7 @@ class Gcn(Network):
 
     def forward(self, rows: Tensor) -> Tensor:
         """(len(rows), c) logits of the given nodes."""
-        hidden = self.layers[0](self._inputs(), self._adjacency)
+        hidden: Tensor = self.layers[0](self._inputs(), self._adjacency)
         for layer in self.layers[1:]:
             hidden = nn.functional.dropout(hidden.relu(), self._dropout, self.training)
             hidden = layer(hidden, self._adjacency)

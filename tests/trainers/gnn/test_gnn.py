@@ -28,8 +28,8 @@ def two_cliques() -> TrainerTask:
     dense[4, 5] = dense[5, 4] = 0.5
     np.fill_diagonal(dense, 0.0)
     features = np.random.default_rng(0).normal(size=(11, 6)).astype(np.float32)
-    features[:5, 0] += 2.0
-    features[5:10, 0] -= 2.0
+    features[:5, 0] += 4.0
+    features[5:10, 0] -= 4.0
     labels = np.full(11, UNLABELLED, dtype=np.int64)
     labels[[0, 9]] = 0, 1
     return TrainerTask(from_csr(sparse.csr_array(dense)), features, labels, 2)
@@ -37,7 +37,9 @@ def two_cliques() -> TrainerTask:
 
 def settings(**values: object) -> TrainerConfig:
     given = [f"trainer.{name.replace('__', '.')}={value}" for name, value in values.items()]
-    return load_config(None, ["trainer.neural.epochs=40", "trainer.neural.gcnii.layers=4", *given]).trainer
+    return load_config(
+        None, ["trainer.neural.epochs=40", "trainer.neural.gcnii.layers=4", "trainer.neural.machine.dropout=0", *given]
+    ).trainer
 
 
 def dense_propagation(graph: Graph) -> np.ndarray:
@@ -221,7 +223,7 @@ def test_features_that_are_not_finite_or_do_not_fit_are_refused() -> None:
 
 
 def test_divergence_is_named() -> None:
-    huge = replace(two_cliques(), features=two_cliques().features * np.float32(1e38))
+    huge = replace(two_cliques(), features=np.full((11, 6), 3e38, dtype=np.float32))
     with pytest.raises(ConfigError, match="sign diverged in epoch 1; lower its learning rate"):
         trainer("sign")(huge, settings(), 0)
 
