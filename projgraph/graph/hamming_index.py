@@ -60,6 +60,8 @@ def approximate_neighbours(
     Returns:
         What `hamming_neighbours` returns, with -1 also where the index found no more, and the sample's recall.
     """
+    if not len(packed):  # faiss finds no centroids of nothing
+        return (np.zeros((0, count), dtype=np.int32), np.zeros((0, count), dtype=np.int32)), 1.0
     sample = np.sort(np.random.default_rng(seed).permutation(len(packed))[:_SAMPLE])
     exact, _ = hamming_neighbours_of(packed, sample, count, threads)
     with _faiss_threads(threads):
