@@ -1,4 +1,4 @@
-"""Finished parts of a long work, kept beside its output so that a killed run goes on; it knows arrays, not their sense."""
+"""Finished parts of a long work, kept beside its output so that a killed run goes on; it knows arrays alone."""
 
 from __future__ import annotations
 

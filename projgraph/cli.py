@@ -23,6 +23,7 @@ data_app = typer.Typer(help="The catalogue of public data sets.", no_args_is_hel
 app.add_typer(data_app, name="data")
 app.add_typer(graph_cli.app, name="graph")
 
+
 @app.command()
 def train(
     train: Annotated[Path, typer.Argument(metavar="TRAIN", help="CSV, TSV, JSONL, Parquet or fastText, .gz as well")],
@@ -170,5 +171,3 @@ def verify_data(
         show({row.name: row.problem or "good" for row in rows}, as_json, f"{name} in {folder}")
         if any(row.problem for row in rows):
             raise typer.Exit(2)
-
-

@@ -53,10 +53,12 @@ def progress_lines() -> Iterator[tuple[Callable[[str], None], Callable[[dict[str
 
 
 def say_line(line: str) -> None:
+    """Write a line to standard error."""
     _errors.print(line, markup=False, soft_wrap=True)
 
 
 def show(figures: Mapping[str, Any], as_json: bool, title: str) -> None:
+    """Write figures to standard output, as one JSON object or as a table."""
     if as_json:
         print_json(figures)
         return
@@ -67,4 +69,5 @@ def show(figures: Mapping[str, Any], as_json: bool, title: str) -> None:
 
 
 def print_json(value: Mapping[str, Any]) -> None:
+    """Write exactly one JSON object to standard output."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")

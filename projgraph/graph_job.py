@@ -21,15 +21,15 @@ from projgraph.config import TrainConfig
 from projgraph.errors import ConfigError, InputError
 from projgraph.features.view import describe
 from projgraph.graph.describe import describe_graph
-from projgraph.graph.given import given_edges
+from projgraph.graph.given import given_graph
 from projgraph.graph.hamming import hamming_search
-from projgraph.graph.knn import knn_search
+from projgraph.graph.knn import build_knn
 from projgraph.graph.store import read_graph, write_graph
 from projgraph.pack.projection import ProjectionSpec
 from projgraph.read import few_labels, read_dataset, read_texts
 from projgraph.read.edges import read_edges
 from projgraph.records import UNLABELLED, Dataset, FloatArray, Graph, Progress, SoftLabels, Texts, TrainerTask
-from projgraph.trainers.registry import NEEDS_FEATURES, TRAINERS, trainer
+from projgraph.trainers.registry import EDGES_ALONE, trainer
 
 Kind = Literal["knn", "hamming", "edges"]
 
@@ -85,9 +85,7 @@ def build(job: BuildJob, config: TrainConfig, progress: Progress) -> dict[str, A
         raise ConfigError(f"'{job.kind}' is no kind of graph; expected one of {', '.join(get_args(Kind))}")
     check_target(job.out)
     if job.kind == "edges":
-        edges = read_edges(job.source)
-        graph = given_edges(edges.source, edges.target, edges.weights, edges.n_nodes)
-        recall, method = 1.0, "given"
+        graph, recall, method = given_graph(read_edges(job.source), progress=progress), 1.0, "given"
     else:
         texts = read_texts(job.source, text_column=job.text_column)
         _check_rows(job.source, len(texts))
@@ -120,9 +118,7 @@ def propagate(job: PropagateJob, config: TrainConfig, progress: Progress, proba:
     started = time.time()
     teach = trainer(config.trainer.name)
     check_target(job.out)
-    dataset = read_dataset(
-        job.source, text_column=job.text_column, label_column=job.label_column, keep_empty=True
-    )
+    dataset = read_dataset(job.source, text_column=job.text_column, label_column=job.label_column, keep_empty=True)
     _check_rows(job.source, len(dataset))
     hidden = np.full(len(dataset), UNLABELLED, dtype=np.int64)
     if job.labels_per_class is not None:
@@ -130,20 +126,16 @@ def propagate(job: PropagateJob, config: TrainConfig, progress: Progress, proba:
     if not (dataset.labels != UNLABELLED).any():
         raise InputError(f"{job.source}: none of its {len(dataset)} rows has a label; label a row of each class")
     progress(f"read {job.source}: {len(dataset):,} rows")
-    graph = None if job.graph is None else read_graph(job.graph)
-    if graph is not None and graph.n_nodes != len(dataset):
-        raise InputError(
-            f"{job.graph}: has {graph.n_nodes:,} nodes, {job.source} has {len(dataset):,} rows; "
-            "expected a node a row, as `projgraph graph build` makes of the same file"
-        )
+    graph = _given(job, len(dataset))
     key = _key(config.trainer.name, dataset.texts, config) | {"labels": digest(dataset.labels), "graph": _digest(graph)}
     kept = Checkpoints(job.out, key)
-    view = None
-    if graph is None or config.trainer.name in NEEDS_FEATURES:
+    if graph is not None and config.trainer.name in EDGES_ALONE:
+        view = None
+    else:
         view = _view(dataset.texts, config, kept, progress)
-    joined = graph if graph is not None else _knn(view, config, kept, progress)[0]
+        graph = graph or _knn(view, config, progress)[0]
     progress(f"trainer: {config.trainer.name}")
-    task = TrainerTask(joined, view, dataset.labels, len(dataset.classes), states=kept)
+    task = TrainerTask(graph, view, dataset.labels, len(dataset.classes), states=kept)
     taught = teach(task, config.trainer, config.seed, progress)
     _write_labels(job.out, dataset, taught, proba)
     kept.clear()
@@ -178,11 +170,21 @@ def info(graph: Path, labels: Path | None = None, label_column: str | None = Non
     return describe_graph(opened, dataset.labels).to_json()
 
 
+def _given(job: PropagateJob, rows: int) -> Graph | None:
+    graph = None if job.graph is None else read_graph(job.graph)
+    if graph is not None and graph.n_nodes != rows:
+        raise InputError(
+            f"{job.graph}: has {graph.n_nodes:,} nodes, {job.source} has {rows:,} rows; "
+            "expected a node a row, as `projgraph graph build` makes of the same file"
+        )
+    return graph
+
+
 def _search(
     kind: Kind, texts: Texts, config: TrainConfig, kept: Checkpoints, progress: Progress
 ) -> tuple[Graph, float, str]:
     if kind == "knn":
-        return _knn(_view(texts, config, kept, progress), config, kept, progress)
+        return _knn(_view(texts, config, kept, progress), config, progress)
     chosen = config.projection
     spec = ProjectionSpec.for_text(
         bits=chosen.bits or _HAMMING_BITS,
@@ -198,11 +200,9 @@ def _search(
     return built.graph, built.recall, built.method
 
 
-def _knn(
-    view: FloatArray, config: TrainConfig, kept: Checkpoints, progress: Progress
-) -> tuple[Graph, float, str]:
+def _knn(view: FloatArray, config: TrainConfig, progress: Progress) -> tuple[Graph, float, str]:
     progress(f"graph: {config.graph.neighbours} nearest neighbours of each row")
-    built = knn_search(view, config.graph)
+    built = build_knn(view, **config.graph.model_dump(), seed=config.seed)
     return built.graph, built.recall, built.method
 
 

@@ -14,13 +14,14 @@ from projgraph.config import TrainConfig
 from projgraph.errors import InputError
 from projgraph.evaluate.calibration import fit_temperature
 from projgraph.features.view import describe
-from projgraph.graph.hamming import hamming_graph
-from projgraph.graph.knn import knn_graph
+from projgraph.graph.knn import build_knn
 from projgraph.pack.format import Quantiser
 from projgraph.pack.projection import ProjectionSpec
 from projgraph.pack.quantise import QuantisedModel, quantise
 from projgraph.plan import Plan, head_weight_bits, plan_model
 from projgraph.projection.fit import Edges, Listener, Student, fit_student, sharpen
+from projgraph.projection.graph import ProjectionGraph, projection_graph
+from projgraph.projection.joint import fit_jointly
 from projgraph.records import (
     UNLABELLED,
     Bits,
@@ -45,11 +46,13 @@ class Trained:
         model: the integers of the model file.
         plan: the dimensions that the budget chose.
         bits: projection nodes of all rows.
-        taught: the trainer's label distributions, gold labels included.
-        graph: the trainer graph; None where every row was labelled.
+        taught: the trainer's label distributions, gold labels included; those of the neural trainer where it was
+            trained jointly.
+        graph: the trainer graph; None where every row was labelled and no joint trainer needs it.
         student: the float head and its history.
         quantisation_drop: share of sampled training rows that the float head got right, less that of the integers.
         seconds: what each stage took, by its name.
+        projection_graph: links and Hamming edges; None where no term of the loss asks for them.
     """
 
     model: QuantisedModel
@@ -60,6 +63,7 @@ class Trained:
     student: Student
     quantisation_drop: float
     seconds: dict[str, float]
+    projection_graph: ProjectionGraph | None = None
 
 
 def train(dataset: Dataset, config: TrainConfig, progress: Progress, listener: Listener | None = None) -> Trained:
@@ -78,20 +82,26 @@ def train(dataset: Dataset, config: TrainConfig, progress: Progress, listener: L
     _check_labels(dataset)
     plan = plan_model(dataset.classes, config)
     spec = _projection(plan, config)
+    hamming = config.student.loss.hamming > 0
     clock: dict[str, float] = {}
-    taught, graph = _teach(dataset, config, progress, clock)
+    taught, graph, features = _teach(dataset, config, progress, clock)
     with _timed(clock, "bits"):
         progress(f"bits: {len(dataset):,} rows x {spec.n_bits:,} bits")
         bits = native.project(spec.to_bytes(), dataset.texts)
     with _timed(clock, "student"):
         progress(f"student: {f'{plan.units} hidden units' if plan.units else 'a linear head'}")
         targets = sharpen(taught.probabilities, dataset.labels, config.student.sharpen)
-        edges = Edges(graph, hamming_graph(bits, config.graph.neighbours) if config.student.loss.hamming else None)
-        student = fit_student(bits, targets, edges, config.student, plan.units, config.seed, listener)
+        joined = projection_graph(graph or _no_edges(len(dataset)), bits, config.graph.neighbours) if hamming else None
+        edges = Edges(graph, joined.hamming_of_rows() if joined else None)
+        if features is not None and config.student.joint:
+            both = fit_jointly(bits, features, targets, edges, config.student, plan.units, config.seed, listener)
+            student, taught = both.student, SoftLabels(both.distributions, taught.reached)
+        else:
+            student = fit_student(bits, targets, edges, config.student, plan.units, config.seed, listener)
     with _timed(clock, "pack"):
         progress(f"integers: {plan.weight_bits}-bit weights")
         model, drop = _to_integers(dataset, plan, spec, bits, taught, student, config)
-    return Trained(model, plan, bits, taught, graph, student, drop, clock)
+    return Trained(model, plan, bits, taught, graph, student, drop, clock, joined)
 
 
 def _check_labels(dataset: Dataset) -> None:
@@ -106,21 +116,37 @@ def _check_labels(dataset: Dataset) -> None:
 
 def _teach(
     dataset: Dataset, config: TrainConfig, progress: Progress, clock: dict[str, float]
-) -> tuple[SoftLabels, Graph | None]:
-    """Label distributions of all rows; without unlabelled rows there is nothing to teach but the labels."""
-    if (dataset.labels != UNLABELLED).all():
-        certain = np.eye(len(dataset.classes), dtype=np.float32)[dataset.labels]
-        return SoftLabels(certain, np.ones(len(dataset), dtype=np.bool_)), None
+) -> tuple[SoftLabels, Graph | None, FloatArray | None]:
+    """Label distributions of all rows, with graph and features where they were needed.
+
+    Without unlabelled rows there is nothing to teach but the labels; a joint trainer wants features all the same.
+    """
+    all_labelled = bool((dataset.labels != UNLABELLED).all())
+    if all_labelled and not config.student.joint:
+        return _certain(dataset), None, None
     with _timed(clock, "features"):
         progress(f"features: {len(dataset):,} texts" + (f", encoder {config.encoder}" if config.encoder else ""))
         view = describe(dataset.texts, config.features, config.seed, config.encoder)
     with _timed(clock, "graph"):
         progress(f"graph: {config.graph.neighbours} nearest neighbours of each row")
-        graph = knn_graph(view.vectors, config.graph.neighbours, config.graph.temperature)
+        graph = build_knn(view.vectors, **config.graph.model_dump(), seed=config.seed).graph
+    if all_labelled:
+        return _certain(dataset), graph, view.vectors
     with _timed(clock, "trainer"):
         task = TrainerTask(graph, view.vectors, dataset.labels, len(dataset.classes))
         taught = trainer(config.trainer.name)(task, config.trainer, config.seed, progress)
-    return taught, graph
+    return taught, graph, view.vectors
+
+
+def _certain(dataset: Dataset) -> SoftLabels:
+    """Every row's label, believed in full."""
+    certain = np.eye(len(dataset.classes), dtype=np.float32)[dataset.labels]
+    return SoftLabels(certain, np.ones(len(dataset), dtype=np.bool_))
+
+
+def _no_edges(n_nodes: int) -> Graph:
+    empty = np.zeros(0, dtype=np.int32)
+    return Graph(np.zeros(n_nodes + 1, dtype=np.int64), empty, empty.astype(np.float32))
 
 
 def _projection(plan: Plan, config: TrainConfig) -> ProjectionSpec:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NoReturn
 
-from projgraph.errors import InputError, ProjgraphError
+from projgraph.errors import InputError, ProjgraphError, one_line
 
 _TABULAR = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".parquet", ".pq", ".gz", ".ft", ".fasttext")
 

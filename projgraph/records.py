@@ -159,6 +159,21 @@ class Graph:
 
 
 @dataclass(frozen=True)
+class GraphBuild:
+    """A graph of nearest neighbours and how well it was searched for.
+
+    Attributes:
+        graph: of n nodes.
+        recall: share of the true neighbours that were found, measured on a sample of rows; 1 of an exact search.
+        method: the search that was used, such as "flat" or "hnsw".
+    """
+
+    graph: Graph
+    recall: float
+    method: str
+
+
+@dataclass(frozen=True)
 class EdgeList:
     """Edges as a file gives them, in its order: directed, perhaps repeated, not yet a graph.
 

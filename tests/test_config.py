@@ -143,7 +143,7 @@ def test_a_setting_is_not_a_stage():
 
 def test_the_choices_of_an_inner_stage_are_its_own():
     message = problems("student.loss.golden=1")
-    assert "student.loss.golden is unknown; expected one of distil, gold, edges, hamming" in message
+    assert "student.loss.golden is unknown; expected one of trainer, distil, gold, edges, hamming" in message
 
 
 @pytest.mark.parametrize("name", ["student.rate", "student.weight_decay", "student.loss.distil", "student.loss.edges"])

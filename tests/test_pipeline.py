@@ -165,6 +165,39 @@ def test_terms_of_the_loss_on_both_graphs(config):
     assert last["loss"] == pytest.approx(sum(weight * last[name] for name, weight in weights.items()), rel=1e-3)
 
 
+def test_hamming_edges_come_as_a_projection_graph(config, trained):
+    dataset, _ = corpus()
+    result = pipeline.train(dataset, changed(config, student__loss__hamming=1.0), quiet)
+    found = result.projection_graph
+    assert found is not None
+    assert found.trainer is result.graph
+    assert np.array_equal(found.bits.positive[found.links], result.bits.positive)
+    assert np.array_equal(found.bits.negative[found.links], result.bits.negative)
+    assert trained[0].projection_graph is None, "no term asks for it"
+
+
+def test_trainer_and_student_trained_jointly(config, trained):
+    dataset, truth = corpus()
+    joint = changed(config, student__joint=True)
+    result, again = (pipeline.train(dataset, joint, quiet) for _ in range(2))
+    assert to_bytes(result) == to_bytes(again)
+    assert to_bytes(result) != to_bytes(trained[0])
+    assert (result.taught.labels == truth).mean() > 0.95
+    assert not np.array_equal(result.taught.probabilities, trained[0].taught.probabilities), "the joint trainer's own"
+    labelled = dataset.labels != UNLABELLED
+    assert np.array_equal(result.taught.probabilities[labelled], np.eye(3)[truth[labelled]])
+    assert set(result.student.history[0]) >= {"trainer", "distil", "gold"}
+    assert (NativeModel(to_bytes(result)).labels(dataset.texts) == truth).mean() > 0.9
+
+
+def test_joint_training_without_unlabelled_rows(config):
+    dataset, truth = corpus(60, labelled=20)
+    result = pipeline.train(dataset, changed(config, student__joint=True), quiet)
+    assert result.graph is not None
+    assert np.array_equal(result.taught.probabilities, np.eye(3)[truth])
+    assert set(result.student.history[0]) >= {"trainer", "distil", "gold"}
+
+
 def test_signs_instead_of_ternary_bits(config):
     dataset, _ = corpus(60)
     result = pipeline.train(dataset, changed(config, projection__quantiser="sign", projection__word_share=1.0), quiet)

@@ -73,3 +73,16 @@ def normalised(graph: Graph) -> sparse.csr_array:
     rows = np.repeat(np.arange(graph.n_nodes), np.diff(graph.indptr))
     weights = graph.weights * (root[rows] * root[graph.indices]).astype(np.float32)
     return sparse.csr_array((weights, graph.indices, graph.indptr), shape=adjacency.shape)
+
+
+def transition(graph: Graph) -> sparse.csr_array:
+    """D^-1 W, whose rows sum to one; a node without edges has an empty row."""
+    adjacency = to_csr(graph)
+    degree = np.asarray(adjacency.sum(axis=1, dtype=np.float64)).ravel()
+    rows = np.repeat(np.arange(graph.n_nodes), np.diff(graph.indptr))
+    weights = (graph.weights / degree[rows]).astype(np.float32)
+    return sparse.csr_array((weights, graph.indices, graph.indptr), shape=adjacency.shape)
+
+def self_looped(graph: Graph) -> sparse.csr_array:
+    """D^-1/2 (W + I) D^-1/2 with D the row sums of W + I (Kipf & Welling 2017); every node has at least itself."""
+    return normalised(from_csr(to_csr(graph) + sparse.eye_array(graph.n_nodes, dtype=np.float32, format="csr")))

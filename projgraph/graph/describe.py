@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -55,9 +55,9 @@ class GraphDescription:
     agreement: float | None = None
     weighted_agreement: float | None = None
 
-    def to_json(self) -> str:
-        """One line of JSON with every figure by its name."""
-        return json.dumps(asdict(self))
+    def to_json(self) -> dict[str, Any]:
+        """Every figure by its name."""
+        return asdict(self)
 
 
 def describe_graph(graph: Graph, labels: IndexArray | None = None) -> GraphDescription:
@@ -73,7 +73,9 @@ def describe_graph(graph: Graph, labels: IndexArray | None = None) -> GraphDescr
     degrees = np.diff(graph.indptr)
     components, component = sparse.csgraph.connected_components(to_csr(graph), directed=False)
     some = len(graph.weights) > 0
-    known: dict[str, int | float | None] = {} if labels is None else _of_labels(graph, labels, component)
+    known: dict[str, int | float | None] = (
+        {} if labels is None else _of_labels(graph, labels, component.astype(np.int64))
+    )
     return GraphDescription(
         nodes=graph.n_nodes,
         edges=graph.n_edges,

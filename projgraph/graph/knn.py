@@ -1,71 +1,96 @@
-"""Nearest-neighbour graph of feature rows by cosine; it knows faiss and CSR, not what a row means.
+"""Nearest-neighbour graph of feature rows by cosine or Euclidean distance; it knows rows, not what a row means.
 
-Edges join each row to its ``neighbours`` most similar other rows, weighted ``exp((cos - 1) / temperature)`` and
-symmetrised by maximum. Up to ``EXACT_ROWS`` rows the search is exhaustive (O(n^2 d) time, O(n d) memory); above, faiss
-HNSW answers approximately (about O(n log n d)).
+Edges join each row to its ``neighbours`` nearest other rows, equal rows not counted (`graph.copies` says how those are
+joined), weighted as `graph.weights` says and symmetrised by maximum. `graph.search` finds them, exactly or nearly.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from projgraph.errors import ConfigError
+from projgraph.graph.copies import Copies, find_copies, spread_over_copies
 from projgraph.graph.csr import first_others, from_neighbours
-from projgraph.records import FloatArray, Graph
+from projgraph.graph.rows import centred_rows, check_finite, unit_rows
+from projgraph.graph.search import METRICS, Method, Metric, Neighbours, nearest
+from projgraph.graph.weights import Weight, chosen_weight, edge_weights, gaussian_weights, local_scales
+from projgraph.records import FloatArray, Graph, GraphBuild, IndexArray
 
-EXACT_ROWS = 60_000
-"""Above this many rows exhaustive search on two cores takes longer than building and asking HNSW."""
-
-_HNSW_LINKS = 24
-_HNSW_BUILD = 80
-_HNSW_SEARCH = 96
-_BLOCK = 8192
+_ROUNDING = 1 << 16
+"""Unit rows that are equal when rounded to this part differ by less than float32 can tell of their cosine."""
 
 
 def knn_graph(features: FloatArray, neighbours: int, temperature: float) -> Graph:
+    """Join every row to its nearest rows by cosine, weighted ``exp((cos - 1) / temperature)``; see `build_knn`."""
+    return build_knn(features, neighbours, temperature).graph
+
+
+def build_knn(
+    features: FloatArray,
+    neighbours: int,
+    temperature: float = 0.1,
+    *,
+    metric: Metric = "cosine",
+    weight: Weight = "auto",
+    mutual: bool = False,
+    method: Method = "auto",
+    recall: float = 0.95,
+    seed: int = 0,
+) -> GraphBuild:
     """Join every row to its nearest rows.
 
     Args:
-        features: (n, d) float32; rows are compared by cosine, and a row of zeros gets no edge.
-        neighbours: edges each row asks for, itself not counted; fewer where there are fewer other rows.
-        temperature: of the edge weight, above zero.
+        features: (n, d) float32; by cosine a row of zeros gets no edge.
+        neighbours: edges each row asks for, itself and its copies not counted; fewer where there are fewer other rows.
+        temperature: of the exponential weight, above zero.
+        metric: how rows are compared.
+        weight: of an edge, as in `graph.weights`.
+        mutual: keep an edge only where both ends ask for it; otherwise where either does.
+        method: of the search, as in `graph.search`.
+        recall: share of the true neighbours that a near search aims for, above 0, at most 1.
+        seed: of the sample that recall is measured on.
 
     Raises:
-        ConfigError: for neighbours or a temperature that is not positive, or features that are not finite.
+        ConfigError: a setting out of range or unknown, or features that are not finite.
     """
     if neighbours < 1 or not temperature > 0:
         raise ConfigError(f"knn graph: neighbours={neighbours}, temperature={temperature}; both must be above zero")
-    if not np.isfinite(features).all():
-        raise ConfigError("knn graph: the features hold NaN or infinity; clean them or drop those rows")
-    described = np.flatnonzero(np.any(features != 0, axis=1))
-    unit = np.ascontiguousarray(features[described], dtype=np.float32)
-    # First by the largest element, or the squares of large and small rows would leave float32.
-    unit /= np.maximum(unit.max(axis=1, initial=0), -unit.min(axis=1, initial=0))[:, None]
-    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
-    count = min(neighbours, max(len(unit) - 1, 0))
-    if count == 0:
-        empty = np.zeros(0, dtype=np.int32)
-        return Graph(np.zeros(len(features) + 1, dtype=np.int64), empty, empty.astype(np.float32))
-    similarity, found = _search(unit, count + 1)
-    kept = first_others(found, count)
-    rows = np.broadcast_to(described[:, None], found.shape)[kept]
-    weights = np.exp((np.minimum(similarity[kept], 1.0) - 1.0) / temperature).astype(np.float32)
-    return from_neighbours(rows, described[found[kept]], weights, len(features))
-
-
-def _search(unit: FloatArray, count: int) -> tuple[FloatArray, NDArray[np.int64]]:
-    import faiss
-
-    index: Any
-    if len(unit) <= EXACT_ROWS:
-        index = faiss.IndexFlatIP(unit.shape[1])
+    if metric not in METRICS:
+        raise ConfigError(f"knn graph: metric={metric!r}; expected one of {', '.join(METRICS)}")
+    weight = chosen_weight(weight, metric, temperature)
+    check_finite(features, "knn graph")
+    scale = 1.0
+    if metric == "cosine":
+        described, rows = unit_rows(features)
+        copies = find_copies(np.rint(rows * _ROUNDING).astype(np.int32))
     else:
-        index = faiss.IndexHNSWFlat(unit.shape[1], _HNSW_LINKS, faiss.METRIC_INNER_PRODUCT)
-        index.hnsw.efConstruction = _HNSW_BUILD
-        index.hnsw.efSearch = _HNSW_SEARCH
-    index.add(unit)
-    blocks = [index.search(unit[start : start + _BLOCK], count) for start in range(0, len(unit), _BLOCK)]
-    return np.concatenate([block[0] for block in blocks]), np.concatenate([block[1] for block in blocks])
+        described, (rows, scale) = np.arange(len(features)), centred_rows(features)
+        copies = find_copies(features + np.float32(0))  # minus zero is zero
+    count = min(neighbours, max(len(copies.first) - 1, 0))
+    distinct = rows[copies.first] if len(copies.first) < len(rows) else rows
+    # Without another row to find there still may be copies to join.
+    near = nearest(distinct, count + 1, metric, method, recall, seed) if count else _NOTHING
+    edges = _edges(near, copies, count, weight, temperature / scale**2, mutual)
+    graph = from_neighbours(described[edges[0]], described[edges[1]], edges[2], len(features))
+    return GraphBuild(graph, near.recall, near.method)
+
+
+_NOTHING = Neighbours(np.zeros((0, 1), np.float32), np.zeros((0, 1), np.int64), 1.0, "flat")
+
+
+def _edges(
+    near: Neighbours, copies: Copies, count: int, weight: Weight, temperature: float, mutual: bool
+) -> tuple[IndexArray, IndexArray, FloatArray]:
+    """Directed edges of the rows from what was found for the distinct ones."""
+    kept = first_others(near.found, count)
+    askers, place = np.nonzero(kept)
+    found, squared = near.found[askers, place], near.squared[askers, place]
+    if weight == "gaussian":
+        weights = gaussian_weights(squared, local_scales(near.squared, kept), askers, found)
+    else:
+        weights = edge_weights(squared, weight, temperature)
+    if mutual:  # among distinct rows: a copy that is asked seldom asks back
+        pairs, backwards = askers * len(copies.first) + found, found * len(copies.first) + askers
+        both = np.isin(pairs, backwards)
+        askers, found, weights = askers[both], found[both], weights[both]
+    return spread_over_copies(copies, askers, found, weights)

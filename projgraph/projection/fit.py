@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
 
 from projgraph.config import StudentConfig
 from projgraph.errors import ConfigError
-from projgraph.projection.loss import EdgeSampler, distillation, edge_consistency, gold
+from projgraph.projection.head import build_head, layers_of
+from projgraph.projection.loss import EdgeSampler, distillation, edge_consistency, gold, weighted_sum
 from projgraph.records import UNLABELLED, Bits, FloatArray, Graph, IndexArray, Layer
 
 EpochFigures = dict[str, float]
@@ -66,6 +68,9 @@ class Student:
     held_out_logits: FloatArray
 
 
+FitT = TypeVar("FitT", bound="Fit")
+
+
 def sharpen(beliefs: FloatArray, gold_labels: IndexArray, power: float) -> Targets:
     """Targets of a student: beliefs to a power, normalised, weighted by the belief's maximum; gold rows one-hot."""
     peak = beliefs.max(axis=1)
@@ -100,27 +105,43 @@ def fit_student(
         listener: called after every epoch with its figures.
 
     Raises:
+        ConfigError: no epoch has a finite loss on the held-out rows, or no term of the loss is on.
+    """
+    _, student = fit_twice(lambda: Fit(bits, targets, edges, config, units, seed), targets, config, seed, listener)
+    return student
+
+
+def fit_twice(
+    start: Callable[[], FitT], targets: Targets, config: StudentConfig, seed: int, listener: Listener | None = None
+) -> tuple[FitT, Student]:
+    """Count the epochs with rows held out, then fit all rows for so many.
+
+    Args:
+        start: a new fit of all rows that ``targets`` knows, the same at every call.
+        targets: what held-out rows are judged by.
+        config: schedule, held-out rows, patience.
+        seed: of torch's global generator and of the held-out rows.
+        listener: called after every epoch of the first fit with its figures.
+
+    Returns:
+        The second fit, at its end, and the student it fitted.
+
+    Raises:
         ConfigError: no epoch has a finite loss on the held-out rows.
     """
     # Dropout draws from torch's global generator alone: seed it here, and give the caller's state back afterwards.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return _fit_twice(bits, targets, edges, config, units, seed, listener)
+        return _fit_twice(start, targets, config, seed, listener)
 
 
 def _fit_twice(
-    bits: Bits,
-    targets: Targets,
-    edges: Edges,
-    config: StudentConfig,
-    units: int,
-    seed: int,
-    listener: Listener | None,
-) -> Student:
-    """Count the epochs with rows held out, then fit all rows for so many."""
-    held_out = _hold_out(len(bits), config, seed)
-    rows = np.setdiff1d(np.arange(len(bits)), held_out)
-    fit = _Fit(bits, targets, edges, config, units, seed)
+    start: Callable[[], FitT], targets: Targets, config: StudentConfig, seed: int, listener: Listener | None
+) -> tuple[FitT, Student]:
+    n_rows = len(targets.gold)
+    held_out = _hold_out(n_rows, config, seed)
+    rows = np.setdiff1d(np.arange(n_rows), held_out)
+    fit = start()
     history: list[EpochFigures] = []
     best_epochs, best_loss = 0, np.inf
     best_logits = logits = np.zeros((0, targets.beliefs.shape[1]), dtype=np.float32)
@@ -139,25 +160,25 @@ def _fit_twice(
     if not best_epochs:
         raise ConfigError(f"training diverged: lower its learning rate, student.rate={config.rate}")
     if len(held_out):
-        fit = _Fit(bits, targets, edges, config, units, seed)
-        for _ in fit.run(np.arange(len(bits)), epochs, stop_after=best_epochs):
+        fit = start()
+        for _ in fit.run(np.arange(n_rows), epochs, stop_after=best_epochs):
             pass
-    hidden, output = fit.layers()
-    return Student(hidden, output, tuple(history), held_out, best_logits)
+    hidden, output = layers_of(fit.head)
+    return fit, Student(hidden, output, tuple(history), held_out, best_logits)
 
 
-class _Fit:
-    """One run of the optimiser over some rows."""
+class Fit:
+    """One run of the optimiser over some rows; ``terms`` says what is minimised."""
 
     def __init__(
         self, bits: Bits, targets: Targets, edges: Edges, config: StudentConfig, units: int, seed: int
     ) -> None:
         self._bits, self._targets, self._config = bits, targets, config
         self._random = np.random.default_rng(seed)
-        self._head = _head(bits.n_bits, targets.distributions.shape[1], units, config.dropout, seed)
+        self.head = build_head(bits.n_bits, targets.distributions.shape[1], units, config.dropout, seed)
         weights = config.loss
         self._samplers = [
-            (weight, EdgeSampler(graph), name)
+            (EdgeSampler(graph), name)
             for name, weight, graph in (
                 ("edges", weights.edges, edges.trainer),
                 ("hamming", weights.hamming, edges.hamming),
@@ -165,16 +186,20 @@ class _Fit:
             if weight > 0 and graph is not None
         ]
 
+    def parameters(self) -> list[torch.nn.Parameter]:
+        """All that the optimiser moves."""
+        return list(self.head.parameters())
+
     def run(self, rows: IndexArray, epochs: int, stop_after: int | None = None) -> Iterator[EpochFigures]:
         """Train epoch by epoch under a schedule of ``epochs``, yielding the mean of every loss term."""
         config = self._config
         batches = -(-len(rows) // config.batch)
-        optimiser = torch.optim.AdamW(self._head.parameters(), lr=config.rate, weight_decay=config.weight_decay)
+        optimiser = torch.optim.AdamW(self.parameters(), lr=config.rate, weight_decay=config.weight_decay)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=config.rate, total_steps=epochs * batches + 1)
         for _ in range(epochs if stop_after is None else stop_after):
             sums: EpochFigures = {}
             for batch in np.array_split(self._random.permutation(rows), batches):
-                terms = self._terms(batch)
+                terms = self.terms(batch)
                 optimiser.zero_grad(set_to_none=True)
                 terms["loss"].backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
@@ -183,21 +208,26 @@ class _Fit:
                     sums[name] = sums.get(name, 0.0) + float(value.detach()) * len(batch)
             yield {name: value / len(rows) for name, value in sums.items()}
 
-    def _terms(self, batch: IndexArray) -> dict[str, torch.Tensor]:
+    def terms(self, batch: IndexArray) -> dict[str, torch.Tensor]:
+        """Every term of the loss on a batch of rows, and their weighted sum as ``loss``."""
         targets, weights = self._targets, self._config.loss
-        logits = self._head(self._inputs(batch))
+        logits = self.head(self._inputs(batch))
         terms = {
             "distil": distillation(
                 logits, torch.from_numpy(targets.distributions[batch]), torch.from_numpy(targets.weights[batch])
             ),
             "gold": gold(logits, torch.from_numpy(targets.gold[batch])),
         }
-        loss = weights.distil * terms["distil"] + weights.gold * terms["gold"]
-        for weight, sampler, name in self._samplers:
+        terms |= self._edge_terms(logits, batch)
+        return terms | {"loss": weighted_sum(terms, weights)}
+
+    def _edge_terms(self, logits: torch.Tensor, batch: IndexArray) -> dict[str, torch.Tensor]:
+        """The student's consistency along the edges whose weight is above zero, one drawn for each row."""
+        terms = {}
+        for sampler, name in self._samplers:
             neighbours, joined = sampler.draw(batch, self._random)
-            terms[name] = edge_consistency(logits, self._head(self._inputs(neighbours)), torch.from_numpy(joined))
-            loss = loss + weight * terms[name]
-        return terms | {"loss": loss}
+            terms[name] = edge_consistency(logits, self.head(self._inputs(neighbours)), torch.from_numpy(joined))
+        return terms
 
     def _inputs(self, rows: IndexArray) -> torch.Tensor:
         return torch.from_numpy(self._bits.select(rows).values(np.float32))
@@ -205,34 +235,10 @@ class _Fit:
     @torch.no_grad()
     def logits(self, rows: IndexArray) -> FloatArray:
         """(len(rows), c) logits of the head as it is now."""
-        self._head.eval()
-        blocks = [self._head(self._inputs(block)).numpy() for block in np.array_split(rows, -(-len(rows) // 4096))]
-        self._head.train()
+        self.head.eval()
+        blocks = [self.head(self._inputs(block)).numpy() for block in np.array_split(rows, -(-len(rows) // 4096))]
+        self.head.train()
         return np.concatenate(blocks)
-
-    def layers(self) -> tuple[Layer | None, Layer]:
-        """The hidden layer, if any, and the output layer, as (inputs, outputs) weights."""
-        layers = [
-            Layer(module.weight.detach().numpy().T.copy(), module.bias.detach().numpy().copy())
-            for module in self._head
-            if isinstance(module, torch.nn.Linear)
-        ]
-        return (layers[0] if len(layers) == 2 else None), layers[-1]
-
-
-def _head(n_bits: int, n_classes: int, units: int, dropout: float, seed: int) -> torch.nn.Sequential:
-    """The head with its start drawn from ``seed``: zero for a linear one, He (2015) for a hidden layer."""
-    if units == 0:
-        linear = torch.nn.Linear(n_bits, n_classes)
-        torch.nn.init.zeros_(linear.weight)
-        torch.nn.init.zeros_(linear.bias)
-        return torch.nn.Sequential(linear)
-    generator = torch.Generator().manual_seed(seed)
-    first, last = torch.nn.Linear(n_bits, units), torch.nn.Linear(units, n_classes)
-    for layer in (first, last):
-        torch.nn.init.kaiming_normal_(layer.weight, generator=generator)
-        torch.nn.init.zeros_(layer.bias)
-    return torch.nn.Sequential(first, torch.nn.ReLU(), torch.nn.Dropout(dropout), last)
 
 
 def _hold_out(n_rows: int, config: StudentConfig, seed: int) -> IndexArray:

@@ -11,10 +11,14 @@ Jensen-Shannon divergence stands for D between two moving distributions: it is s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from projgraph.config import LossConfig
+from projgraph.errors import ConfigError
 from projgraph.records import Graph, IndexArray
 
 
@@ -41,6 +45,24 @@ def edge_consistency(logits: torch.Tensor, neighbour_logits: torch.Tensor, joine
     sides = (one.exp() * (one - middle)).sum(dim=1) + (other.exp() * (other - middle)).sum(dim=1)
     mean: torch.Tensor = sides.mean()
     return 0.5 * mean
+
+
+def weighted_sum(terms: Mapping[str, torch.Tensor], weights: LossConfig) -> torch.Tensor:
+    """The loss: every term times the weight of its name; a term of weight zero is left out, not multiplied by zero.
+
+    So a network that only such terms know gets no gradient at all, and no weight decay with it.
+
+    Raises:
+        ConfigError: no term is left.
+    """
+    scaled = [getattr(weights, name) * term for name, term in terms.items() if getattr(weights, name) > 0]
+    if not scaled:
+        raise ConfigError(
+            f"no term of the loss is on: of {', '.join(terms)}, which this data has, every weight is zero; "
+            "raise student.loss.distil or student.loss.gold"
+        )
+    total: torch.Tensor = sum(scaled[1:], start=scaled[0])
+    return total
 
 
 class EdgeSampler:

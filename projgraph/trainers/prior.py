@@ -11,6 +11,9 @@ import torch
 
 from projgraph.records import FloatArray
 
+FEW_LABELS_L2 = 3e-5
+"""Weight of |W|^2 in a fit on the labelled rows alone."""
+
 _TOLERANCE = 1e-5
 
 

@@ -11,8 +11,28 @@ from projgraph.records import Progress, SoftLabels, TrainerTask
 
 TRAINERS = {
     "prior_smoothing": "projgraph.trainers.prior_smoothing",
+    "expander": "projgraph.trainers.expander",
+    "label_propagation": "projgraph.trainers.label_propagation",
+    "label_spreading": "projgraph.trainers.label_spreading",
+    "modified_adsorption": "projgraph.trainers.modified_adsorption",
+    "laplace": "projgraph.trainers.laplace",
+    "poisson": "projgraph.trainers.poisson",
+    "correct_and_smooth": "projgraph.trainers.correct_and_smooth",
+    "feature_smoothing": "projgraph.trainers.feature_smoothing",
+    "gcn": "projgraph.trainers.gnn.gcn",
+    "graphsage": "projgraph.trainers.gnn.graphsage",
+    "gat": "projgraph.trainers.gnn.gat",
+    "appnp": "projgraph.trainers.gnn.appnp",
+    "gcnii": "projgraph.trainers.gnn.gcnii",
+    "sign": "projgraph.trainers.gnn.sign",
+    "neural_graph_machine": "projgraph.trainers.neural_graph_machine",
 }
 """Name of a trainer, which is the name of its function too, and the module it stands in."""
+
+EDGES_ALONE = frozenset(
+    {"label_propagation", "label_spreading", "modified_adsorption", "laplace", "poisson", "expander"}
+)
+"""Trainers that do not look at features."""
 
 
 class Trainer(Protocol):

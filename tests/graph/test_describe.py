@@ -56,7 +56,7 @@ def test_without_edges_and_without_nodes():
 
 def test_json_has_every_figure():
     description = describe_graph(GRAPH, np.array([0, 0, 1, -1, -1, -1]))
-    assert json.loads(description.to_json()) == asdict(description)
+    assert json.loads(json.dumps(description.to_json())) == asdict(description)
 
 
 def test_against_networkx_and_any_order_of_nodes():

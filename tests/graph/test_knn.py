@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from projgraph.errors import ConfigError
-from projgraph.graph import knn
+from projgraph.graph import search
 from projgraph.graph.csr import from_csr, reached, to_csr
 from projgraph.graph.knn import knn_graph
 from projgraph.records import Graph
@@ -61,10 +61,21 @@ def check_nearest(graph: Graph, similarity: np.ndarray, neighbours: int, tempera
     rows, columns = dense.nonzero()
     expected = np.exp((similarity - 1) / temperature)
     np.testing.assert_allclose(dense[rows, columns], expected[rows, columns], rtol=1e-4)
+    kind = kinds(similarity)
     for row in range(len(similarity)):
-        others = expected[row][~np.isnan(expected[row])]
+        # One weight for each other kind of row: copies of the row itself do not count, copies of another count once.
+        others = np.unique(kind[(kind >= 0) & (kind != kind[row])]) if kind[row] >= 0 else []
         count = min(neighbours, len(others))
-        np.testing.assert_allclose(-np.sort(-dense[row])[:count], -np.sort(-others)[:count], rtol=1e-4)
+        found = [dense[row][kind == other].max() for other in others]
+        nearest = [expected[row][kind == other].max() for other in others]
+        np.testing.assert_allclose(np.sort(found)[::-1][:count], np.sort(nearest)[::-1][:count], rtol=1e-4)
+
+
+def kinds(similarity: np.ndarray) -> np.ndarray:
+    """(n,) the first row that has the same direction; -1 for rows of zeros."""
+    same = np.nan_to_num(similarity) > 1 - 1e-9
+    np.fill_diagonal(same, True)
+    return np.where(np.isnan(similarity).all(axis=1) & (len(similarity) > 1), -1, same.argmax(axis=1))
 
 
 @pytest.mark.parametrize(("rows", "dimensions", "neighbours"), [(40, 5, 3), (25, 2, 1), (60, 16, 10), (9, 4, 8)])
@@ -84,14 +95,26 @@ def test_small_integers_with_repeats_opposites_and_zero_rows(values, neighbours)
     check_nearest(knn_graph(features, neighbours, TEMPERATURE), cosines(features), neighbours, TEMPERATURE)
 
 
-def test_more_copies_of_a_row_than_it_asks_neighbours():
+def test_copies_stand_in_a_ring_and_share_the_rows_that_ask_for_them():
     features = np.repeat(np.eye(2, 3, dtype=np.float32), [12, 3], axis=0)
-    graph = knn_graph(features, 2, TEMPERATURE)
-    dense = check_form(graph, 15)
-    assert graph.n_edges <= 15 * 2, "no row asks for more than two"
-    assert (np.count_nonzero(dense, axis=1) >= 2).all()
-    assert dense[dense > 0].tolist() == [1.0] * np.count_nonzero(dense)
-    assert dense[:12, 12:].max() == 0, "a copy is nearer than any row of the other kind"
+    dense = check_form(knn_graph(features, 2, TEMPERATURE), 15)
+    ring = np.roll(np.eye(12), 1, axis=1)
+    assert np.array_equal(dense[:12, :12], ring + ring.T)
+    assert np.array_equal(dense[12:, 12:], 1 - np.eye(3))
+    across = dense[:12, 12:]
+    assert across[across > 0].tolist() == pytest.approx([np.exp(-1 / TEMPERATURE)] * np.count_nonzero(across), rel=1e-5)
+    assert (np.count_nonzero(across, axis=1) >= 1).all(), "every copy has a neighbour of the other kind"
+    assert np.count_nonzero(across, axis=0).max() <= 5, "four of twelve ask for each of the three; each asks one"
+
+
+def test_copies_do_not_crowd_out_neighbours():
+    generator = np.random.default_rng(8)
+    distinct = generator.normal(size=(30, 6)).astype(np.float32)
+    features = np.concatenate([distinct, np.repeat(distinct[:2], 40, axis=0)])
+    dense = check_form(knn_graph(features, 3, TEMPERATURE), 110)
+    check_nearest(knn_graph(features, 3, TEMPERATURE), cosines(features), 3, TEMPERATURE)
+    # Two of the ring, three asked for, and 69 rows at most that share 41 copies in turn.
+    assert np.count_nonzero(dense[30:], axis=1).max() <= 2 + 3 + 2
 
 
 def test_weight_is_one_for_a_copy_and_falls_with_the_angle():
@@ -148,7 +171,7 @@ def test_the_features_are_left_as_they_were():
 def test_blocks_do_not_show(monkeypatch):
     features = np.random.default_rng(6).normal(size=(50, 4)).astype(np.float32)
     whole = knn_graph(features, 3, TEMPERATURE)
-    monkeypatch.setattr(knn, "_BLOCK", 7)
+    monkeypatch.setattr(search, "_BLOCK", 7)
     parts = knn_graph(features, 3, TEMPERATURE)
     assert np.array_equal(parts.indices, whole.indices)
     np.testing.assert_allclose(parts.weights, whole.weights, rtol=1e-5)
@@ -157,7 +180,7 @@ def test_blocks_do_not_show(monkeypatch):
 def test_approximate_search_finds_nearly_all_neighbours(monkeypatch):
     features = np.random.default_rng(7).normal(size=(600, 12)).astype(np.float32)
     exact = check_form(knn_graph(features, 5, TEMPERATURE), 600)
-    monkeypatch.setattr(knn, "EXACT_ROWS", 100)
+    monkeypatch.setattr(search, "EXACT_ROWS", 100)
     found = check_form(knn_graph(features, 5, TEMPERATURE), 600)
     rows, columns = found.nonzero()
     np.testing.assert_allclose(

@@ -1,0 +1,1 @@
+"""Graph neural networks with PyTorch Geometric's convolutions; the one folder that imports it."""
