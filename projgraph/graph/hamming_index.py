@@ -31,15 +31,17 @@ _BUILD_WIDTH = 80
 _HASHES = 8
 _LARGEST_FLIP = 3
 _BLOCK = 1 << 16
+_LAST = np.int64(2**63 - 1)
 
 
 @dataclass(frozen=True)
 class _Searcher:
-    """An index, the widths to try, and how to set one."""
+    """An index, the widths to try, how to set one, and what the index points to without holding it."""
 
     index: Any
     widths: tuple[int, ...]
     set_width: Callable[[int], None]
+    held: Any = None
 
 
 def approximate_neighbours(
@@ -58,6 +60,8 @@ def approximate_neighbours(
     Returns:
         What `hamming_neighbours` returns, with -1 also where the index found no more, and the sample's recall.
     """
+    if not len(packed):  # faiss finds no centroids of nothing
+        return (np.zeros((0, count), dtype=np.int32), np.zeros((0, count), dtype=np.int32)), 1.0
     sample = np.sort(np.random.default_rng(seed).permutation(len(packed))[:_SAMPLE])
     exact, _ = hamming_neighbours_of(packed, sample, count, threads)
     with _faiss_threads(threads):
@@ -88,7 +92,7 @@ def _search(index: Any, packed: NDArray[np.uint8], rows: NDArray[np.int64], coun
         asking = rows[start : start + _BLOCK]
         length, found = index.search(packed[asking], count + 1)
         other = (found >= 0) & (found != asking[:, None])
-        keys = np.where(other, length.astype(np.int64) << 32 | found, np.int64(-1).view(np.uint64) >> 1)
+        keys = np.where(other, length.astype(np.int64) << 32 | found, _LAST)
         keys = np.sort(keys, axis=1)[:, :count]
         there = np.sort(~other, axis=1)[:, :count] == 0
         distances[start : start + _BLOCK] = np.where(there, keys >> 32, -1)
@@ -100,12 +104,12 @@ def _ivf(packed: NDArray[np.uint8]) -> _Searcher:
     import faiss
 
     lists = max(1, min(round(len(packed) ** 0.5), len(packed) // _ROWS_PER_CENTROID))
-    index = faiss.IndexBinaryIVF(faiss.IndexBinaryFlat(packed.shape[1] * 8), packed.shape[1] * 8, lists)
-    index.own_fields = True
-    index.quantizer.this.disown()  # type: ignore[attr-defined]
-    index.train(packed)
+    centroids = faiss.IndexBinaryFlat(packed.shape[1] * 8)
+    index = faiss.IndexBinaryIVF(centroids, packed.shape[1] * 8, lists)
+    # Evenly spread rows, as many as faiss asks for: more make better centroids than the lists need, for minutes.
+    index.train(np.ascontiguousarray(packed[:: max(1, len(packed) // (lists * _ROWS_PER_CENTROID))]))
     index.add(packed)
-    return _Searcher(index, _doubling(1, lists), lambda width: setattr(index, "nprobe", width))
+    return _Searcher(index, _doubling(1, lists), lambda width: setattr(index, "nprobe", width), centroids)
 
 
 def _hnsw(packed: NDArray[np.uint8]) -> _Searcher:

@@ -21,6 +21,7 @@
 typedef struct {
     int32_t distances[PK_LANES][PK_LANES]; /* of query and row; only where near is set */
     uint16_t near[PK_LANES];               /* bit r of near[q]: the pair may enter the list of one of the two */
+    int undecided;                         /* queries for which a lower bound was worked out in vain */
 } pk_hits;
 
 /* Fill hits for a block of queries and a block of rows; 0 if no pair is near. */
@@ -121,6 +122,19 @@ __attribute__((target("avx2"))) static int compare_avx2(const uint32_t *queries,
 
 #define PK_GROUP 8 /* queries whose sums stay in registers while a word of the rows is loaded once */
 
+#define PK_AVX512_TARGET __attribute__((target("avx512f,avx512vpopcntdq")))
+
+/* One word of a group of queries, each against all rows. */
+PK_AVX512_TARGET static inline void add_word_avx512(const uint32_t *queries, const uint32_t *rows, size_t w,
+                                                    __m512i *sums) {
+    const __m512i row = _mm512_loadu_si512(rows + w * PK_LANES);
+    const uint32_t *word = queries + w * PK_LANES;
+    for (int q = 0; q < PK_GROUP; q++) {
+        __m512i differing = _mm512_xor_si512(row, _mm512_set1_epi32((int)word[q]));
+        sums[q] = _mm512_add_epi32(sums[q], _mm512_popcnt_epi32(differing));
+    }
+}
+
 __attribute__((target("avx512f,avx512vpopcntdq"))) static int compare_avx512(const uint32_t *queries,
                                                                              const uint32_t *rows, size_t words,
                                                                              const int32_t *query_limits,
@@ -131,17 +145,65 @@ __attribute__((target("avx512f,avx512vpopcntdq"))) static int compare_avx512(con
         __m512i sums[PK_GROUP];
         for (int q = 0; q < PK_GROUP; q++)
             sums[q] = _mm512_setzero_si512();
-        for (size_t w = 0; w < words; w++) {
-            const __m512i row = _mm512_loadu_si512(rows + w * PK_LANES);
-            const uint32_t *word = queries + w * PK_LANES + group;
-            for (int q = 0; q < PK_GROUP; q++) {
-                __m512i differing = _mm512_xor_si512(row, _mm512_set1_epi32((int)word[q]));
-                sums[q] = _mm512_add_epi32(sums[q], _mm512_popcnt_epi32(differing));
-            }
-        }
+        for (size_t w = 0; w < words; w++)
+            add_word_avx512(queries + group, rows, w, sums);
         for (int q = 0; q < PK_GROUP; q++) {
             __m512i limit = _mm512_max_epi32(limits, _mm512_set1_epi32(query_limits[group + q]));
             __mmask16 near = _mm512_cmple_epi32_mask(sums[q], limit);
+            hits->near[group + q] = near;
+            if (near) _mm512_storeu_si512(hits->distances[group + q], sums[q]), any = 1;
+        }
+    }
+    return any;
+}
+
+/* What the unions of the last function leave out: bits that differ in word w and in word w + half. */
+PK_AVX512_TARGET static inline __m512i intersections_avx512(const uint32_t *queries, const uint32_t *rows,
+                                                            size_t half) {
+    __m512i sum = _mm512_setzero_si512();
+    for (size_t w = 0; w < half; w++, queries += PK_LANES, rows += PK_LANES) {
+        const __m512i high = _mm512_loadu_si512(rows + half * PK_LANES);
+        const __m512i high_word = _mm512_set1_epi32((int)queries[half * PK_LANES]);
+        __m512i differing = _mm512_xor_si512(_mm512_loadu_si512(rows), _mm512_set1_epi32((int)queries[0]));
+        differing = _mm512_ternarylogic_epi32(differing, high, high_word, 0x60); /* a & (b ^ c) */
+        sum = _mm512_add_epi32(sum, _mm512_popcnt_epi32(differing));
+    }
+    return sum;
+}
+
+/* The same hits with a third less work where most pairs are far: at least the union of the bits that differ in word w
+ * and of those in word w + half differ, and a union takes one population count for two words. */
+PK_AVX512_TARGET static int compare_bounded_avx512(const uint32_t *queries, const uint32_t *rows, size_t words,
+                                                   const int32_t *query_limits, const int32_t *row_limits,
+                                                   pk_hits *hits) {
+    const __m512i limits = _mm512_loadu_si512(row_limits);
+    const size_t half = words / 2;
+    int any = 0;
+    hits->undecided = 0;
+    for (int group = 0; group < PK_LANES; group += PK_GROUP) {
+        __m512i sums[PK_GROUP];
+        for (int q = 0; q < PK_GROUP; q++)
+            sums[q] = _mm512_setzero_si512();
+        for (size_t w = 0; w < half; w++) {
+            const __m512i low = _mm512_loadu_si512(rows + w * PK_LANES);
+            const __m512i high = _mm512_loadu_si512(rows + (w + half) * PK_LANES);
+            const uint32_t *word = queries + w * PK_LANES + group, *high_word = word + half * PK_LANES;
+            for (int q = 0; q < PK_GROUP; q++) {
+                __m512i differing = _mm512_xor_si512(low, _mm512_set1_epi32((int)word[q]));
+                differing = _mm512_ternarylogic_epi32(differing, high, _mm512_set1_epi32((int)high_word[q]),
+                                                      0xF6); /* a | (b ^ c) */
+                sums[q] = _mm512_add_epi32(sums[q], _mm512_popcnt_epi32(differing));
+            }
+        }
+        if (words % 2) add_word_avx512(queries + group, rows, words - 1, sums);
+        for (int q = 0; q < PK_GROUP; q++) {
+            const __m512i limit = _mm512_max_epi32(limits, _mm512_set1_epi32(query_limits[group + q]));
+            __mmask16 near = _mm512_cmple_epi32_mask(sums[q], limit);
+            if (near) {
+                sums[q] = _mm512_add_epi32(sums[q], intersections_avx512(queries + group + q, rows, half));
+                near = _mm512_cmple_epi32_mask(sums[q], limit);
+                hits->undecided++;
+            }
             hits->near[group + q] = near;
             if (near) _mm512_storeu_si512(hits->distances[group + q], sums[q]), any = 1;
         }
@@ -159,13 +221,43 @@ int pk_runs(pk_path path) {
     return path == PK_PORTABLE;
 }
 
-static pk_compare comparison(pk_path path) {
+/* ---- the comparison that pays ---- */
+
+#define PK_TRIAL 32  /* block pairs by the bounded comparison, and while it pays, again */
+#define PK_PLAIN 512 /* block pairs by the plain one after a trial that did not */
+
+typedef struct {
+    pk_compare plain;
+    pk_compare bounded; /* NULL if the path has none */
+    int turns;          /* block pairs left, of a trial if positive, of plain comparisons if negative */
+    int undecided;
+} pk_comparison;
+
+static pk_comparison comparison(pk_path path) {
+    pk_comparison chosen = {compare_portable, NULL, PK_TRIAL, 0};
 #if PK_X86
-    if (path == PK_AVX2) return compare_avx2;
-    if (path == PK_AVX512) return compare_avx512;
+    if (path == PK_AVX2) chosen.plain = compare_avx2;
+    if (path == PK_AVX512) chosen.plain = compare_avx512, chosen.bounded = compare_bounded_avx512;
 #endif
     (void)path;
-    return compare_portable;
+    return chosen;
+}
+
+/* Lists are not full at first, and bits may be too even for the bound: it pays while it decides three of four. */
+static int compare(pk_comparison *chosen, const uint32_t *queries, const uint32_t *rows, size_t words,
+                   const int32_t *query_limits, const int32_t *row_limits, pk_hits *hits) {
+    if (!chosen->bounded) return chosen->plain(queries, rows, words, query_limits, row_limits, hits);
+    if (chosen->turns < 0) {
+        if (++chosen->turns == 0) chosen->turns = PK_TRIAL;
+        return chosen->plain(queries, rows, words, query_limits, row_limits, hits);
+    }
+    int any = chosen->bounded(queries, rows, words, query_limits, row_limits, hits);
+    chosen->undecided += hits->undecided;
+    if (--chosen->turns == 0) {
+        chosen->turns = chosen->undecided * 4 > PK_TRIAL * PK_LANES ? -PK_PLAIN : PK_TRIAL;
+        chosen->undecided = 0;
+    }
+    return any;
 }
 
 /* ---- lists ---- */
@@ -203,13 +295,13 @@ static const int32_t ask_nothing[PK_LANES] = {-1, -1, -1, -1, -1, -1, -1, -1, -1
 
 void pk_hamming_pairs(const pk_side *side, size_t words, size_t count, size_t first, size_t last, size_t other_first,
                       size_t other_last, pk_path path) {
-    const pk_compare compare = comparison(path);
+    pk_comparison chosen = comparison(path);
     const size_t size = words * PK_LANES;
     pk_hits hits;
     for (size_t a = first; a < last; a++)
         for (size_t b = first == other_first ? a : other_first; b < other_last; b++) {
             const int32_t *row_limits = a == b ? ask_nothing : side->limits + b * PK_LANES;
-            if (compare(side->blocks + a * size, side->blocks + b * size, words, side->limits + a * PK_LANES,
+            if (compare(&chosen, side->blocks + a * size, side->blocks + b * size, words, side->limits + a * PK_LANES,
                         row_limits, &hits))
                 enter_block(side, a, side, b, count, &hits, a != b);
         }
@@ -217,13 +309,13 @@ void pk_hamming_pairs(const pk_side *side, size_t words, size_t count, size_t fi
 
 void pk_hamming_search(const pk_side *queries, const pk_side *rows, size_t words, size_t count, size_t first,
                        size_t last, pk_path path) {
-    const pk_compare compare = comparison(path);
+    pk_comparison chosen = comparison(path);
     const size_t size = words * PK_LANES, blocks = (queries->rows + PK_LANES - 1) / PK_LANES;
     pk_hits hits;
     for (size_t b = first; b < last; b++)
         for (size_t a = 0; a < blocks; a++)
-            if (compare(queries->blocks + a * size, rows->blocks + b * size, words, queries->limits + a * PK_LANES,
-                        ask_nothing, &hits))
+            if (compare(&chosen, queries->blocks + a * size, rows->blocks + b * size, words,
+                        queries->limits + a * PK_LANES, ask_nothing, &hits))
                 enter_block(queries, a, rows, b, count, &hits, 0);
 }
 
