@@ -70,6 +70,9 @@ class ClassicConfig(_Stage):
     agreement: float = Field(1.0, gt=0, description="mu2 of modified_adsorption: agreement of neighbours")
     abandonment: float = Field(1e-2, gt=0, description="mu3 of modified_adsorption: pull to the dummy label")
     top: int = Field(8, ge=1, le=256, description="labels a node remembers under expander")
+    seed_pull: float = Field(1.0, gt=0, le=1000, description="mu1 of expander: pull of a node's given label")
+    edge_pull: float = Field(0.1, gt=0, le=1000, description="mu2 of expander: pull of a neighbour, times its weight")
+    uniform_pull: float = Field(0.01, ge=0, le=1000, description="mu3 of expander: pull to equal probabilities")
 
 
 class NetworkConfig(_Stage):

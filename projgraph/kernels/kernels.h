@@ -42,4 +42,41 @@ void pk_hamming_pairs(const pk_side *side, size_t words, size_t count, size_t fi
 void pk_hamming_search(const pk_side *queries, const pk_side *rows, size_t words, size_t count, size_t first,
                        size_t last, pk_path path);
 
+/* ---- propagate.c: one step of label propagation ---- */
+
+/* The edges of a graph in CSR form. */
+typedef struct {
+    const int64_t *starts; /* rows + 1, ascending from 0 */
+    const int32_t *ends;   /* the other node of each edge, one of rows */
+    const float *weights;
+    size_t rows;
+} pk_edges;
+
+/* out = share x (edges x beliefs) + (1 - share) x anchor for rows [start, stop); all rows x columns, share one a row.
+ */
+void pk_propagate(const pk_edges *edges, const float *beliefs, const float *share, const float *anchor, size_t columns,
+                  size_t start, size_t stop, float *out);
+
+/* The most probable labels of every node. */
+typedef struct {
+    int32_t *labels; /* rows x top, most probable first, the smaller label of equals first, -1 where there is none */
+    float *probabilities; /* rows x top */
+    float *rest;          /* rows: the probability of each label that the list leaves out */
+    size_t top;
+    size_t classes;
+} pk_lists;
+
+/* What pulls at a node's distribution, and how strongly. */
+typedef struct {
+    const int32_t *seeds; /* rows: the label given to a node, or -1 */
+    float seed;
+    float edge;    /* times the weight of each edge */
+    float uniform; /* towards equal probabilities */
+} pk_pulls;
+
+/* Lists next of rows [start, stop) from the lists before of their neighbours. sums and touched hold classes each.
+ * Returns the largest change of a probability. */
+float pk_expand(const pk_edges *edges, const pk_lists *before, const pk_pulls *pulls, size_t start, size_t stop,
+                const pk_lists *next, float *sums, int32_t *touched);
+
 #endif

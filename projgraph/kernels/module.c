@@ -7,7 +7,7 @@
 
 /* ---- arguments ---- */
 
-#define VIEWS 6
+#define VIEWS 12
 
 /* The buffers of a call, released together. */
 typedef struct {
@@ -150,6 +150,94 @@ static PyObject *hamming_search(PyObject *module, PyObject *arguments) {
     return result;
 }
 
+/* ---- propagate.c ---- */
+
+/* Edges of rows [start, stop); 0 with an error set if a length is wrong. That the ends are nodes, and starts of other
+ * rows ascend, the caller has checked once for all steps. */
+static int take_edges(buffers *b, pk_edges *edges, PyObject *starts, PyObject *ends, PyObject *weights, Py_ssize_t rows,
+                      Py_ssize_t count, Py_ssize_t start, Py_ssize_t stop) {
+    const Py_ssize_t item = (Py_ssize_t)sizeof(float);
+    if (rows < 0 || count < 0 || start < 0 || start > stop || stop > rows) {
+        PyErr_Format(PyExc_IndexError, "rows %zd to %zd of %zd with %zd edges", start, stop, rows, count);
+        return 0;
+    }
+    edges->rows = (size_t)rows;
+    if (!(edges->starts = take(b, starts, "starts", 0, rows + 1, (Py_ssize_t)sizeof(int64_t)))) return 0;
+    if (!(edges->ends = take(b, ends, "ends", 0, count, item))) return 0;
+    if (!(edges->weights = take(b, weights, "weights", 0, count, item))) return 0;
+    if (edges->starts[start] >= 0 && edges->starts[stop] <= count && edges->starts[rows] == count) return 1;
+    PyErr_Format(PyExc_ValueError, "the starts of rows %zd to %zd leave the %zd edges", start, stop, count);
+    return 0;
+}
+
+static PyObject *propagate(PyObject *module, PyObject *arguments) {
+    PyObject *starts, *ends, *weights, *beliefs_object, *share_object, *anchor_object, *out_object, *result = NULL;
+    Py_ssize_t rows, count, columns, start, stop;
+    const Py_ssize_t item = (Py_ssize_t)sizeof(float);
+    pk_edges edges;
+    buffers b = {.held = 0};
+    (void)module;
+    if (!PyArg_ParseTuple(arguments, "OOOnnOOOnnnO", &starts, &ends, &weights, &rows, &count, &beliefs_object,
+                          &share_object, &anchor_object, &columns, &start, &stop, &out_object))
+        return NULL;
+    if (columns < 0 || columns > INT32_MAX) return PyErr_Format(PyExc_ValueError, "%zd columns", columns);
+    if (take_edges(&b, &edges, starts, ends, weights, rows, count, start, stop)) {
+        const float *beliefs = take(&b, beliefs_object, "beliefs", 0, rows, columns * item);
+        const float *share = beliefs ? take(&b, share_object, "share", 0, rows, item) : NULL;
+        const float *anchor = share ? take(&b, anchor_object, "anchor", 0, rows, columns * item) : NULL;
+        float *out = anchor ? take(&b, out_object, "out", 1, rows, columns * item) : NULL;
+        if (out) {
+            Py_BEGIN_ALLOW_THREADS
+            pk_propagate(&edges, beliefs, share, anchor, (size_t)columns, (size_t)start, (size_t)stop, out);
+            Py_END_ALLOW_THREADS
+            result = Py_NewRef(Py_None);
+        }
+    }
+    release(&b);
+    return result;
+}
+
+static int take_lists(buffers *b, pk_lists *lists, PyObject *labels, PyObject *probabilities, PyObject *rest,
+                      Py_ssize_t rows, Py_ssize_t top, Py_ssize_t classes, int writable) {
+    const Py_ssize_t item = (Py_ssize_t)sizeof(float);
+    lists->top = (size_t)top, lists->classes = (size_t)classes;
+    if (!(lists->labels = take(b, labels, "labels", writable, rows, top * item))) return 0;
+    if (!(lists->probabilities = take(b, probabilities, "probabilities", writable, rows, top * item))) return 0;
+    return (lists->rest = take(b, rest, "rest", writable, rows, item)) != NULL;
+}
+
+static PyObject *expand(PyObject *module, PyObject *arguments) {
+    PyObject *starts, *ends, *weights, *before[3], *seeds, *next[3], *scratch, *result = NULL;
+    Py_ssize_t rows, count, top, classes, start, stop;
+    const Py_ssize_t item = (Py_ssize_t)sizeof(float);
+    pk_edges edges;
+    pk_lists old, new;
+    pk_pulls pulls;
+    buffers b = {.held = 0};
+    (void)module;
+    if (!PyArg_ParseTuple(arguments, "OOOnnOOOnnOfffnnOOOO", &starts, &ends, &weights, &rows, &count, &before[0],
+                          &before[1], &before[2], &top, &classes, &seeds, &pulls.seed, &pulls.edge, &pulls.uniform,
+                          &start, &stop, &next[0], &next[1], &next[2], &scratch))
+        return NULL;
+    if (top < 1 || top > INT32_MAX || classes < 1 || classes > INT32_MAX)
+        return PyErr_Format(PyExc_ValueError, "the top %zd of %zd classes", top, classes);
+    if (take_edges(&b, &edges, starts, ends, weights, rows, count, start, stop) &&
+        take_lists(&b, &old, before[0], before[1], before[2], rows, top, classes, 0) &&
+        take_lists(&b, &new, next[0], next[1], next[2], rows, top, classes, 1) &&
+        (pulls.seeds = take(&b, seeds, "seeds", 0, rows, item))) {
+        float *sums = take(&b, scratch, "scratch", 1, classes, 2 * item), change = 0.0f;
+        if (sums) {
+            Py_BEGIN_ALLOW_THREADS
+            change = pk_expand(&edges, &old, &pulls, (size_t)start, (size_t)stop, &new, sums,
+                               (int32_t *)(void *)(sums + classes));
+            Py_END_ALLOW_THREADS
+            result = PyFloat_FromDouble((double)change);
+        }
+    }
+    release(&b);
+    return result;
+}
+
 /* ---- the module ---- */
 
 static PyObject *runs(PyObject *module, PyObject *argument) {
@@ -168,6 +256,12 @@ static PyMethodDef methods[] = {
     {"hamming_search", hamming_search, METH_VARARGS,
      "hamming_search(blocks, names, best, limits, queries, row_blocks, row_names, rows, words, count, first, last, "
      "path)."},
+    {"propagate", propagate, METH_VARARGS,
+     "propagate(starts, ends, weights, rows, count, beliefs, share, anchor, columns, start, stop, out)."},
+    {"expand", expand, METH_VARARGS,
+     "expand(starts, ends, weights, rows, count, labels, probabilities, rest, top, classes, seeds, seed, edge, "
+     "uniform, "
+     "start, stop, labels, probabilities, rest, scratch) -> float: the largest change."},
     {NULL, NULL, 0, NULL},
 };
 
