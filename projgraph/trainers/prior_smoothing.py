@@ -13,11 +13,11 @@ memory O(m + n (c + d)).
 from __future__ import annotations
 
 import numpy as np
-from scipy import sparse
 
 from projgraph.config import TrainerConfig
 from projgraph.errors import InputError
 from projgraph.graph.csr import normalised, reached
+from projgraph.kernels.propagate import Edges
 from projgraph.records import UNLABELLED, FloatArray, IndexArray, Progress, SoftLabels, TrainerTask
 from projgraph.trainers.checks import labelled_rows
 from projgraph.trainers.class_prior import estimate_class_prior, reweigh, shrink
@@ -48,22 +48,24 @@ def prior_smoothing(
     graph, features, n_classes = task.graph, task.features, task.n_classes
     labelled, clamped = labelled_rows(task)
     say = progress or (lambda _: None)
-    spread = normalised(graph)
+    spread = Edges(graph.indptr, graph.indices, normalised(graph).data)
+    # A node without edges hears no neighbour, so its prior alone speaks for it.
+    per_class = len(labelled) / n_classes
+    smoothing = 1.0 / (1.0 + config.label_trust * per_class)
+    share = np.where(np.diff(graph.indptr) > 0, smoothing, 0.0).astype(np.float32)
 
     ones = np.ones(len(labelled), dtype=np.float32)
     say("trainer: prior on the labelled rows")
     coefficients = fit_prior(features[labelled], clamped, ones, FEW_LABELS_L2)
     posteriors = predict_prior(features, coefficients)
     frequencies = clamped.mean(axis=0)
-    per_class = len(labelled) / n_classes
     estimate = estimate_class_prior(posteriors, frequencies, config.prior_strength / per_class)
     class_prior = shrink(estimate, frequencies, config.prior_noise)
-    smoothing = 1.0 / (1.0 + config.label_trust * per_class)
     prior = reweigh(posteriors, class_prior / frequencies)
     kept = task.states.load(_STATE) if task.states else None
     if kept is None:
         first = 0
-        beliefs = _propagate(spread, prior, class_prior, labelled, clamped, smoothing, config)
+        beliefs = _propagate(spread, prior, class_prior, labelled, clamped, share, config)
     else:
         first, coefficients, beliefs = int(kept["rounds"]), kept["coefficients"], kept["beliefs"]
     for number in range(first, config.rounds):
@@ -72,7 +74,7 @@ def prior_smoothing(
         targets /= targets.sum(axis=1, keepdims=True)
         coefficients = fit_prior(features, targets, beliefs.max(axis=1), _LATER_L2, start=coefficients)
         prior = predict_prior(features, coefficients)
-        beliefs = _propagate(spread, prior, class_prior, labelled, clamped, smoothing, config)
+        beliefs = _propagate(spread, prior, class_prior, labelled, clamped, share, config)
         if task.states:
             state = {"rounds": np.array(number + 1), "coefficients": coefficients, "beliefs": beliefs}
             task.states.keep(_STATE, state.copy)
@@ -80,21 +82,18 @@ def prior_smoothing(
 
 
 def _propagate(
-    spread: sparse.csr_array,
+    spread: Edges,
     prior: FloatArray,
     class_prior: FloatArray,
     labelled: IndexArray,
     clamped: FloatArray,
-    smoothing: float,
+    share: FloatArray,
     config: TrainerConfig,
 ) -> FloatArray:
-    beliefs = prior.copy()
+    beliefs, spare = prior.copy(), np.empty_like(prior)
     beliefs[labelled] = clamped
-    # A node without edges hears no neighbour, so its prior alone speaks for it.
-    share = np.where(np.diff(spread.indptr) > 0, smoothing, 0.0).astype(np.float32)[:, None]
-    anchor = (1.0 - share) * prior
     for _ in range(config.steps):
-        beliefs = share * (spread @ beliefs) + anchor
+        beliefs, spare = spread.propagate(beliefs, share, prior, spare), beliefs
         mass = beliefs.sum(axis=0, dtype=np.float64)
         mass /= mass.sum()
         beliefs *= ((class_prior / np.maximum(mass, _SMALLEST_MASS)) ** config.balance).astype(np.float32)
