@@ -111,7 +111,7 @@ def time_scipy(folder: Path, classes: int, threads: int) -> Seconds:
     return best(lambda: _SHARE * (matrix @ beliefs) + (1 - _SHARE) * beliefs, 2)
 
 
-def torch_matrix(folder: Path, threads: int):  # noqa: ANN201
+def torch_matrix(folder: Path, threads: int):
     import torch
 
     torch.set_num_threads(threads)
