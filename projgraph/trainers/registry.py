@@ -10,6 +10,7 @@ from projgraph.errors import ConfigError
 from projgraph.records import Progress, SoftLabels, TrainerTask
 
 TRAINERS = {
+    "expander": "projgraph.trainers.expander",
     "prior_smoothing": "projgraph.trainers.prior_smoothing",
     "expander": "projgraph.trainers.expander",
     "label_propagation": "projgraph.trainers.label_propagation",
