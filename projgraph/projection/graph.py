@@ -168,7 +168,7 @@ def to_networkx(graph: ProjectionGraph, rows: IndexArray | None = None) -> Any:
     Raises:
         InputError: a row is not one of the n.
     """
-    import networkx  # type: ignore[import-untyped]
+    import networkx
 
     n_nodes = len(graph.links)
     chosen = np.arange(n_nodes) if rows is None else np.unique(rows)
