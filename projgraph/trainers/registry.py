@@ -12,7 +12,6 @@ from projgraph.records import Progress, SoftLabels, TrainerTask
 TRAINERS = {
     "expander": "projgraph.trainers.expander",
     "prior_smoothing": "projgraph.trainers.prior_smoothing",
-    "expander": "projgraph.trainers.expander",
     "label_propagation": "projgraph.trainers.label_propagation",
     "label_spreading": "projgraph.trainers.label_spreading",
     "modified_adsorption": "projgraph.trainers.modified_adsorption",
