@@ -70,6 +70,17 @@ static inline int32_t pg_i32(const uint8_t *at) {
     return value;
 }
 
+/* 16-bit field i of hashes: the four of the first one, low one first, and so on. */
+static inline uint16_t pg_field(const uint64_t *hashes, size_t i) {
+#if PG_LITTLE_ENDIAN
+    uint16_t field;
+    memcpy(&field, (const uint8_t *)hashes + 2 * i, sizeof field);
+    return field;
+#else
+    return (uint16_t)(hashes[i / 4] >> 16 * (i % 4));
+#endif
+}
+
 enum {
     PG_LANES = 32,                       /* positions or tokens hashed at a time */
     PG_CHUNK = 128,                      /* code points and tokens read at a time, a multiple of PG_LANES */

@@ -18,22 +18,11 @@ typedef struct {
     uint16_t places[PG_FIELDS];
 } pg_touches;
 
-/* 16-bit field i of hashes: the four of the first one, low one first, and so on. */
-static inline uint16_t field_of(const uint64_t *hashes, size_t i) {
-#if PG_LITTLE_ENDIAN
-    uint16_t field;
-    memcpy(&field, (const uint8_t *)hashes + 2 * i, sizeof field);
-    return field;
-#else
-    return (uint16_t)(hashes[i / 4] >> 16 * (i % 4));
-#endif
-}
-
 /* Where PG_FIELDS / 4 features touch the counts with four fields each. */
 static inline void touch(const uint64_t *hashes, uint16_t minus, pg_touches *touches) {
     PG_INDEPENDENT
     for (size_t i = 0; i < PG_FIELDS; i++) {
-        uint16_t field = field_of(hashes, i);
+        uint16_t field = pg_field(hashes, i);
         uint16_t bit = (uint16_t)(touches->starts[i] + (uint16_t)((uint32_t)field * touches->sizes[i] >> 16));
         touches->places[i] = (uint16_t)(place(bit) + (field & 1 ? minus : 0));
     }

@@ -9,7 +9,8 @@ typedef struct {
     uint64_t hashes[PG_HASHES];
     uint32_t columns[PG_HASHES];
     int16_t values[PG_HASHES];
-    uint16_t starts[PG_FIELDS]; /* of the part of the bits that a field adds to */
+    int16_t repeated[4 * PG_HASHES]; /* each value for its four fields */
+    uint16_t starts[PG_FIELDS];      /* of the part of the bits that a field adds to */
     uint16_t sizes[PG_FIELDS];
     uint16_t places[PG_FIELDS];
     int32_t terms[PG_FIELDS];
@@ -47,19 +48,33 @@ PG_HOT static size_t collect(const pg_row *row, size_t *at, uint64_t salt, vecto
     *at = end;
     for (size_t i = 0; i < found; i++)
         walk->hashes[i] = pg_mix(((uint64_t)walk->columns[i] + 1) * PG_MULTIPLIER ^ salt);
+    for (size_t i = 0; i < 4 * found; i++)
+        walk->repeated[i] = walk->values[i / 4];
     return found;
 }
 
 /* The places of the parts that fields done to done + 3 of every column add to; the parts share all bits evenly. */
 static uint32_t parts(const pg_projection *projection, uint32_t done, vector_walk *walk) {
     uint32_t fields = projection->additions - done < 4 ? projection->additions - done : 4;
-    for (uint32_t i = 0; i < PG_FIELDS; i++) {
-        uint32_t part = done + (i % 4 < fields ? i % 4 : 0); /* at most 2^14 x 2^14: fits 32 bits */
+    for (uint32_t i = 0; i < 4; i++) {
+        uint32_t part = done + (i < fields ? i : 0); /* at most 2^14 x 2^14: fits 32 bits */
         uint32_t start = part * projection->bits / projection->additions;
         walk->starts[i] = (uint16_t)start;
         walk->sizes[i] = (uint16_t)((part + 1) * projection->bits / projection->additions - start);
     }
+    for (uint32_t i = 4; i < PG_FIELDS; i++)
+        walk->starts[i] = walk->starts[i % 4], walk->sizes[i] = walk->sizes[i % 4];
     return fields;
+}
+
+/* Where PG_FIELDS / 4 columns touch the sums with four fields each, and what they add there. */
+static inline void touch(const uint64_t *hashes, const int16_t *values, vector_walk *walk) {
+    PG_INDEPENDENT
+    for (size_t i = 0; i < PG_FIELDS; i++) {
+        uint16_t field = pg_field(hashes, i);
+        walk->places[i] = (uint16_t)(walk->starts[i] + (uint16_t)((uint32_t)field * walk->sizes[i] >> 16));
+        walk->terms[i] = field & 1 ? -(int32_t)values[i] : (int32_t)values[i];
+    }
 }
 
 /* A column touches a bit at most once, since each addition has its own part of the bits: a sum is at most 65,535 x
@@ -69,20 +84,24 @@ PG_HOT static void add_columns(const pg_projection *projection, size_t count, ve
         uint32_t fields = parts(projection, done, walk);
         for (size_t first = 0; first < count; first += PG_FIELDS / 4) {
             size_t block = count - first < PG_FIELDS / 4 ? count - first : PG_FIELDS / 4;
-            const uint64_t *hashes = walk->hashes + first;
-            const int16_t *values = walk->values + first;
-            PG_INDEPENDENT
-            for (size_t i = 0; i < PG_FIELDS; i++) {
-                uint16_t field = (uint16_t)(hashes[i / 4] >> 16 * (i % 4));
-                int32_t minus = -(int32_t)(field & 1);
-                walk->places[i] = (uint16_t)(walk->starts[i] + (uint16_t)((uint32_t)field * walk->sizes[i] >> 16));
-                walk->terms[i] = (values[i / 4] ^ minus) - minus;
+            touch(walk->hashes + first, walk->repeated + 4 * first, walk);
+            const uint16_t *places = walk->places;
+            const int32_t *terms = walk->terms;
+            if (fields == 4) {
+                for (size_t i = 0; i < 4 * block; i += 4) {
+                    sums[places[i]] += terms[i];
+                    sums[places[i + 1]] += terms[i + 1];
+                    sums[places[i + 2]] += terms[i + 2];
+                    sums[places[i + 3]] += terms[i + 3];
+                }
+            } else {
+                for (size_t i = 0; i < 4 * block; i++)
+                    if (i % 4 < fields) sums[places[i]] += terms[i];
             }
-            for (size_t i = 0; i < 4 * block; i++)
-                if (i % 4 < fields) sums[walk->places[i]] += walk->terms[i];
         }
-        for (size_t i = 0; i < count; i++)
-            walk->hashes[i] = pg_mix(walk->hashes[i] + PG_MULTIPLIER);
+        if (done + 4 < projection->additions)
+            for (size_t i = 0; i < count; i++)
+                walk->hashes[i] = pg_mix(walk->hashes[i] + PG_MULTIPLIER);
     }
 }
 
