@@ -1,4 +1,4 @@
-"""The only door to the C core: texts to bits and scores; it knows no file and no training.
+"""The only door to the C core: texts or vectors to bits and scores; it knows no file and no training.
 
 Importing this module imports neither numpy nor anything heavier; the calls that return arrays import numpy themselves.
 """
@@ -12,15 +12,20 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from projgraph import _core
-from projgraph.errors import ConfigError, ModelFileError
+from projgraph.errors import ConfigError, InputError, ModelFileError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from projgraph.records import Bits, Texts
+    from projgraph.records import Bits, Texts, Vectors
 
+    _Block: TypeAlias = tuple[NDArray[np.int16], NDArray[np.uint32] | None, NDArray[np.uint64]]
+    _Call: TypeAlias = Callable[..., None]
     Buffer: TypeAlias = bytes | bytearray | memoryview | NDArray[np.uint8]
+
+MAX_VALUES = 65535
+"""As in the file format, which this module does not import."""
 
 ROWS_PER_TASK = 512
 """Fewer rows than this are not worth a thread: about a millisecond of work."""
@@ -44,10 +49,8 @@ def project(projection: bytes, texts: Texts, threads: int = 0) -> Bits:
 
     from projgraph.records import Bits
 
-    try:
-        n_bits = _core.projection_bits(projection)
-    except _core.StatusError as error:
-        raise _refused("the projection", error) from error
+    n_bits, columns, _ = _facts(projection)
+    _check_input(columns, None)
     data, offsets = _buffers(texts)
     positive = np.empty((len(texts), (n_bits + 7) // 8), dtype=np.uint8)
     negative = np.empty_like(positive)
@@ -59,16 +62,64 @@ def project(projection: bytes, texts: Texts, threads: int = 0) -> Bits:
     return Bits(positive, negative, n_bits)
 
 
+def project_vectors(projection: bytes, vectors: Vectors | Any, threads: int = 0) -> Bits:
+    """The bits of n vectors, by the code that the device runs.
+
+    Args:
+        projection: bytes of a projection section of vectors.
+        vectors: n rows as `Vectors`, or a numpy or scipy matrix.
+        threads: 0 for all processors.
+
+    Returns:
+        Packed planes, (n, ceil(n_bits / 8)) each.
+
+    Raises:
+        ModelFileError: the section's fields are out of range; the message carries the core's status.
+        InputError: the rows have another number of columns, or one has more than 65,535 values.
+    """
+    import numpy as np
+
+    from projgraph.records import Bits
+
+    n_bits, columns, scale = _facts(projection)
+    given = _vectors(vectors, columns)
+    positive = np.empty((len(given), (n_bits + 7) // 8), dtype=np.uint8)
+    negative = np.empty_like(positive)
+
+    def rows(block: _Block, start: int, end: int) -> None:
+        _core.project_vectors(projection, *block, 0, end - start, positive[start:end], negative[start:end])
+
+    _over_blocks(rows, given, scale, threads)
+    return Bits(positive, negative, n_bits)
+
+
+def vector_sums(projection: bytes, vectors: Vectors | Any, threads: int = 0) -> NDArray[np.int32]:
+    """(n, n_bits) the sums of n vectors before they are compared with the centre; training measures the centre by them.
+
+    Raises:
+        ModelFileError, InputError: as ``project_vectors``.
+    """
+    import numpy as np
+
+    n_bits, columns, scale = _facts(projection)
+    given = _vectors(vectors, columns)
+    sums = np.empty((len(given), n_bits), dtype=np.int32)
+
+    def rows(block: _Block, start: int, end: int) -> None:
+        _core.vector_sums(projection, *block, 0, end - start, sums[start:end])
+
+    _over_blocks(rows, given, scale, threads)
+    return sums
+
+
 def features(projection: bytes, text: str) -> list[tuple[int, int]]:
     """The counted features of one text as (family index, 64-bit hash), family by family, in text order.
 
     Raises:
         ModelFileError: the section's fields are out of range; the message carries the core's status.
     """
-    try:
-        found = _core.features(projection, text.encode("utf-8", "surrogatepass"))
-    except _core.StatusError as error:
-        raise _refused("the projection", error) from error
+    _check_input(_facts(projection)[1], None)
+    found = _core.features(projection, text.encode("utf-8", "surrogatepass"))
     return sorted(found, key=lambda feature: feature[0])
 
 
@@ -84,6 +135,8 @@ class NativeModel:
     Attributes:
         classes: the c class names.
         n_bits: T x d.
+        columns: numbers in a vector that the model takes; 0 where it takes texts.
+        value_scale: of those numbers, integer value = round(x * value_scale); 0 where it takes texts.
         scale: logit = integer score * scale.
         scratch_bytes: the memory that one prediction needs besides the model.
     """
@@ -98,6 +151,8 @@ class NativeModel:
         except UnicodeDecodeError as error:
             raise ModelFileError(f"a label is not UTF-8 ({error}): write the model again") from error
         self.n_bits: int = self._model.n_bits
+        self.columns: int = self._model.columns
+        self.value_scale: float = self._model.value_scale
         self.scale: float = self._model.scale
         self.scratch_bytes: int = self._model.scratch_bytes
 
@@ -118,35 +173,69 @@ class NativeModel:
         return facts
 
     def predict_one(self, text: str) -> int:
-        """The class index of one text; the lowest index wins a tie."""
+        """The class index of one text; the lowest index wins a tie.
+
+        Raises:
+            InputError: the model takes vectors.
+        """
+        if self.columns:
+            _check_input(self.columns, None)
         return self._model.predict(text)
 
-    def scores(self, texts: Texts, threads: int = 0) -> NDArray[np.int32]:
-        """(n, c) integer scores; ``score * scale`` is the logit. ``threads`` is 0 for all processors."""
+    def scores(self, rows: Texts | Vectors | Any, threads: int = 0) -> NDArray[np.int32]:
+        """(n, c) integer scores of texts or vectors; ``score * scale`` is the logit.
+
+        Args:
+            rows: n texts, or n vectors as `Vectors` or as a numpy or scipy matrix, whichever the model takes.
+            threads: 0 for all processors.
+
+        Raises:
+            InputError: the model takes the other kind, or vectors of another length.
+        """
         import numpy as np
 
-        data, offsets = _buffers(texts)
-        out = np.empty((len(texts), len(self.classes)), dtype=np.int32)
-        _over_rows(lambda start, end: self._model.scores(data, offsets, start, end, out), len(texts), threads)
+        given = _rows(rows, self.columns)
+        out = np.empty((len(given), len(self.classes)), dtype=np.int32)
+        self._over(given, threads, out, self._model.scores, self._model.vector_scores)
         return out
 
-    def labels(self, texts: Texts, threads: int = 0) -> NDArray[np.int64]:
-        """(n,) class indices. ``threads`` is 0 for all processors."""
+    def labels(self, rows: Texts | Vectors | Any, threads: int = 0) -> NDArray[np.int64]:
+        """(n,) class indices of texts or vectors, as ``scores``."""
         import numpy as np
 
-        data, offsets = _buffers(texts)
-        out = np.empty(len(texts), dtype=np.int64)
-        _over_rows(lambda start, end: self._model.labels(data, offsets, start, end, out), len(texts), threads)
+        given = _rows(rows, self.columns)
+        out = np.empty(len(given), dtype=np.int64)
+        self._over(given, threads, out, self._model.labels, self._model.vector_labels)
         return out
 
-    def time_calls(self, texts: Texts, repeats: int) -> NDArray[np.float64]:
+    def _over(self, rows: Texts | Vectors, threads: int, out: NDArray[Any], of_texts: _Call, of_vectors: _Call) -> None:
+        from projgraph.records import Texts
+
+        if isinstance(rows, Texts):
+            data, offsets = _buffers(rows)
+            _over_rows(lambda start, end: of_texts(data, offsets, start, end, out), len(rows), threads)
+            return
+
+        def some(block: _Block, start: int, end: int) -> None:
+            of_vectors(*block, 0, end - start, out[start:end])
+
+        _over_blocks(some, rows, self.value_scale, threads)
+
+    def time_calls(self, rows: Texts | Vectors | Any, repeats: int) -> NDArray[np.float64]:
         """(n, repeats) nanoseconds of single predictions, called from C; the clock itself costs some 20 of them."""
         import numpy as np
 
+        from projgraph.records import Texts
+
         if repeats < 1:
             raise ConfigError(f"repeats is {repeats}, expected at least 1")
-        out = np.empty((repeats, len(texts)), dtype=np.float64)
-        self._model.time_calls(*_buffers(texts), repeats, out)
+        given = _rows(rows, self.columns)
+        out = np.empty((repeats, len(given)), dtype=np.float64)
+        if isinstance(given, Texts):
+            self._model.time_calls(*_buffers(given), repeats, out)
+        else:
+            block = _integers(given, self.value_scale, 0, len(given))
+            self._model.vector_time_calls(*block, repeats, out)
         return out.T
 
     def close(self) -> None:
@@ -157,6 +246,77 @@ class NativeModel:
 def _refused(what: str, error: _core.StatusError) -> ModelFileError:
     status, text = error.args
     return ModelFileError(f"{what} cannot be used: {text} ({status}); write it again with this version of projgraph")
+
+
+def _facts(projection: bytes) -> tuple[int, int, float]:
+    """Bits, columns (0 where rows are texts) and the scale of values."""
+    try:
+        return _core.projection_facts(projection)
+    except _core.StatusError as error:
+        raise _refused("the projection", error) from error
+
+
+def _check_input(columns: int, given: int | None) -> None:
+    """That rows of ``given`` columns, None for texts, are what takes ``columns`` of them, 0 for texts."""
+    if columns == (given or 0):
+        return
+    takes = f"vectors of {columns} columns" if columns else "texts"
+    raise InputError(f"given {'texts' if given is None else f'vectors of {given} columns'}; the model takes {takes}")
+
+
+def _rows(rows: Texts | Vectors | Any, columns: int) -> Texts | Vectors:
+    """Rows of the kind and length that takes ``columns`` of them, 0 for texts."""
+    from projgraph.records import Texts
+
+    if not isinstance(rows, Texts):
+        return _vectors(rows, columns)
+    _check_input(columns, None)
+    return rows
+
+
+def _vectors(rows: Vectors | Any, columns: int) -> Vectors:
+    from projgraph.records import Vectors
+
+    given = rows if isinstance(rows, Vectors) else Vectors.from_matrix(rows)
+    _check_input(columns, given.n_columns)
+    return given
+
+
+def _integers(vectors: Vectors, scale: float, start: int, end: int) -> _Block:
+    """Some rows as the core takes them: 16-bit values, their columns unless dense, and where rows start.
+
+    The product is of doubles, so that it is the same wherever it is computed.
+    """
+    import numpy as np
+
+    if vectors.indptr is None or vectors.columns is None:
+        values, columns = vectors.values[start:end], None
+        offsets = np.arange(end - start + 1, dtype=np.uint64) * np.uint64(vectors.n_columns)
+    else:
+        first, last = int(vectors.indptr[start]), int(vectors.indptr[end])
+        values, columns = vectors.values[first:last], vectors.columns[first:last].astype(np.uint32)
+        offsets = (vectors.indptr[start : end + 1] - first).astype(np.uint64)
+    if columns is None and vectors.n_columns > MAX_VALUES:
+        raise InputError(
+            f"dense vectors of {vectors.n_columns} columns; expected at most {MAX_VALUES}: give them as a sparse matrix"
+        )
+    rounded = np.rint(values.astype(np.float64) * scale)
+    return np.clip(rounded, -32768, 32767).astype(np.int16), columns, offsets
+
+
+def _over_blocks(work: Callable[[_Block, int, int], None], vectors: Vectors, scale: float, threads: int) -> None:
+    """Call ``work(block, start, end)`` over all rows, a block of them in integers at a time."""
+
+    def rows(start: int, end: int) -> None:
+        for first in range(start, end, ROWS_PER_TASK):
+            last = min(first + ROWS_PER_TASK, end)
+            try:
+                work(_integers(vectors, scale, first, last), first, last)
+            except _core.StatusError as error:
+                status, text = error.args
+                raise InputError(f"a vector of rows {first} to {last - 1} cannot be used: {text} ({status})") from error
+
+    _over_rows(rows, len(vectors), threads)
 
 
 def _buffers(texts: Texts) -> tuple[bytes, NDArray[np.uint64]]:

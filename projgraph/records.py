@@ -9,6 +9,8 @@ from typing import Any, Protocol, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from projgraph.errors import InputError
+
 UNLABELLED = -1
 """The label index of a row without a label."""
 
@@ -76,6 +78,69 @@ class Texts(Sequence[str]):
 
 
 @dataclass(frozen=True)
+class Vectors:
+    """Many rows of numbers, dense or in compressed sparse rows, each with the same columns.
+
+    Attributes:
+        values: (n, n_columns) of a dense matrix, or the (m,) stored values of a sparse one; finite float32.
+        n_columns: numbers in a row.
+        columns: (m,) column of each stored value, ascending within a row; None of a dense matrix.
+        indptr: (n + 1,) row starts in ``values`` and ``columns``; None of a dense matrix.
+    """
+
+    values: FloatArray
+    n_columns: int
+    columns: NDArray[np.int32] | None = None
+    indptr: IndexArray | None = None
+
+    @classmethod
+    def from_matrix(cls, matrix: Any) -> Vectors:
+        """A numpy array of two dimensions or a scipy matrix; entries of a sparse one that repeat are added.
+
+        Raises:
+            InputError: it has another shape, no row or column, or a value that is no finite float32 number.
+        """
+        sparse = hasattr(matrix, "tocsr")
+        shape = tuple(matrix.shape) if hasattr(matrix, "shape") else np.shape(matrix)
+        if len(shape) != 2 or 0 in shape:
+            raise InputError(f"the matrix has the shape {shape}; expected (rows, columns), at least one of each")
+        if not sparse:
+            return cls(_finite(np.ascontiguousarray(matrix, dtype=np.float32)), shape[1])
+        rows = matrix.tocsr()
+        if not rows.has_canonical_format:
+            rows = rows.copy()
+            rows.sum_duplicates()
+        columns = np.ascontiguousarray(rows.indices, dtype=np.int32)
+        values = _finite(np.ascontiguousarray(rows.data, dtype=np.float32))
+        return cls(values, shape[1], columns, np.asarray(rows.indptr, dtype=np.int64))
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether only some values are stored."""
+        return self.indptr is not None
+
+    def __len__(self) -> int:
+        return len(self.values) if self.indptr is None else len(self.indptr) - 1
+
+    def select(self, rows: IndexArray) -> Vectors:
+        """The given rows, in that order."""
+        if self.indptr is None or self.columns is None:
+            return Vectors(self.values[rows], self.n_columns)
+        counts = np.diff(self.indptr)[rows]
+        indptr = np.zeros(len(counts) + 1, dtype=np.int64)
+        np.cumsum(counts, out=indptr[1:])
+        places = np.arange(indptr[-1]) + np.repeat(self.indptr[:-1][rows] - indptr[:-1], counts)
+        return Vectors(self.values[places], self.n_columns, self.columns[places], indptr)
+
+
+def _finite(values: FloatArray) -> FloatArray:
+    if not np.isfinite(values).all():
+        wrong = values[~np.isfinite(values)][0]
+        raise InputError(f"the matrix holds {wrong}; expected finite float32 numbers: NaN and infinity have no bits")
+    return values
+
+
+@dataclass(frozen=True)
 class ReadCounts:
     """What a reader saw and a user should know: rows kept, labelled rows, empty texts, repeated texts."""
 
@@ -87,22 +152,33 @@ class ReadCounts:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows of text, some of them labelled.
+    """Rows of text or of numbers, some of them labelled.
 
     Attributes:
-        texts: the n texts.
+        rows: the n texts or vectors.
         labels: (n,) index into ``classes``, or ``UNLABELLED``.
         classes: label names in sorted order.
         counts: what the reader saw.
     """
 
-    texts: Texts
+    rows: Texts | Vectors
     labels: IndexArray
     classes: tuple[str, ...]
     counts: ReadCounts = field(default_factory=ReadCounts)
 
+    @property
+    def texts(self) -> Texts:
+        """The rows, where they are known to be texts, as those of every file are.
+
+        Raises:
+            InputError: they are vectors.
+        """
+        if isinstance(self.rows, Texts):
+            return self.rows
+        raise InputError(f"the {len(self.rows)} rows are vectors of {self.rows.n_columns} columns; expected texts")
+
     def __len__(self) -> int:
-        return len(self.texts)
+        return len(self.rows)
 
 
 @dataclass(frozen=True)

@@ -289,7 +289,7 @@ def test_wrong_options(run, few, small, tmp_path, monkeypatch, options, parts):
     ("content", "message"),
     [
         (None, "there is no such file; check the path"),
-        (b"", "is empty; expected at least one row of text"),
+        (b"", "is empty; expected at least one row"),
         (b"text,label\n", "has no rows"),
         (b"text,label\na,x\n\xff\xfe,y\n", "line 3: byte 1 of the line, 0xff, is not UTF-8; save the file as UTF-8"),
         (gzip.compress(b"text,label\n" * 99)[:40], "is not a whole gzip file"),

@@ -209,7 +209,7 @@ def test_signs_instead_of_ternary_bits(config):
 def test_texts_that_nothing_describes_are_unreached(config):
     dataset, _ = corpus(60)
     texts = dataset.texts.concatenate(Texts.from_strings(["", "   ", "?!"]))
-    more = dataclasses.replace(dataset, texts=texts, labels=np.append(dataset.labels, [UNLABELLED] * 3))
+    more = dataclasses.replace(dataset, rows=texts, labels=np.append(dataset.labels, [UNLABELLED] * 3))
     taught = pipeline.train(more, config, quiet).taught
     assert np.flatnonzero(~taught.reached).tolist() == [60, 61, 62]
     assert np.isfinite(taught.probabilities).all()

@@ -9,7 +9,7 @@
 #define PG_MAGIC 4343632u
 
 #define PG_MAJOR 1u
-#define PG_MINOR 0u
+#define PG_MINOR 1u
 #define PG_ALIGNMENT 16u
 #define PG_CHECKED_FROM 16u
 #define PG_ROW_PADDING 32u
@@ -19,6 +19,7 @@
 #define PG_MAX_BITS 16384u
 #define PG_MAX_CHARACTER_NGRAM 8u
 #define PG_MAX_CLASSES 4096u
+#define PG_MAX_COLUMNS 16777216u
 #define PG_MAX_FAMILIES 4u
 #define PG_MAX_FEATURES 32767u
 #define PG_MAX_LENGTH 268435456u
@@ -26,6 +27,7 @@
 #define PG_MAX_SEEN_SLOTS_LOG2 16u
 #define PG_MAX_SHIFT 30u
 #define PG_MAX_UNITS 256u
+#define PG_MAX_VALUES 65535u
 #define PG_MAX_WORD_NGRAM 4u
 
 #define PG_HEADER_AT_MAGIC 0u /* PGB and a zero byte */
@@ -49,9 +51,9 @@
 #define PG_PROJECTION_AT_FUNCTIONS 8u /* T, the paper's projection functions */
 #define PG_PROJECTION_AT_FUNCTION_BITS 10u /* d, the bits of each */
 #define PG_PROJECTION_AT_QUANTISER 12u /* a Quantiser value */
-#define PG_PROJECTION_AT_FAMILIES 13u /* feature families that follow */
-#define PG_PROJECTION_AT_SEEN_SLOTS_LOG2 14u /* log2 of the repeat filter's slots; 0 counts every occurrence */
-#define PG_PROJECTION_AT_RESERVED 15u /* zero */
+#define PG_PROJECTION_AT_FAMILIES 13u /* feature families that follow; 0 for vectors */
+#define PG_PROJECTION_AT_SEEN_SLOTS_LOG2 14u /* log2 of the repeat filter's slots; 0 counts every occurrence, and for vectors */
+#define PG_PROJECTION_AT_INPUT 15u /* an InputKind value */
 #define PG_PROJECTION_SIZE 16u
 
 #define PG_FAMILY_AT_KIND 0u /* a FamilyKind value */
@@ -62,6 +64,14 @@
 #define PG_FAMILY_AT_BIT_COUNT 8u /* size of that block, a multiple of additions */
 #define PG_FAMILY_AT_RESERVED 12u /* zero */
 #define PG_FAMILY_SIZE 16u
+
+#define PG_VECTOR_AT_COLUMNS 0u /* columns of a row */
+#define PG_VECTOR_AT_SCALE 4u /* integer value = round(x * scale), half to even, clipped to 16 bits */
+#define PG_VECTOR_AT_ADDITIONS 8u /* signed additions of one column */
+#define PG_VECTOR_AT_CENTRED 10u /* 1: an int32 a bit follows, which its sum is compared with; 0: that is zero everywhere */
+#define PG_VECTOR_AT_RESERVED_0 11u /* zero */
+#define PG_VECTOR_AT_RESERVED_1 12u /* zero */
+#define PG_VECTOR_SIZE 16u
 
 #define PG_HEAD_AT_KIND 0u /* a HeadKind value */
 #define PG_HEAD_AT_WEIGHT_BITS 1u /* 8 or 4, of the output layer */
@@ -86,6 +96,9 @@
 
 #define PG_QUANTISER_SIGN 0u
 #define PG_QUANTISER_TERNARY 1u
+
+#define PG_INPUT_TEXT 0u
+#define PG_INPUT_VECTOR 1u
 
 #define PG_FAMILY_WORD 1u
 #define PG_FAMILY_CHARACTER 2u

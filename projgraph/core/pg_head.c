@@ -343,15 +343,29 @@ size_t pg_scratch_size(const pg_model *model) {
     return PG_SCRATCH_ALIGN + 2 * pg_rounded(pg_padded_bits(model->projection.bits) / 8) + (bits > head ? bits : head);
 }
 
-pg_status pg_predict(const pg_model *model, const char *text, size_t length, void *scratch, size_t scratch_size,
-                     int32_t *scores, uint32_t *label) {
-    if (!model || (!text && length) || !scratch || !label) return PG_BAD_ARGUMENT;
+static pg_status predict(const pg_model *model, const pg_row *row, unsigned input, void *scratch, size_t scratch_size,
+                         int32_t *scores, uint32_t *label) {
+    if (!model || !scratch || !label) return PG_BAD_ARGUMENT;
     if (scratch_size < pg_scratch_size(model)) return PG_SCRATCH_TOO_SMALL;
+    pg_status status = pg_row_check(&model->projection, row, input);
+    if (status != PG_OK) return status;
     uint8_t *aligned = pg_align(scratch);
     size_t plane = pg_rounded(pg_padded_bits(model->projection.bits) / 8);
     uint64_t *positive = (uint64_t *)(void *)aligned, *negative = (uint64_t *)(void *)(aligned + plane);
     /* The bits are all that the head needs, so both stages use the same scratch, one after the other. */
-    pg_project_planes(&model->projection, text, length, aligned + 2 * plane, positive, negative);
+    pg_project_planes(&model->projection, row, aligned + 2 * plane, positive, negative);
     *label = pg_head_scores(model, positive, negative, aligned + 2 * plane, scores);
     return PG_OK;
+}
+
+pg_status pg_predict(const pg_model *model, const char *text, size_t length, void *scratch, size_t scratch_size,
+                     int32_t *scores, uint32_t *label) {
+    pg_row row = {text, length, NULL, NULL, 0};
+    return predict(model, &row, PG_INPUT_TEXT, scratch, scratch_size, scores, label);
+}
+
+pg_status pg_predict_vector(const pg_model *model, const uint32_t *columns, const int16_t *values, size_t count,
+                            void *scratch, size_t scratch_size, int32_t *scores, uint32_t *label) {
+    pg_row row = {NULL, 0, columns, values, count};
+    return predict(model, &row, PG_INPUT_VECTOR, scratch, scratch_size, scores, label);
 }

@@ -70,6 +70,17 @@ static inline int32_t pg_i32(const uint8_t *at) {
     return value;
 }
 
+/* 16-bit field i of hashes: the four of the first one, low one first, and so on. */
+static inline uint16_t pg_field(const uint64_t *hashes, size_t i) {
+#if PG_LITTLE_ENDIAN
+    uint16_t field;
+    memcpy(&field, (const uint8_t *)hashes + 2 * i, sizeof field);
+    return field;
+#else
+    return (uint16_t)(hashes[i / 4] >> 16 * (i % 4));
+#endif
+}
+
 enum {
     PG_LANES = 32,                       /* positions or tokens hashed at a time */
     PG_CHUNK = 128,                      /* code points and tokens read at a time, a multiple of PG_LANES */
@@ -131,6 +142,22 @@ void pg_walk_start(pg_walk *walk, const pg_projection *projection, uint64_t *see
 /* The next counted features, in walk->hashes, all of one family; 0 at the end of the text. */
 size_t pg_walk_next(pg_walk *walk, const pg_projection *projection, uint32_t *family);
 
+/* ---- pg_vector.c: columns and values to bits ---- */
+
+/* A row of either kind: length bytes of text, or count values of the columns, or of all columns if that is NULL. */
+typedef struct {
+    const char *text;
+    size_t length;
+    const uint32_t *columns;
+    const int16_t *values;
+    size_t count;
+} pg_row;
+
+size_t pg_vector_scratch(const pg_projection *projection);
+pg_status pg_vector_check(const pg_projection *projection, const pg_row *row);
+void pg_vector_planes(const pg_projection *projection, const pg_row *row, uint8_t *scratch, uint64_t *positive,
+                      uint64_t *negative);
+
 /* ---- pg_project.c: counted features to bits ---- */
 
 /* Bits rounded up to whole blocks: what a plane in scratch holds. */
@@ -141,9 +168,12 @@ static inline size_t pg_padded_bits(uint32_t bits) {
 /* Aligned scratch of pg_project_planes in bytes. */
 size_t pg_planes_scratch(const pg_projection *projection);
 
-/* Both planes as padded words, bit i in word i / 64. */
-void pg_project_planes(const pg_projection *projection, const char *text, size_t length, uint8_t *scratch,
-                       uint64_t *positive, uint64_t *negative);
+/* PG_OK if the projection takes rows of that input kind, and this one is well-formed. */
+pg_status pg_row_check(const pg_projection *projection, const pg_row *row, unsigned input);
+
+/* Both planes of a checked row as padded words, bit i in word i / 64. */
+void pg_project_planes(const pg_projection *projection, const pg_row *row, uint8_t *scratch, uint64_t *positive,
+                       uint64_t *negative);
 
 static inline uint8_t *pg_align(void *scratch) {
     uintptr_t slack = (PG_SCRATCH_ALIGN - (uintptr_t)scratch % PG_SCRATCH_ALIGN) % PG_SCRATCH_ALIGN;

@@ -53,6 +53,43 @@ static int overlap(const pg_family *a, const pg_family *b) {
     return a->first_bit < b->first_bit + b->bit_count && b->first_bit < a->first_bit + a->bit_count;
 }
 
+/* Whether four bytes are a positive normal float: sign clear, exponent neither 0 nor 255. */
+static int read_scale(float *scale, const uint8_t *at) {
+    uint32_t bits = pg_u32(at);
+    memcpy(scale, &bits, sizeof bits);
+    return bits >= 0x00800000u && bits < 0x7F800000u;
+}
+
+static pg_status read_families(pg_projection *projection, const uint8_t *at, size_t length) {
+    if (projection->family_count == 0 || projection->family_count > PG_MAX_FAMILIES) return PG_BAD_PROJECTION;
+    if (projection->seen_slots_log2 > PG_MAX_SEEN_SLOTS_LOG2) return PG_BAD_PROJECTION;
+    if (length != projection->family_count * (size_t)PG_FAMILY_SIZE) return PG_BAD_PROJECTION;
+    for (uint32_t f = 0; f < projection->family_count; f++) {
+        pg_family *family = &projection->families[f];
+        pg_status status = read_family(family, at + f * PG_FAMILY_SIZE, projection->bits);
+        if (status != PG_OK) return status;
+        for (uint32_t other = 0; other < f; other++)
+            if (overlap(family, &projection->families[other])) return PG_FAMILY_OVERLAP;
+    }
+    return PG_OK;
+}
+
+/* The centre behind the fields may hold any integers: they are only compared with sums. */
+static pg_status read_vector(pg_projection *projection, const uint8_t *at, size_t length) {
+    if (projection->family_count != 0 || projection->seen_slots_log2 != 0) return PG_BAD_COLUMNS;
+    if (length < PG_VECTOR_SIZE) return PG_BAD_PROJECTION;
+    uint32_t centred = at[PG_VECTOR_AT_CENTRED];
+    projection->columns = pg_u32(at + PG_VECTOR_AT_COLUMNS);
+    projection->additions = pg_u16(at + PG_VECTOR_AT_ADDITIONS);
+    if (at[PG_VECTOR_AT_RESERVED_0] != 0 || pg_u32(at + PG_VECTOR_AT_RESERVED_1) != 0) return PG_BAD_RESERVED;
+    if (projection->columns == 0 || projection->columns > PG_MAX_COLUMNS) return PG_BAD_COLUMNS;
+    if (projection->additions == 0 || projection->additions > projection->bits) return PG_BAD_COLUMNS;
+    if (!read_scale(&projection->scale, at + PG_VECTOR_AT_SCALE) || centred > 1) return PG_BAD_COLUMNS;
+    if (length != PG_VECTOR_SIZE + centred * projection->bits * sizeof(int32_t)) return PG_BAD_PROJECTION;
+    projection->centre = centred ? at + PG_VECTOR_SIZE : NULL;
+    return PG_OK;
+}
+
 static pg_status read_projection(pg_projection *projection, const uint8_t *at, size_t length) {
     if (length < PG_PROJECTION_SIZE) return PG_BAD_PROJECTION;
     projection->seed = pg_u64(at + PG_PROJECTION_AT_SEED);
@@ -61,21 +98,15 @@ static pg_status read_projection(pg_projection *projection, const uint8_t *at, s
     projection->quantiser = at[PG_PROJECTION_AT_QUANTISER];
     projection->family_count = at[PG_PROJECTION_AT_FAMILIES];
     projection->seen_slots_log2 = at[PG_PROJECTION_AT_SEEN_SLOTS_LOG2];
-    if (at[PG_PROJECTION_AT_RESERVED] != 0) return PG_BAD_RESERVED;
+    projection->input = at[PG_PROJECTION_AT_INPUT];
+    if (projection->input != PG_INPUT_TEXT && projection->input != PG_INPUT_VECTOR) return PG_UNKNOWN_INPUT;
     if (projection->bits == 0 || projection->bits > PG_MAX_BITS) return PG_BAD_PROJECTION;
     if (projection->quantiser != PG_QUANTISER_SIGN && projection->quantiser != PG_QUANTISER_TERNARY)
         return PG_BAD_PROJECTION;
-    if (projection->family_count == 0 || projection->family_count > PG_MAX_FAMILIES) return PG_BAD_PROJECTION;
-    if (projection->seen_slots_log2 > PG_MAX_SEEN_SLOTS_LOG2) return PG_BAD_PROJECTION;
-    if (length != PG_PROJECTION_SIZE + projection->family_count * (size_t)PG_FAMILY_SIZE) return PG_BAD_PROJECTION;
-    for (uint32_t f = 0; f < projection->family_count; f++) {
-        pg_family *family = &projection->families[f];
-        pg_status status = read_family(family, at + PG_PROJECTION_SIZE + f * PG_FAMILY_SIZE, projection->bits);
-        if (status != PG_OK) return status;
-        for (uint32_t other = 0; other < f; other++)
-            if (overlap(family, &projection->families[other])) return PG_FAMILY_OVERLAP;
-    }
-    return PG_OK;
+    at += PG_PROJECTION_SIZE;
+    length -= PG_PROJECTION_SIZE;
+    return projection->input == PG_INPUT_TEXT ? read_families(projection, at, length)
+                                              : read_vector(projection, at, length);
 }
 
 pg_status pg_open_projection(pg_projection *projection, const void *bytes, size_t length) {
@@ -138,7 +169,6 @@ static pg_status read_head(pg_model *model, section head) {
     if (head.length != PG_HEAD_SIZE) return PG_BAD_HEAD;
     if (pg_u32(head.at + PG_HEAD_AT_RESERVED) != 0) return PG_BAD_RESERVED;
     uint32_t kind = head.at[PG_HEAD_AT_KIND], units = pg_u16(head.at + PG_HEAD_AT_UNITS);
-    uint32_t scale = pg_u32(head.at + PG_HEAD_AT_SCALE);
     model->classes = pg_u16(head.at + PG_HEAD_AT_CLASSES);
     model->hidden_shift = head.at[PG_HEAD_AT_HIDDEN_SHIFT];
     model->output.weight_bits = head.at[PG_HEAD_AT_WEIGHT_BITS];
@@ -151,9 +181,7 @@ static pg_status read_head(pg_model *model, section head) {
     if (kind == PG_HEAD_HIDDEN && (units == 0 || units > PG_MAX_UNITS || !weight_width(model->hidden.weight_bits) ||
                                    model->hidden_shift > PG_MAX_SHIFT))
         return PG_BAD_HEAD;
-    /* A positive normal float: sign clear, exponent neither 0 nor 255. */
-    if (scale < 0x00800000u || scale >= 0x7F800000u) return PG_BAD_HEAD;
-    memcpy(&model->scale, &scale, sizeof scale);
+    if (!read_scale(&model->scale, head.at + PG_HEAD_AT_SCALE)) return PG_BAD_HEAD;
     model->hidden.inputs = kind == PG_HEAD_HIDDEN ? model->projection.bits : 0;
     model->hidden.outputs = units;
     model->output.inputs = kind == PG_HEAD_HIDDEN ? units : model->projection.bits;

@@ -1,4 +1,6 @@
-/* Counted features to bits: a very sparse random projection with signs, computed from the hashes alone. */
+/* Counted features to bits: a very sparse random projection with signs, computed from the hashes alone.
+ *
+ * Also here: what projections of texts and of vectors share. */
 
 #include <string.h>
 
@@ -16,22 +18,11 @@ typedef struct {
     uint16_t places[PG_FIELDS];
 } pg_touches;
 
-/* 16-bit field i of hashes: the four of the first one, low one first, and so on. */
-static inline uint16_t field_of(const uint64_t *hashes, size_t i) {
-#if PG_LITTLE_ENDIAN
-    uint16_t field;
-    memcpy(&field, (const uint8_t *)hashes + 2 * i, sizeof field);
-    return field;
-#else
-    return (uint16_t)(hashes[i / 4] >> 16 * (i % 4));
-#endif
-}
-
 /* Where PG_FIELDS / 4 features touch the counts with four fields each. */
 static inline void touch(const uint64_t *hashes, uint16_t minus, pg_touches *touches) {
     PG_INDEPENDENT
     for (size_t i = 0; i < PG_FIELDS; i++) {
-        uint16_t field = field_of(hashes, i);
+        uint16_t field = pg_field(hashes, i);
         uint16_t bit = (uint16_t)(touches->starts[i] + (uint16_t)((uint32_t)field * touches->sizes[i] >> 16));
         touches->places[i] = (uint16_t)(place(bit) + (field & 1 ? minus : 0));
     }
@@ -108,12 +99,13 @@ static void complement(const uint64_t *positive, uint64_t *negative, uint32_t bi
 }
 
 size_t pg_planes_scratch(const pg_projection *projection) {
+    if (projection->input == PG_INPUT_VECTOR) return pg_vector_scratch(projection);
     return pg_rounded(sizeof(pg_walk)) + pg_rounded(sizeof(pg_touches)) + pg_rounded(pg_seen_bytes(projection)) +
            2 * pg_padded_bits(projection->bits) * sizeof(uint16_t);
 }
 
-void pg_project_planes(const pg_projection *projection, const char *text, size_t length, uint8_t *scratch,
-                       uint64_t *positive, uint64_t *negative) {
+static void text_planes(const pg_projection *projection, const pg_row *row, uint8_t *scratch, uint64_t *positive,
+                        uint64_t *negative) {
     size_t padded = pg_padded_bits(projection->bits);
     pg_walk *walk = (pg_walk *)(void *)scratch;
     scratch += pg_rounded(sizeof *walk);
@@ -124,11 +116,25 @@ void pg_project_planes(const pg_projection *projection, const char *text, size_t
     uint16_t *counts = (uint16_t *)(void *)scratch;
 
     memset(counts, 0, 2 * padded * sizeof *counts);
-    pg_walk_start(walk, projection, seen, text, length);
+    pg_walk_start(walk, projection, seen, row->text, row->length);
     uint32_t family;
     for (size_t count; (count = pg_walk_next(walk, projection, &family)) > 0;)
         add_features(&projection->families[family], walk->hashes, count, touches, counts, (uint16_t)padded);
     quantise(counts, padded, positive, negative);
+}
+
+pg_status pg_row_check(const pg_projection *projection, const pg_row *row, unsigned input) {
+    if (projection->input != input) return projection->input == PG_INPUT_TEXT ? PG_WANTS_TEXT : PG_WANTS_VECTOR;
+    if (input == PG_INPUT_VECTOR) return pg_vector_check(projection, row);
+    return row->text || row->length == 0 ? PG_OK : PG_BAD_ARGUMENT;
+}
+
+void pg_project_planes(const pg_projection *projection, const pg_row *row, uint8_t *scratch, uint64_t *positive,
+                       uint64_t *negative) {
+    if (projection->input == PG_INPUT_VECTOR)
+        pg_vector_planes(projection, row, scratch, positive, negative);
+    else
+        text_planes(projection, row, scratch, positive, negative);
     if (projection->quantiser == PG_QUANTISER_SIGN) complement(positive, negative, projection->bits);
 }
 
@@ -142,23 +148,38 @@ static void store_plane(const uint64_t *words, uint32_t bits, uint8_t *plane) {
         plane[byte] = (uint8_t)(words[byte / 8] >> 8 * (byte % 8));
 }
 
-pg_status pg_project(const pg_projection *projection, const char *text, size_t length, void *scratch,
-                     size_t scratch_size, uint8_t *positive, uint8_t *negative) {
-    if (!projection || (!text && length) || !scratch || !positive || !negative) return PG_BAD_ARGUMENT;
+static pg_status project(const pg_projection *projection, const pg_row *row, unsigned input, void *scratch,
+                         size_t scratch_size, uint8_t *positive, uint8_t *negative) {
+    if (!projection || !scratch || !positive || !negative) return PG_BAD_ARGUMENT;
     if (scratch_size < pg_project_scratch_size(projection)) return PG_SCRATCH_TOO_SMALL;
+    pg_status status = pg_row_check(projection, row, input);
+    if (status != PG_OK) return status;
     uint8_t *aligned = pg_align(scratch);
     size_t plane = pg_rounded(pg_padded_bits(projection->bits) / 8);
     uint64_t *above = (uint64_t *)(void *)aligned, *below = (uint64_t *)(void *)(aligned + plane);
-    pg_project_planes(projection, text, length, aligned + 2 * plane, above, below);
+    pg_project_planes(projection, row, aligned + 2 * plane, above, below);
     store_plane(above, projection->bits, positive);
     store_plane(below, projection->bits, negative);
     return PG_OK;
+}
+
+pg_status pg_project(const pg_projection *projection, const char *text, size_t length, void *scratch,
+                     size_t scratch_size, uint8_t *positive, uint8_t *negative) {
+    pg_row row = {text, length, NULL, NULL, 0};
+    return project(projection, &row, PG_INPUT_TEXT, scratch, scratch_size, positive, negative);
+}
+
+pg_status pg_project_vector(const pg_projection *projection, const uint32_t *columns, const int16_t *values,
+                            size_t count, void *scratch, size_t scratch_size, uint8_t *positive, uint8_t *negative) {
+    pg_row row = {NULL, 0, columns, values, count};
+    return project(projection, &row, PG_INPUT_VECTOR, scratch, scratch_size, positive, negative);
 }
 
 pg_status pg_features(const pg_projection *projection, const char *text, size_t length, void *scratch,
                       size_t scratch_size, pg_feature *features, size_t capacity, size_t *count) {
     if (!projection || (!text && length) || !scratch || (!features && capacity) || !count) return PG_BAD_ARGUMENT;
     if (scratch_size < pg_project_scratch_size(projection)) return PG_SCRATCH_TOO_SMALL;
+    if (projection->input != PG_INPUT_TEXT) return PG_WANTS_VECTOR;
     pg_walk *walk = (pg_walk *)(void *)pg_align(scratch);
     uint64_t *seen = (uint64_t *)(void *)((uint8_t *)walk + pg_rounded(sizeof *walk));
     pg_walk_start(walk, projection, seen, text, length);

@@ -1,4 +1,5 @@
-/* The device core: text in, label out; no heap, no files, no writable globals, no floating point in the decision.
+/* The device core: a text or a vector in, a label out; no heap, no files, no writable globals, no floating point in the
+ * decision.
  *
  * The caller owns every byte: the model file's bytes (in place: mmap, or a const array in flash), the
  * pg_model that describes them, and one block of scratch a thread. Nothing is kept between calls, so one
@@ -37,13 +38,19 @@ extern "C" {
     X(PG_BAD_PROJECTION, "the projection section's fields or size are out of range")                                   \
     X(PG_BAD_FAMILY, "a feature family's fields are out of range")                                                     \
     X(PG_FAMILY_OVERLAP, "two feature families share bits")                                                            \
+    X(PG_UNKNOWN_INPUT, "the projection takes a kind of row that this version does not know")                          \
+    X(PG_BAD_COLUMNS, "the fields of a projection of vectors are out of range")                                        \
     X(PG_BAD_HEAD, "the head section's fields or size are out of range")                                               \
     X(PG_BAD_WEIGHTS, "the weights' size does not match the head and the projection")                                  \
     X(PG_BAD_ROW_PADDING, "the bytes after the last weight row, or a row's unused half byte, are not zero")            \
     X(PG_BAD_BIAS, "a bias section has the wrong size or a bias out of range")                                         \
     X(PG_BAD_MULTIPLIER, "a multiplier section has the wrong size or a multiplier of zero")                            \
     X(PG_BAD_LABELS, "the labels' count, offsets or size are wrong")                                                   \
-    X(PG_NO_SUCH_LABEL, "the label index is not below the number of classes")
+    X(PG_NO_SUCH_LABEL, "the label index is not below the number of classes")                                          \
+    X(PG_WANTS_TEXT, "the model takes texts, not vectors")                                                             \
+    X(PG_WANTS_VECTOR, "the model takes vectors, not texts")                                                           \
+    X(PG_BAD_VECTOR, "a dense vector has another length, or a sparse one's columns do not ascend within the model's")  \
+    X(PG_VECTOR_TOO_LONG, "a vector has more than 65,535 values: leave its zeros out")
 
 #define PG_STATUS_NAME(name, text) name,
 typedef enum { PG_STATUSES(PG_STATUS_NAME) PG_STATUS_COUNT } pg_status;
@@ -63,9 +70,14 @@ typedef struct {
     uint64_t seed;
     uint32_t bits;
     uint8_t quantiser;
+    uint8_t input; /* PG_INPUT_TEXT: the families count; PG_INPUT_VECTOR: what stands below them */
     uint8_t family_count;
     uint8_t seen_slots_log2;
     pg_family families[PG_MAX_FAMILIES];
+    uint32_t columns;
+    uint32_t additions;
+    float scale;           /* value = round(x * scale); never used here */
+    const uint8_t *centre; /* in place: an int32 a bit, or NULL */
 } pg_projection;
 
 /* One dense layer in place: pointers into the model's bytes. */
@@ -100,10 +112,10 @@ typedef struct {
 /* Validate a whole model file once, checksum included. The bytes must outlive the model and not change. */
 pg_status pg_open(pg_model *model, const void *bytes, size_t length);
 
-/* The same for a projection section alone, for training. */
+/* The same for a projection section alone, for training. The bytes must outlive the projection too. */
 pg_status pg_open_projection(pg_projection *projection, const void *section, size_t length);
 
-/* Bytes of scratch, of any alignment, that pg_predict / pg_project and pg_features need. */
+/* Bytes of scratch, of any alignment, that the functions of a model, and those of a projection alone, need. */
 size_t pg_scratch_size(const pg_model *model);
 size_t pg_project_scratch_size(const pg_projection *projection);
 
@@ -111,9 +123,21 @@ size_t pg_project_scratch_size(const pg_projection *projection);
 pg_status pg_predict(const pg_model *model, const char *text, size_t length, void *scratch, size_t scratch_size,
                      int32_t *scores, uint32_t *label);
 
+/* The same of a vector: its columns, ascending, and their values, both aligned as their types; or columns NULL and a
+ * value for every column of the model. A value of zero is as good as none. */
+pg_status pg_predict_vector(const pg_model *model, const uint32_t *columns, const int16_t *values, size_t count,
+                            void *scratch, size_t scratch_size, int32_t *scores, uint32_t *label);
+
 /* The bits of a text as two planes of (bits + 7) / 8 bytes: above zero, and below zero. */
 pg_status pg_project(const pg_projection *projection, const char *text, size_t length, void *scratch,
                      size_t scratch_size, uint8_t *positive, uint8_t *negative);
+
+pg_status pg_project_vector(const pg_projection *projection, const uint32_t *columns, const int16_t *values,
+                            size_t count, void *scratch, size_t scratch_size, uint8_t *positive, uint8_t *negative);
+
+/* The sums of a vector, one a bit, before they are compared with the centre; training measures the centre by them. */
+pg_status pg_vector_sums(const pg_projection *projection, const uint32_t *columns, const int16_t *values, size_t count,
+                         void *scratch, size_t scratch_size, int32_t *sums);
 
 /* The counted features of a text, in text order within a family. Writes at most capacity of them; *count is
  * how many there are. */

@@ -6,6 +6,10 @@ fails when they differ. All integers are little-endian; offsets count from the f
     header (32 bytes) | section table (16 bytes each) | sections, each aligned to 16 bytes, zero padding between
 
 The checksum is the CRC-32 of zlib over every byte from ``CHECKED_FROM`` to the end.
+
+Minor versions: 1.0 holds projections of texts, 1.1 adds projections of vectors (``InputKind.VECTOR``). A file carries
+the lowest minor version that describes it, so a model of texts has the bytes it always had; what a reader does not know
+it refuses by the field, whatever the minor version says.
 """
 
 from __future__ import annotations
@@ -15,7 +19,10 @@ from enum import IntEnum
 
 MAGIC = b"PGB\x00"
 MAJOR = 1
-MINOR = 0
+MINOR = 1
+"""The highest that this version writes."""
+VECTOR_MINOR = 1
+"""The first that has projections of vectors."""
 ALIGNMENT = 16
 CHECKED_FROM = 16
 ROW_PADDING = 32
@@ -55,10 +62,20 @@ PROJECTION = (
     Field("functions", "H", "T, the paper's projection functions"),
     Field("function_bits", "H", "d, the bits of each"),
     Field("quantiser", "B", "a Quantiser value"),
-    Field("families", "B", "feature families that follow"),
-    Field("seen_slots_log2", "B", "log2 of the repeat filter's slots; 0 counts every occurrence"),
-    Field("reserved", "B", "zero"),
+    Field("families", "B", "feature families that follow; 0 for vectors"),
+    Field("seen_slots_log2", "B", "log2 of the repeat filter's slots; 0 counts every occurrence, and for vectors"),
+    Field("input", "B", "an InputKind value"),
 )
+
+VECTOR = (
+    Field("columns", "I", "columns of a row"),
+    Field("scale", "f", "integer value = round(x * scale), half to even, clipped to 16 bits"),
+    Field("additions", "H", "signed additions of one column"),
+    Field("centred", "B", "1: an int32 a bit follows, which its sum is compared with; 0: that is zero everywhere"),
+    Field("reserved_0", "B", "zero"),
+    Field("reserved_1", "I", "zero"),
+)
+"""Behind the projection's fields where the input is a vector."""
 
 FAMILY = (
     Field("kind", "B", "a FamilyKind value"),
@@ -104,6 +121,13 @@ class Quantiser(IntEnum):
     TERNARY = 1
 
 
+class InputKind(IntEnum):
+    """What a row is that becomes bits."""
+
+    TEXT = 0
+    VECTOR = 1
+
+
 class FamilyKind(IntEnum):
     """Which n-grams a feature family takes from a text."""
 
@@ -128,6 +152,9 @@ MAX_ADDITIONS = 16
 MAX_FEATURES = 32767
 """Features of one family that a text can have; the rest of a longer text is not looked at."""
 MAX_SEEN_SLOTS_LOG2 = 16
+MAX_COLUMNS = 1 << 24
+MAX_VALUES = 65535
+"""Values other than zero that a vector can have: so many times 2**15 fit a 32-bit sum."""
 MAX_CLASSES = 4096
 MAX_UNITS = 256
 MAX_SHIFT = 30

@@ -18,11 +18,13 @@ STRUCTURES = {
     "SECTION": table.SECTION,
     "PROJECTION": table.PROJECTION,
     "FAMILY": table.FAMILY,
+    "VECTOR": table.VECTOR,
     "HEAD": table.HEAD,
 }
 ENUMS = {
     "SECTION": table.Section,
     "QUANTISER": table.Quantiser,
+    "INPUT": table.InputKind,
     "FAMILY": table.FamilyKind,
     "HEAD": table.HeadKind,
 }

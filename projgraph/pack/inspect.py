@@ -19,9 +19,11 @@ from projgraph.pack.format import (
     HEADER,
     PROJECTION,
     SECTION,
+    VECTOR,
     FamilyKind,
     Field,
     HeadKind,
+    InputKind,
     Quantiser,
     Section,
     struct_code,
@@ -29,6 +31,7 @@ from projgraph.pack.format import (
 from projgraph.pack.projection import FAMILY_STRUCT, PROJECTION_STRUCT
 from projgraph.pack.quantise import WEIGHT_RANGES, QuantisedLayer
 from projgraph.pack.read import Entry, model_file_bytes, parse_model, read_table
+from projgraph.pack.vector import VECTOR_STRUCT, input_kind
 from projgraph.pack.write import HEADER_STRUCT, SECTION_STRUCT
 
 Account = dict[str, Any]
@@ -122,6 +125,7 @@ def _meaning(field: Field, value: Any) -> str:
     for expected, enum in (
         ("Section", Section),
         ("Quantiser", Quantiser),
+        ("InputKind", InputKind),
         ("FamilyKind", FamilyKind),
         ("HeadKind", HeadKind),
     ):
@@ -140,10 +144,32 @@ def _section_field_rows(entry: Entry, data: bytes) -> Iterator[Account]:
         yield from _fields(HEAD, data, entry.offset)
     if entry.kind == Section.PROJECTION:
         yield from _fields(PROJECTION, data, entry.offset)
+        if input_kind(data[entry.offset : entry.end]) == InputKind.VECTOR:
+            yield from _vector_rows(entry, data)
+            return
         starts = range(entry.offset + PROJECTION_STRUCT.size, entry.end, FAMILY_STRUCT.size)
         for index, start in enumerate(starts):
             for row in _fields(FAMILY, data, start):
                 yield row | {"field": f"families[{index}].{row['field']}"}
+
+
+def _vector_rows(entry: Entry, data: bytes) -> Iterator[Account]:
+    """The fields of a projection of vectors, and its centre as a range."""
+    start = entry.offset + PROJECTION_STRUCT.size
+    for row in _fields(VECTOR, data, start):
+        yield row | {"field": f"vector.{row['field']}"}
+    start += VECTOR_STRUCT.size
+    if start < entry.end:
+        centre = np.frombuffer(data[start : entry.end], dtype="<i4")
+        meaning = "an int32 a bit, which its sum is compared with"
+        value = f"{centre.min()} to {centre.max()}"
+        yield {
+            "offset": start,
+            "bytes": entry.end - start,
+            "field": "vector.centre",
+            "value": value,
+            "meaning": meaning,
+        }
 
 
 def _statistics(layer: QuantisedLayer) -> Account:

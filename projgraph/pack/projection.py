@@ -1,4 +1,4 @@
-"""The projection section (how a text becomes bits), checked and turned to bytes and back; it hashes nothing."""
+"""The projection section of texts (how one becomes bits), checked and turned to bytes and back; it hashes nothing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import IntEnum
 from itertools import pairwise
 from numbers import Integral
 from typing import Any
@@ -21,6 +22,7 @@ from projgraph.pack.format import (
     MAX_WORD_NGRAM,
     PROJECTION,
     FamilyKind,
+    InputKind,
     Quantiser,
     struct_code,
 )
@@ -56,14 +58,14 @@ class Family:
     def problems(self, name: str, n_bits: int) -> Iterator[str]:
         """Every reason why the family cannot be used, as lines that start with ``name``."""
         if self.kind not in set(FamilyKind):
-            yield f"{name}.kind is {self.kind}; expected {_choices(FamilyKind)}"
+            yield f"{name}.kind is {self.kind}; expected {choices(FamilyKind)}"
         longest = LONGEST_NGRAM.get(self.kind, MAX_CHARACTER_NGRAM)
-        if not _is_integer(self.n_min) or not _is_integer(self.n_max) or not 1 <= self.n_min <= self.n_max <= longest:
+        if not is_integer(self.n_min) or not is_integer(self.n_max) or not 1 <= self.n_min <= self.n_max <= longest:
             yield f"{name} takes n-grams from {self.n_min} to {self.n_max}; expected 1 <= n_min <= n_max <= {longest}"
-        additions_usable = _is_integer(self.additions) and 1 <= self.additions <= MAX_ADDITIONS
+        additions_usable = is_integer(self.additions) and 1 <= self.additions <= MAX_ADDITIONS
         if not additions_usable:
             yield f"{name}.additions is {self.additions}; expected 1 to {MAX_ADDITIONS}"
-        if not _is_integer(self.first_bit) or not _is_integer(self.bit_count):
+        if not is_integer(self.first_bit) or not is_integer(self.bit_count):
             yield f"{name} has a block of {self.bit_count} bits at {self.first_bit}; expected integers"
             return
         if self.first_bit < 0 or self.bit_count < 1 or self.first_bit + self.bit_count > n_bits:
@@ -115,11 +117,11 @@ class ProjectionSpec:
             "function_bits": (1, MAX_BITS),
             "seen_slots_log2": (0, MAX_SEEN_SLOTS_LOG2),
         }
-        wrong = {name for name, (low, high) in ranges.items() if not _is_integer(getattr(self, name), low, high)}
+        wrong = {name for name, (low, high) in ranges.items() if not is_integer(getattr(self, name), low, high)}
         for name in (name for name in ranges if name in wrong):
             yield f"{name} is {getattr(self, name)}; expected an integer from {ranges[name][0]} to {ranges[name][1]}"
         if self.quantiser not in set(Quantiser):
-            yield f"quantiser is {self.quantiser}; expected {_choices(Quantiser)}"
+            yield f"quantiser is {self.quantiser}; expected {choices(Quantiser)}"
         n_bits = MAX_BITS if wrong & {"functions", "function_bits"} else self.n_bits
         if n_bits > MAX_BITS:
             yield f"functions x function_bits is {n_bits} bits; expected at most {MAX_BITS}"
@@ -144,7 +146,7 @@ class ProjectionSpec:
             self.quantiser,
             len(self.families),
             self.seen_slots_log2,
-            0,
+            InputKind.TEXT,
         )
         return head + b"".join(
             FAMILY_STRUCT.pack(f.kind, f.n_min, f.n_max, f.additions, f.first_bit, f.bit_count, 0)
@@ -162,22 +164,24 @@ class ProjectionSpec:
             raise ModelFileError(
                 f"the projection section has {len(section)} bytes; expected at least {PROJECTION_STRUCT.size}"
             )
-        seed, functions, function_bits, quantiser, count, slots, reserved = PROJECTION_STRUCT.unpack_from(section)
+        seed, functions, function_bits, quantiser, count, slots, kind = PROJECTION_STRUCT.unpack_from(section)
         expected = PROJECTION_STRUCT.size + count * FAMILY_STRUCT.size
         if len(section) != expected:
             raise ModelFileError(
                 f"the projection section has {len(section)} bytes; expected {expected} for {count} families"
             )
         rows = list(FAMILY_STRUCT.iter_unpack(section[PROJECTION_STRUCT.size :]))
-        if reserved or any(row[-1] for row in rows):
+        if kind != InputKind.TEXT:
+            raise ModelFileError(f"the projection's input is {kind}; expected {InputKind.TEXT.value} (text)")
+        if any(row[-1] for row in rows):
             raise ModelFileError("a reserved field of the projection section is not zero; expected zero")
         try:
             return cls(
                 functions=functions,
                 function_bits=function_bits,
-                families=tuple(Family(_member(FamilyKind, row[0]), *row[1:-1]) for row in rows),
+                families=tuple(Family(member(FamilyKind, row[0]), *row[1:-1]) for row in rows),
                 seed=seed,
-                quantiser=_member(Quantiser, quantiser),
+                quantiser=member(Quantiser, quantiser),
                 seen_slots_log2=slots,
             )
         except ConfigError as error:
@@ -205,18 +209,18 @@ class ProjectionSpec:
             ConfigError: listing every wrong setting at once.
         """
         problems = []
-        if not _is_integer(bits, 1, MAX_BITS):
+        if not is_integer(bits, 1, MAX_BITS):
             problems.append(f"bits is {bits}; expected an integer from 1 to {MAX_BITS}")
         if not 0.0 <= word_share <= 1.0:
             problems.append(f"word_share is {word_share}; expected 0 to 1")
-        if not _is_integer(additions, 1, MAX_ADDITIONS):
+        if not is_integer(additions, 1, MAX_ADDITIONS):
             problems.append(f"additions is {additions}; expected an integer from 1 to {MAX_ADDITIONS}")
         elif bits < additions * 2:
             problems.append(f"bits is {bits}; expected at least {additions * 2} for {additions} additions a feature")
         if problems:
             raise ConfigError(UNUSABLE + "; ".join(problems))
         divisor = math.gcd(bits, DEFAULT_FUNCTIONS) if functions is None else functions
-        if not _is_integer(divisor, 1, bits) or bits % divisor:
+        if not is_integer(divisor, 1, bits) or bits % divisor:
             problems.append(f"functions is {functions}; expected a divisor of bits, {bits}")
             divisor = 1  # so that the other settings are checked too
         words, characters = _split(bits // additions, word_share)
@@ -244,16 +248,18 @@ def _split(parts: int, word_share: float) -> tuple[int, int]:
     return words, parts - words
 
 
-def _is_integer(value: object, low: int | None = None, high: int | None = None) -> bool:
+def is_integer(value: object, low: int | None = None, high: int | None = None) -> bool:
+    """Whether a value is a whole number, not a truth value, within the bounds that are given."""
     if not isinstance(value, Integral) or isinstance(value, bool):
         return False
     return (low is None or int(value) >= low) and (high is None or int(value) <= high)
 
 
-def _member(enum: Any, value: int) -> Any:
+def member(enum: Any, value: int) -> Any:
     """The member of that value, or the value itself, which validation then names."""
     return enum(value) if value in set(enum) else value
 
 
-def _choices(enum: type[Quantiser] | type[FamilyKind]) -> str:
+def choices(enum: type[IntEnum]) -> str:
+    """The members of an enum as a message lists them."""
     return " or ".join(f"{member.value} ({member.name.lower()})" for member in enum)

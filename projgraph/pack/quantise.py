@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from projgraph.errors import ConfigError
 from projgraph.pack.format import MAX_BIAS, MAX_CLASSES, MAX_SHIFT, MAX_UNITS
-from projgraph.pack.projection import ProjectionSpec
+from projgraph.pack.vector import LARGEST_SCALE, SMALLEST_SCALE, read_projection
 from projgraph.records import Layer, ProjectionModel
 
 WEIGHT_RANGES = {8: (-128, 127), 4: (-8, 7)}
@@ -20,8 +20,6 @@ MAX_MULTIPLIER = 255
 MAX_ACTIVATION = 127
 CLIP_RATIOS = np.linspace(0.2, 1.0, 17)
 """Candidates for the largest representable value as a share of the largest one seen."""
-SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
-LARGEST_SCALE = float(np.finfo(np.float32).max)
 CHUNK = 1 << 20
 """Weights whose rounding errors are looked at in one go, so that temporaries stay in the cache."""
 
@@ -121,7 +119,7 @@ class QuantisedModel:
         return self.output.sums(values)
 
     def _problems(self) -> Iterator[str]:
-        n_bits = ProjectionSpec.from_bytes(self.projection).n_bits
+        n_bits = read_projection(self.projection).n_bits
         yield from _limits(self.classes, self.units if self.hidden else None)
         outputs = self.units if self.hidden else len(self.classes)
         for name, layer, shape in (
@@ -184,7 +182,7 @@ def quantise(
 
 
 def _unusable(model: ProjectionModel, weight_bits: set[int], calibration: NDArray[np.int8] | None) -> Iterator[str]:
-    n_bits = ProjectionSpec.from_bytes(model.projection).n_bits
+    n_bits = read_projection(model.projection).n_bits
     for choice in sorted(weight_bits - set(WEIGHT_RANGES)):
         yield f"weights of {choice} bits were asked for; expected 8 or 4"
     units = None if model.hidden is None else len(model.hidden.bias)

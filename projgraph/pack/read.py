@@ -31,8 +31,8 @@ from projgraph.pack.format import (
     HeadKind,
     Section,
 )
-from projgraph.pack.projection import ProjectionSpec
-from projgraph.pack.quantise import LARGEST_SCALE, SMALLEST_SCALE, WEIGHT_RANGES, QuantisedLayer, QuantisedModel
+from projgraph.pack.quantise import WEIGHT_RANGES, QuantisedLayer, QuantisedModel
+from projgraph.pack.vector import LARGEST_SCALE, SMALLEST_SCALE, read_projection
 from projgraph.pack.write import HEAD_STRUCT, HEADER_STRUCT, SECTION_STRUCT, layer_lengths, row_length
 
 SKIPPABLE_FROM = 0x8000
@@ -182,7 +182,7 @@ def parse_model(data: bytes) -> tuple[QuantisedModel, dict[str, Any]]:
     for kind in REQUIRED:
         if kind not in sections:
             _refuse(f"section {kind.name}", "missing", "every required section")
-    spec = ProjectionSpec.from_bytes(sections[Section.PROJECTION])
+    spec = read_projection(sections[Section.PROJECTION])
     head = _head(sections[Section.HEAD])
     kind, weight_bits, hidden_weight_bits, hidden_shift, classes, units, scale, _ = head
     hidden = None

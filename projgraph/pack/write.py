@@ -23,15 +23,17 @@ from projgraph.pack.format import (
     MAGIC,
     MAJOR,
     MAX_LENGTH,
-    MINOR,
     ROW_PADDING,
     SECTION,
+    VECTOR_MINOR,
     HeadKind,
+    InputKind,
     Section,
     struct_code,
 )
 from projgraph.pack.projection import FAMILY_STRUCT, PROJECTION_STRUCT
 from projgraph.pack.quantise import QuantisedLayer, QuantisedModel
+from projgraph.pack.vector import input_kind
 
 HEADER_STRUCT = struct.Struct(struct_code(HEADER))
 SECTION_STRUCT = struct.Struct(struct_code(SECTION))
@@ -73,9 +75,9 @@ def model_bytes(model: QuantisedModel, provenance: Mapping[str, Any]) -> bytes:
         entry = HEADER_STRUCT.size + row * SECTION_STRUCT.size
         SECTION_STRUCT.pack_into(data, entry, kind, offset, len(section), 0)
         data[offset : offset + len(section)] = section
-    HEADER_STRUCT.pack_into(data, 0, MAGIC, MAJOR, MINOR, length, 0, len(sections), 0, 0, 0)
+    HEADER_STRUCT.pack_into(data, 0, MAGIC, MAJOR, _minor(model), length, 0, len(sections), 0, 0, 0)
     checksum = zlib.crc32(memoryview(data)[CHECKED_FROM:])
-    HEADER_STRUCT.pack_into(data, 0, MAGIC, MAJOR, MINOR, length, checksum, len(sections), 0, 0, 0)
+    HEADER_STRUCT.pack_into(data, 0, MAGIC, MAJOR, _minor(model), length, checksum, len(sections), 0, 0, 0)
     return bytes(data)
 
 
@@ -153,6 +155,11 @@ def pack_weights(weights: NDArray[np.int8], weight_bits: int) -> bytes:
 
 def _aligned(offset: int) -> int:
     return -(-offset // ALIGNMENT) * ALIGNMENT
+
+
+def _minor(model: QuantisedModel) -> int:
+    """The lowest minor version that describes the model."""
+    return VECTOR_MINOR if input_kind(model.projection) == InputKind.VECTOR else 0
 
 
 def _head(model: QuantisedModel) -> bytes:

@@ -42,7 +42,7 @@ def few_labels(dataset: Dataset, k: int, seed: int) -> tuple[Dataset, IndexArray
     counts = dataset.counts
     labelled = int(np.count_nonzero(labels != UNLABELLED))
     counts = ReadCounts(counts.rows, labelled, counts.empty, counts.duplicates)
-    return Dataset(dataset.texts, labels, dataset.classes, counts), hidden
+    return Dataset(dataset.rows, labels, dataset.classes, counts), hidden
 
 
 def short_classes(dataset: Dataset, k: int) -> dict[str, int]:

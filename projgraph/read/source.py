@@ -45,7 +45,7 @@ class Source:
             with self.path.open("rb") as raw:
                 head = raw.peek(2)[:2]
                 if not head:
-                    self.fail("is empty; expected at least one row of text")
+                    self.fail("is empty; expected at least one row")
                 if head == GZIP_MAGIC:
                     with gzip.open(raw) as unpacked:
                         yield cast(BinaryIO, unpacked)

@@ -6,7 +6,7 @@ the rest is written from the format's description.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from projgraph.core.unicode_table import CharClass, char_class, lower
@@ -179,10 +179,52 @@ def sums(projection: Projection, data: bytes) -> list[int]:
     return total
 
 
+def quantised(sums: Iterable[int], ternary: bool) -> list[int]:
+    if ternary:
+        return [(total > 0) - (total < 0) for total in sums]
+    return [1 if total > 0 else -1 for total in sums]
+
+
 def bits(projection: Projection, data: bytes) -> list[int]:
-    if projection.ternary:
-        return [(total > 0) - (total < 0) for total in sums(projection, data)]
-    return [1 if total > 0 else -1 for total in sums(projection, data)]
+    return quantised(sums(projection, data), projection.ternary)
+
+
+@dataclass(frozen=True)
+class VectorProjection:
+    seed: int
+    bits: int
+    ternary: bool
+    columns: int
+    additions: int
+    scale: float
+    centre: tuple[int, ...]
+
+
+def vector_sums(projection: VectorProjection, values: Sequence[int]) -> list[int]:
+    """Of a row of integers, one a column."""
+    total = [0] * projection.bits
+    for column, value in enumerate(values):
+        w = mix(((column + 1) * MULT & MASK) ^ (projection.seed + 3 * 0xE7037ED1A0B428DB & MASK))
+        for i in range(projection.additions):
+            field = w >> 16 * (i % 4) & 0xFFFF
+            start = i * projection.bits // projection.additions
+            size = (i + 1) * projection.bits // projection.additions - start
+            total[start + (field * size >> 16)] += -value if field & 1 else value
+            if i % 4 == 3:
+                w = mix((w + MULT) & MASK)
+    return total
+
+
+def vector_bits(projection: VectorProjection, values: Sequence[int]) -> list[int]:
+    found = vector_sums(projection, values)
+    return quantised(
+        (total - middle for total, middle in zip(found, projection.centre, strict=True)), projection.ternary
+    )
+
+
+def integers(projection: VectorProjection, row: Sequence[float]) -> list[int]:
+    """Python's round goes half to even too."""
+    return [max(-32768, min(32767, round(x * projection.scale))) for x in row]
 
 
 @dataclass(frozen=True)

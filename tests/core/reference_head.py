@@ -16,31 +16,43 @@ import numpy as np
 from projgraph.pack.format import MAX_BIAS
 from projgraph.pack.projection import ProjectionSpec
 from projgraph.pack.quantise import WEIGHT_RANGES, QuantisedLayer, QuantisedModel
+from projgraph.pack.vector import VectorSpec
 from projgraph.pack.write import model_bytes
 from projgraph.records import Texts
 
 from . import reference
-from .reference import Family, Layer, Projection
+from .reference import Family, Layer, Projection, VectorProjection
 
 
 @dataclass(frozen=True)
 class Model:
-    projection: Projection
+    projection: Projection | VectorProjection
     output: Layer
     hidden: Layer | None
     shift: int
 
-    def bits(self, text: bytes) -> list[int]:
-        return reference.bits(self.projection, text)
+    def bits(self, row: bytes | Sequence[float]) -> list[int]:
+        if isinstance(self.projection, VectorProjection):
+            return reference.vector_bits(self.projection, reference.integers(self.projection, row))
+        return reference.bits(self.projection, row)
 
-    def scores(self, text: bytes) -> list[int]:
-        return reference.scores(self.bits(text), self.output, self.hidden, self.shift)
+    def scores(self, row: bytes | Sequence[float]) -> list[int]:
+        return reference.scores(self.bits(row), self.output, self.hidden, self.shift)
 
 
 def projection_of(section: bytes) -> Projection:
     seed, functions, function_bits, quantiser, count, slots, _ = struct.unpack_from("<QHHBBBB", section)
     rows = [struct.unpack_from("<BBBBIII", section, 16 + 16 * index) for index in range(count)]
     return Projection(seed, functions * function_bits, quantiser == 1, slots, tuple(Family(*row[:6]) for row in rows))
+
+
+def vector_projection_of(section: bytes) -> VectorProjection:
+    seed, functions, function_bits, quantiser, families, slots, kind = struct.unpack_from("<QHHBBBB", section)
+    columns, scale, additions, centred, *reserved = struct.unpack_from("<IfHBBI", section, 16)
+    bits = functions * function_bits
+    assert (families, slots, kind, *reserved) == (0, 0, 1, 0, 0)
+    centre = struct.unpack_from(f"<{bits}i", section, 32) if centred else (0,) * bits
+    return VectorProjection(seed, bits, quantiser == 1, columns, additions, scale, centre)
 
 
 def signed(value: int, width: int) -> int:
@@ -72,7 +84,8 @@ def model_of(data: bytes) -> Model:
     kind, width, hidden_width, shift = sections[2][:4]
     output = layer_of(sections[3], sections[4], sections[5], width)
     hidden = layer_of(sections[6], sections[7], sections[8], hidden_width) if kind == 2 else None
-    return Model(projection_of(sections[1]), output, hidden, shift)
+    projection = (vector_projection_of if sections[1][15] else projection_of)(sections[1])
+    return Model(projection, output, hidden, shift)
 
 
 def texts_of(rows: Sequence[bytes]) -> Texts:
@@ -103,7 +116,7 @@ def constant_layer(inputs: int, outputs: int, weight: int, bias: int = -MAX_BIAS
 
 
 def file_of(
-    spec: ProjectionSpec, output: QuantisedLayer, hidden: QuantisedLayer | None = None, shift: int = 0
+    spec: ProjectionSpec | VectorSpec, output: QuantisedLayer, hidden: QuantisedLayer | None = None, shift: int = 0
 ) -> bytes:
     """The model file of some layers over a projection."""
     classes = tuple(f"class {index}" for index in range(len(output.bias)))
@@ -111,7 +124,7 @@ def file_of(
 
 
 def random_file(
-    spec: ProjectionSpec,
+    spec: ProjectionSpec | VectorSpec,
     seed: int = 0,
     classes: int = 5,
     width: int = 8,

@@ -126,7 +126,7 @@ def test_sizes_are_checked() -> None:
         (struct.pack("<QHHBBBB", 0, 64, 32, 1, 0, 10, 0), "there are 0 families"),
         (struct.pack("<QHHBBBB", 0, 0, 32, 1, 0, 10, 0), "functions is 0; expected an integer from 1 to 16384"),
         (struct.pack("<QHHBBBB", 0, 64, 32, 9, 0, 10, 0), "quantiser is 9"),
-        (struct.pack("<QHHBBBB", 0, 64, 32, 1, 0, 10, 1), "a reserved field of the projection section is not zero"),
+        (struct.pack("<QHHBBBB", 0, 64, 32, 1, 0, 10, 1), "the projection's input is 1; expected 0 (text)"),
     ],
 )
 def test_wrong_sections_are_refused(section: bytes, message: str) -> None:

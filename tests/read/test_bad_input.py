@@ -14,7 +14,7 @@ from projgraph.read import read_dataset, read_texts
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.csv", b"", "a.csv: is empty; expected at least one row of text"),
+        ("a.csv", b"", "a.csv: is empty; expected at least one row"),
         ("a.csv", b"\n\n", "a.csv: has no rows; expected a first line that names the columns"),
         ("a.csv", b"text,label\n", "a.csv: has no rows; expected at least one row of text after the header"),
         ("a.csv", b'text,label\n"",x\n" ",y\n', "a.csv: has no text: all 2 rows are empty"),

@@ -1,0 +1,54 @@
+/* What the files of the Python binding share: statuses as exceptions, rows of texts or vectors, output buffers. */
+
+#ifndef PROJGRAPH_MODULE_H
+#define PROJGRAPH_MODULE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "projgraph.h"
+
+/* ---- module.c ---- */
+
+PyObject *raise_status(PyObject *module, pg_status status);
+
+/* ---- module_rows.c ---- */
+
+/* Rows one after the other in shared buffers: UTF-8 bytes of texts, or 16-bit values of vectors with the columns that
+ * they belong to, unless all columns have one. Row i is the items from offset i to offset i + 1. */
+typedef struct {
+    Py_buffer data;
+    Py_buffer columns; /* buf is NULL for texts and for dense vectors */
+    Py_buffer offsets;
+    Py_ssize_t start;
+    Py_ssize_t end;
+    int vectors;
+} rows;
+
+/* One row, as the core takes it: length bytes of text, or length values. */
+typedef struct {
+    const void *data;
+    const uint32_t *columns;
+    size_t length;
+} row_view;
+
+/* The rows that a call is about, (data, offsets, start, end, out) for texts, and for vectors (values, columns or None,
+ * offsets, start, end, out). On 1 both rows and out are to be released. */
+int parse_rows(PyObject *arguments, int vectors, rows *r, Py_buffer *out);
+int check_rows(const rows *r);
+void release_rows(rows *r);
+Py_ssize_t row_count(const rows *r);
+
+/* One row; 0 if its offsets are wrong. Needs no GIL. */
+int row_at(const rows *r, Py_ssize_t row, row_view *view);
+
+/* Why a loop over rows ended before the last: NULL with an exception set, or None if it did not. */
+PyObject *rows_result(PyObject *module, const rows *r, Py_ssize_t row, Py_ssize_t end, pg_status status);
+
+int check_length(const Py_buffer *view, const char *name, Py_ssize_t count, Py_ssize_t item);
+
+/* ---- module_model.c ---- */
+
+extern PyType_Spec model_spec;
+
+#endif

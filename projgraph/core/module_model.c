@@ -1,0 +1,325 @@
+/* The Python type of a model: predictions of one row or of many, without the GIL. */
+
+#include "module.h"
+
+#include <time.h>
+
+typedef struct {
+    PyObject_HEAD
+    Py_buffer view; /* obj is NULL once closed */
+    pg_model model;
+    void *scratch; /* of predict, which keeps the GIL */
+    size_t scratch_size;
+    Py_ssize_t users; /* calls that run without the GIL */
+} ModelObject;
+
+static PyObject *module_of(PyObject *model) {
+    return PyType_GetModule(Py_TYPE(model));
+}
+
+static int is_open(const ModelObject *model) {
+    if (model->view.obj) return 1;
+    PyErr_SetString(PyExc_ValueError, "the model is closed");
+    return 0;
+}
+
+/* The view of a buffer that nobody can change behind the checks: a writable one is copied. */
+static int fixed_view(PyObject *source, Py_buffer *view) {
+    if (PyObject_GetBuffer(source, view, PyBUF_SIMPLE) < 0) return -1;
+    if (view->readonly) return 0;
+    PyObject *copy = PyBytes_FromStringAndSize(view->buf, view->len);
+    PyBuffer_Release(view);
+    int failed = !copy || PyObject_GetBuffer(copy, view, PyBUF_SIMPLE) < 0;
+    Py_XDECREF(copy);
+    return failed ? -1 : 0;
+}
+
+static PyObject *model_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
+    PyObject *source;
+    if (keywords && PyDict_Size(keywords) > 0) {
+        PyErr_SetString(PyExc_TypeError, "Model takes one buffer and no keywords");
+        return NULL;
+    }
+    if (!PyArg_ParseTuple(arguments, "O:Model", &source)) return NULL;
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    ModelObject *model = (ModelObject *)allocate(type, 0);
+    if (!model) return NULL;
+    if (fixed_view(source, &model->view) < 0) {
+        model->view.obj = NULL;
+        Py_DECREF(model);
+        return NULL;
+    }
+    pg_status status = pg_open(&model->model, model->view.buf, (size_t)model->view.len);
+    if (status != PG_OK) {
+        Py_DECREF(model);
+        return raise_status(PyType_GetModule(type), status);
+    }
+    model->scratch_size = pg_scratch_size(&model->model);
+    model->scratch = PyMem_Malloc(model->scratch_size);
+    if (!model->scratch) {
+        Py_DECREF(model);
+        return PyErr_NoMemory();
+    }
+    return (PyObject *)model;
+}
+
+static void model_dealloc(PyObject *self) {
+    ModelObject *model = (ModelObject *)self;
+    PyTypeObject *type = Py_TYPE(self);
+    if (model->view.obj) PyBuffer_Release(&model->view);
+    PyMem_Free(model->scratch);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    release(self);
+    Py_DECREF(type);
+}
+
+static PyObject *model_close(PyObject *self, PyObject *unused) {
+    (void)unused;
+    ModelObject *model = (ModelObject *)self;
+    if (model->users > 0) {
+        PyErr_SetString(PyExc_BufferError, "the model is in use by another thread: close it after the call returns");
+        return NULL;
+    }
+    if (model->view.obj) PyBuffer_Release(&model->view);
+    Py_RETURN_NONE;
+}
+
+static PyObject *model_predict(PyObject *self, PyObject *text) {
+    ModelObject *model = (ModelObject *)self;
+    if (!is_open(model)) return NULL;
+    if (!PyUnicode_Check(text)) {
+        PyErr_SetString(PyExc_TypeError, "expected a str");
+        return NULL;
+    }
+    PyObject *encoded = NULL;
+    Py_ssize_t length;
+    const char *bytes = PyUnicode_AsUTF8AndSize(text, &length);
+    if (!bytes) { /* a lone surrogate */
+        char *copy;
+        PyErr_Clear();
+        encoded = PyUnicode_AsEncodedString(text, "utf-8", "surrogatepass");
+        if (!encoded || PyBytes_AsStringAndSize(encoded, &copy, &length) < 0) {
+            Py_XDECREF(encoded);
+            return NULL;
+        }
+        bytes = copy;
+    }
+    uint32_t label = 0;
+    pg_status status =
+        pg_predict(&model->model, bytes, (size_t)length, model->scratch, model->scratch_size, NULL, &label);
+    Py_XDECREF(encoded);
+    return status == PG_OK ? PyLong_FromUnsignedLong(label) : raise_status(module_of(self), status);
+}
+
+static pg_status predict_row(const ModelObject *model, const rows *r, const row_view *at, void *scratch,
+                             int32_t *scores, uint32_t *label) {
+    if (r->vectors)
+        return pg_predict_vector(&model->model, at->columns, at->data, at->length, scratch, model->scratch_size, scores,
+                                 label);
+    return pg_predict(&model->model, at->data, at->length, scratch, model->scratch_size, scores, label);
+}
+
+/* Labels of a range of rows if labels is not NULL, and scores if that is not NULL. */
+static PyObject *predict_range(ModelObject *model, const rows *r, int32_t *scores, int64_t *labels) {
+    void *scratch = PyMem_Malloc(model->scratch_size);
+    if (!scratch) return PyErr_NoMemory();
+    Py_ssize_t row;
+    pg_status status = PG_OK;
+    row_view at;
+    size_t classes = model->model.classes;
+    model->users++;
+    Py_BEGIN_ALLOW_THREADS
+    for (row = r->start; row < r->end && row_at(r, row, &at); row++) {
+        uint32_t label = 0;
+        status = predict_row(model, r, &at, scratch, scores ? scores + (size_t)row * classes : NULL, &label);
+        if (status != PG_OK) break;
+        if (labels) labels[row] = label;
+    }
+    Py_END_ALLOW_THREADS
+    model->users--;
+    PyMem_Free(scratch);
+    return rows_result(module_of((PyObject *)model), r, row, r->end, status);
+}
+
+static PyObject *predict_rows(PyObject *self, PyObject *arguments, int vectors, int want_labels) {
+    ModelObject *model = (ModelObject *)self;
+    Py_buffer out;
+    rows r;
+    if (!is_open(model) || !parse_rows(arguments, vectors, &r, &out)) return NULL;
+    PyObject *result = NULL;
+    size_t row = want_labels ? sizeof(int64_t) : model->model.classes * sizeof(int32_t);
+    if (is_open(model) && check_rows(&r) && check_length(&out, "out", row_count(&r), (Py_ssize_t)row))
+        result = predict_range(model, &r, want_labels ? NULL : out.buf, want_labels ? out.buf : NULL);
+    PyBuffer_Release(&out);
+    release_rows(&r);
+    return result;
+}
+
+static PyObject *model_scores(PyObject *self, PyObject *arguments) {
+    return predict_rows(self, arguments, 0, 0);
+}
+
+static PyObject *model_labels(PyObject *self, PyObject *arguments) {
+    return predict_rows(self, arguments, 0, 1);
+}
+
+static PyObject *model_vector_scores(PyObject *self, PyObject *arguments) {
+    return predict_rows(self, arguments, 1, 0);
+}
+
+static PyObject *model_vector_labels(PyObject *self, PyObject *arguments) {
+    return predict_rows(self, arguments, 1, 1);
+}
+
+static double nanoseconds(void) {
+#if defined(_WIN32)
+    struct timespec now;
+    timespec_get(&now, TIME_UTC);
+#else
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+#endif
+    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+}
+
+static PyObject *time_rows(ModelObject *model, const rows *r, Py_ssize_t repeats, double *out) {
+    Py_ssize_t count = row_count(r), row = count;
+    void *scratch = PyMem_Malloc(model->scratch_size);
+    if (!scratch) return PyErr_NoMemory();
+    pg_status status = PG_OK;
+    row_view at;
+    uint32_t label;
+    model->users++;
+    Py_BEGIN_ALLOW_THREADS
+    for (Py_ssize_t repeat = 0; repeat < repeats && row == count; repeat++)
+        for (row = 0; row < count && row_at(r, row, &at); row++) {
+            double start = nanoseconds();
+            status = predict_row(model, r, &at, scratch, NULL, &label);
+            out[repeat * count + row] = nanoseconds() - start;
+            if (status != PG_OK) break;
+        }
+    Py_END_ALLOW_THREADS
+    model->users--;
+    PyMem_Free(scratch);
+    return rows_result(module_of((PyObject *)model), r, row, count, status);
+}
+
+/* As predict_rows, but with the number of repeats in the place of start and end. */
+static PyObject *time_calls(PyObject *self, PyObject *arguments, int vectors) {
+    ModelObject *model = (ModelObject *)self;
+    Py_buffer out;
+    Py_ssize_t repeats;
+    rows r = {0};
+    r.vectors = vectors;
+    if (!is_open(model)) return NULL;
+    if (vectors ? !PyArg_ParseTuple(arguments, "y*z*y*nw*", &r.data, &r.columns, &r.offsets, &repeats, &out)
+                : !PyArg_ParseTuple(arguments, "y*y*nw*", &r.data, &r.offsets, &repeats, &out))
+        return NULL;
+    PyObject *result = NULL;
+    if (is_open(model) && check_rows(&r)) {
+        Py_ssize_t count = row_count(&r);
+        if (repeats < 1 || (count > 0 && repeats > PY_SSIZE_T_MAX / count))
+            PyErr_Format(PyExc_ValueError, "repeats is %zd, expected at least 1", repeats);
+        else if (check_length(&out, "out", repeats * count, sizeof(double)))
+            result = time_rows(model, &r, repeats, out.buf);
+    }
+    PyBuffer_Release(&out);
+    release_rows(&r);
+    return result;
+}
+
+static PyObject *model_time_calls(PyObject *self, PyObject *arguments) {
+    return time_calls(self, arguments, 0);
+}
+
+static PyObject *model_vector_time_calls(PyObject *self, PyObject *arguments) {
+    return time_calls(self, arguments, 1);
+}
+
+static PyObject *model_label(PyObject *self, PyObject *argument) {
+    ModelObject *model = (ModelObject *)self;
+    if (!is_open(model)) return NULL;
+    long index = PyLong_AsLong(argument);
+    if (index == -1 && PyErr_Occurred()) return NULL;
+    if (index < 0 || index >= (long)model->model.classes)
+        return PyErr_Format(PyExc_IndexError, "label %ld of %u classes", index, (unsigned)model->model.classes);
+    const char *text;
+    size_t length;
+    pg_label(&model->model, (uint32_t)index, &text, &length);
+    return PyBytes_FromStringAndSize(text, (Py_ssize_t)length);
+}
+
+static PyObject *get_provenance(PyObject *self, void *unused) {
+    (void)unused;
+    ModelObject *model = (ModelObject *)self;
+    if (!is_open(model)) return NULL;
+    return PyBytes_FromStringAndSize((const char *)model->model.provenance, (Py_ssize_t)model->model.provenance_length);
+}
+
+static PyObject *get_classes(PyObject *self, void *unused) {
+    (void)unused;
+    return PyLong_FromUnsignedLong(((ModelObject *)self)->model.classes);
+}
+
+static PyObject *get_bits(PyObject *self, void *unused) {
+    (void)unused;
+    return PyLong_FromUnsignedLong(((ModelObject *)self)->model.projection.bits);
+}
+
+static PyObject *get_scale(PyObject *self, void *unused) {
+    (void)unused;
+    return PyFloat_FromDouble((double)((ModelObject *)self)->model.scale);
+}
+
+static PyObject *get_columns(PyObject *self, void *unused) {
+    (void)unused;
+    return PyLong_FromUnsignedLong(((ModelObject *)self)->model.projection.columns);
+}
+
+static PyObject *get_value_scale(PyObject *self, void *unused) {
+    (void)unused;
+    return PyFloat_FromDouble((double)((ModelObject *)self)->model.projection.scale);
+}
+
+static PyObject *get_scratch_bytes(PyObject *self, void *unused) {
+    (void)unused;
+    return PyLong_FromSize_t(((ModelObject *)self)->scratch_size);
+}
+
+static PyMethodDef model_methods[] = {
+    {"close", model_close, METH_NOARGS, "Let go of the model's bytes."},
+    {"predict", model_predict, METH_O, "predict(text: str) -> int: the label's index."},
+    {"scores", model_scores, METH_VARARGS, "scores(data, offsets, start, end, out): int32 scores of rows."},
+    {"labels", model_labels, METH_VARARGS, "labels(data, offsets, start, end, out): int64 labels of rows."},
+    {"time_calls", model_time_calls, METH_VARARGS, "time_calls(data, offsets, repeats, out): float64 nanoseconds."},
+    {"vector_scores", model_vector_scores, METH_VARARGS,
+     "vector_scores(values, columns, offsets, start, end, out): int32 scores of rows."},
+    {"vector_labels", model_vector_labels, METH_VARARGS,
+     "vector_labels(values, columns, offsets, start, end, out): int64 labels of rows."},
+    {"vector_time_calls", model_vector_time_calls, METH_VARARGS,
+     "vector_time_calls(values, columns, offsets, repeats, out): float64 nanoseconds."},
+    {"label", model_label, METH_O, "label(index) -> bytes: a class name in UTF-8."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef model_attributes[] = {
+    {"classes", get_classes, NULL, "number of classes", NULL},
+    {"n_bits", get_bits, NULL, "bits of the projection", NULL},
+    {"scale", get_scale, NULL, "logit = score * scale", NULL},
+    {"columns", get_columns, NULL, "columns of a vector; 0 for a model of texts", NULL},
+    {"value_scale", get_value_scale, NULL, "value = round(x * value_scale); 0 for a model of texts", NULL},
+    {"scratch_bytes", get_scratch_bytes, NULL, "scratch that one call needs", NULL},
+    {"provenance", get_provenance, NULL, "UTF-8 JSON, empty if the file has none", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot model_slots[] = {
+    {Py_tp_doc, "A validated model over a buffer."},
+    {Py_tp_new, model_new},
+    {Py_tp_dealloc, model_dealloc},
+    {Py_tp_methods, model_methods},
+    {Py_tp_getset, model_attributes},
+    {0, NULL},
+};
+
+PyType_Spec model_spec = {"projgraph._core.Model", sizeof(ModelObject), 0, Py_TPFLAGS_DEFAULT, model_slots};
