@@ -178,6 +178,16 @@ class TrainerConfig(_Stage):
     )
 
 
+class VectorsConfig(_Stage):
+    """How a row of numbers becomes bits, where rows are no texts."""
+
+    additions: int = Field(16, ge=1, le=16384, description="signed additions of one column (MNIST, held-out rows)")
+    quantiser: Literal["auto", "ternary", "sign"] = Field(
+        "auto", description="how a sum becomes a bit; auto is sign for dense rows, ternary for sparse ones"
+    )
+    centred: bool | None = Field(None, description="compare sums with their mean; none does so for dense rows")
+
+
 class ProjectionConfig(_Stage):
     """How a text becomes bits."""
 
@@ -188,6 +198,7 @@ class ProjectionConfig(_Stage):
     character_ngrams: tuple[int, int] = Field((3, 5), description="shortest and longest character n-gram")
     additions: int = Field(2, ge=1, le=16, description="signed additions of one feature")
     quantiser: Literal["ternary", "sign"] = Field("ternary", description="how a sum becomes a bit")
+    vectors: VectorsConfig = VectorsConfig()
 
 
 class LossConfig(_Stage):

@@ -31,8 +31,8 @@ ROWS_PER_TASK = 512
 """Fewer rows than this are not worth a thread: about a millisecond of work."""
 
 
-def project(projection: bytes, texts: Texts, threads: int = 0) -> Bits:
-    """The bits of n texts, by the code that the device runs.
+def project(projection: bytes, texts: Texts | Vectors, threads: int = 0) -> Bits:
+    """The bits of n texts, by the code that the device runs; those of vectors as ``project_vectors`` gives them.
 
     Args:
         projection: bytes of a projection section.
@@ -47,8 +47,10 @@ def project(projection: bytes, texts: Texts, threads: int = 0) -> Bits:
     """
     import numpy as np
 
-    from projgraph.records import Bits
+    from projgraph.records import Bits, Texts
 
+    if not isinstance(texts, Texts):
+        return project_vectors(projection, texts, threads)
     n_bits, columns, _ = _facts(projection)
     _check_input(columns, None)
     data, offsets = _buffers(texts)

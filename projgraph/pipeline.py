@@ -13,11 +13,13 @@ from projgraph import native
 from projgraph.config import TrainConfig
 from projgraph.errors import InputError
 from projgraph.evaluate.calibration import fit_temperature
+from projgraph.features.vectors import describe_vectors
 from projgraph.features.view import describe
 from projgraph.graph.knn import build_knn
 from projgraph.pack.format import Quantiser
 from projgraph.pack.projection import ProjectionSpec
 from projgraph.pack.quantise import QuantisedModel, quantise
+from projgraph.pack.vector import VectorSpec, is_centred
 from projgraph.plan import Plan, head_weight_bits, plan_model
 from projgraph.projection.fit import Edges, Listener, Student, fit_student, sharpen
 from projgraph.projection.graph import ProjectionGraph, projection_graph
@@ -31,7 +33,9 @@ from projgraph.records import (
     Progress,
     ProjectionModel,
     SoftLabels,
+    Texts,
     TrainerTask,
+    Vectors,
 )
 from projgraph.trainers.registry import trainer
 
@@ -80,14 +84,16 @@ def train(dataset: Dataset, config: TrainConfig, progress: Progress, listener: L
         BudgetError: no model fits the budget.
     """
     _check_labels(dataset)
-    plan = plan_model(dataset.classes, config)
-    spec = _projection(plan, config)
+    rows = dataset.rows
+    centred = is_centred(rows, config.projection.vectors.centred) if isinstance(rows, Vectors) else None
+    plan = plan_model(dataset.classes, config, centred)
     hamming = config.student.loss.hamming > 0
     clock: dict[str, float] = {}
     taught, graph, features = _teach(dataset, config, progress, clock)
     with _timed(clock, "bits"):
-        progress(f"bits: {len(dataset):,} rows x {spec.n_bits:,} bits")
-        bits = native.project(spec.to_bytes(), dataset.texts)
+        progress(f"bits: {len(dataset):,} rows x {plan.bits:,} bits")
+        projection = _projection(rows, plan, config)
+        bits = native.project(projection, rows)
     with _timed(clock, "student"):
         progress(f"student: {f'{plan.units} hidden units' if plan.units else 'a linear head'}")
         targets = sharpen(taught.probabilities, dataset.labels, config.student.sharpen)
@@ -100,7 +106,7 @@ def train(dataset: Dataset, config: TrainConfig, progress: Progress, listener: L
             student = fit_student(bits, targets, edges, config.student, plan.units, config.seed, listener)
     with _timed(clock, "pack"):
         progress(f"integers: {plan.weight_bits}-bit weights")
-        model, drop = _to_integers(dataset, plan, spec, bits, taught, student, config)
+        model, drop = _to_integers(dataset, plan, projection, bits, taught, student, config)
     return Trained(model, plan, bits, taught, graph, student, drop, clock, joined)
 
 
@@ -125,17 +131,16 @@ def _teach(
     if all_labelled and not config.student.joint:
         return _certain(dataset), None, None
     with _timed(clock, "features"):
-        progress(f"features: {len(dataset):,} texts" + (f", encoder {config.encoder}" if config.encoder else ""))
-        view = describe(dataset.texts, config.features, config.seed, config.encoder)
+        features = _describe(dataset.rows, config, progress)
     with _timed(clock, "graph"):
         progress(f"graph: {config.graph.neighbours} nearest neighbours of each row")
-        graph = build_knn(view.vectors, **config.graph.model_dump(), seed=config.seed).graph
+        graph = build_knn(features, **config.graph.model_dump(), seed=config.seed).graph
     if all_labelled:
-        return _certain(dataset), graph, view.vectors
+        return _certain(dataset), graph, features
     with _timed(clock, "trainer"):
-        task = TrainerTask(graph, view.vectors, dataset.labels, len(dataset.classes))
+        task = TrainerTask(graph, features, dataset.labels, len(dataset.classes))
         taught = trainer(config.trainer.name)(task, config.trainer, config.seed, progress)
-    return taught, graph, view.vectors
+    return taught, graph, features
 
 
 def _certain(dataset: Dataset) -> SoftLabels:
@@ -149,9 +154,23 @@ def _no_edges(n_nodes: int) -> Graph:
     return Graph(np.zeros(n_nodes + 1, dtype=np.int64), empty, empty.astype(np.float32))
 
 
-def _projection(plan: Plan, config: TrainConfig) -> ProjectionSpec:
+def _describe(rows: Texts | Vectors, config: TrainConfig, progress: Progress) -> FloatArray:
+    if isinstance(rows, Vectors):
+        progress(f"features: {len(rows):,} vectors of {rows.n_columns:,} columns")
+        return describe_vectors(rows, config.features.dimensions, config.seed)
+    progress(f"features: {len(rows):,} texts" + (f", encoder {config.encoder}" if config.encoder else ""))
+    return describe(rows, config.features, config.seed, config.encoder).vectors
+
+
+def _projection(rows: Texts | Vectors, plan: Plan, config: TrainConfig) -> bytes:
+    """The projection section."""
     chosen = config.projection
-    return ProjectionSpec.for_text(
+    if isinstance(rows, Vectors):
+        quantiser = None if chosen.vectors.quantiser == "auto" else Quantiser[chosen.vectors.quantiser.upper()]
+        additions = min(chosen.vectors.additions, plan.bits)
+        centred = chosen.vectors.centred
+        return VectorSpec.for_rows(rows, plan.bits, additions, config.seed, quantiser, centred).to_bytes()
+    spec = ProjectionSpec.for_text(
         bits=plan.bits,
         word_share=chosen.word_share,
         additions=chosen.additions,
@@ -161,12 +180,13 @@ def _projection(plan: Plan, config: TrainConfig) -> ProjectionSpec:
         character_ngrams=chosen.character_ngrams,
         functions=chosen.functions,
     )
+    return spec.to_bytes()
 
 
 def _to_integers(
     dataset: Dataset,
     plan: Plan,
-    spec: ProjectionSpec,
+    projection: bytes,
     bits: Bits,
     taught: SoftLabels,
     student: Student,
@@ -175,7 +195,7 @@ def _to_integers(
     """The integer model, its scale calibrated on held-out rows, and the share of rows that rounding lost."""
     beliefs = taught.probabilities[student.held_out]
     temperature = fit_temperature(student.held_out_logits, beliefs)
-    float_model = ProjectionModel(spec.to_bytes(), student.output, student.hidden, temperature, dataset.classes)
+    float_model = ProjectionModel(projection, student.output, student.hidden, temperature, dataset.classes)
     generator = np.random.default_rng(config.seed)
     sample = np.sort(generator.choice(len(bits), min(len(bits), _CALIBRATION_ROWS), replace=False))
     values = bits.select(sample).values()

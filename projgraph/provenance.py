@@ -7,9 +7,10 @@ import json
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from projgraph.config import TrainConfig
-from projgraph.records import UNLABELLED, Dataset
+from projgraph.records import UNLABELLED, Dataset, Texts
 
 _DIGEST_CHARACTERS = 16
 
@@ -27,9 +28,15 @@ def describe_training(dataset: Dataset, config: TrainConfig) -> dict[str, Any]:
 
 
 def data_digest(dataset: Dataset) -> str:
-    """A hash of every text, label and class name, in order."""
-    digest = hashlib.sha256(dataset.texts.data)
-    for part in (dataset.texts.offsets, dataset.labels):
+    """A hash of every text or vector, label and class name, in order."""
+    rows = dataset.rows
+    parts: list[NDArray[Any]]
+    if isinstance(rows, Texts):
+        digest, parts = hashlib.sha256(rows.data), [rows.offsets]
+    else:
+        digest = hashlib.sha256(f"vectors of {rows.n_columns} columns".encode())
+        parts = [part for part in (rows.values, rows.columns, rows.indptr) if part is not None]
+    for part in (*parts, dataset.labels):
         digest.update(np.ascontiguousarray(part).tobytes())
     digest.update(json.dumps(dataset.classes).encode())
     return digest.hexdigest()[:_DIGEST_CHARACTERS]

@@ -143,7 +143,7 @@ class VectorSpec:
             seed,
             (Quantiser.TERNARY if vectors.is_sparse else Quantiser.SIGN) if quantiser is None else quantiser,
         )
-        if not (not vectors.is_sparse if centred is None else centred):
+        if not is_centred(vectors, centred):
             return spec
         return replace(spec, centre=_mean_sums(spec.to_bytes(), vectors, bits))
 
@@ -181,6 +181,11 @@ class VectorSpec:
             return cls(functions, function_bits, columns, additions, scale, centre, seed, member(Quantiser, quantiser))
         except ConfigError as error:
             raise ModelFileError(f"projection section: {error}") from error
+
+
+def is_centred(vectors: Vectors, centred: bool | None) -> bool:
+    """Whether the sums of rows are compared with their mean: as asked for, or else where the rows are dense."""
+    return not vectors.is_sparse if centred is None else centred
 
 
 def scale_for(values: FloatArray) -> float:

@@ -33,7 +33,7 @@ from projgraph.pack.format import (
 )
 from projgraph.pack.projection import FAMILY_STRUCT, PROJECTION_STRUCT
 from projgraph.pack.quantise import QuantisedLayer, QuantisedModel
-from projgraph.pack.vector import input_kind
+from projgraph.pack.vector import VECTOR_STRUCT, input_kind
 
 HEADER_STRUCT = struct.Struct(struct_code(HEADER))
 SECTION_STRUCT = struct.Struct(struct_code(SECTION))
@@ -90,6 +90,7 @@ def predicted_size(
     hidden_weight_bits: int | None = None,
     families: int = 2,
     provenance_length: int = 2,
+    centred: bool | None = None,
 ) -> int:
     """Bytes of a model file of these dimensions, exactly.
 
@@ -102,9 +103,11 @@ def predicted_size(
         hidden_weight_bits: 8 or 4; as ``weight_bits`` unless given.
         families: feature families of the projection.
         provenance_length: ``len(provenance_bytes(provenance))``.
+        centred: None for a projection of texts; whether one of vectors, which has no families, has a centre.
     """
     hidden_weight_bits = weight_bits if hidden_weight_bits is None else hidden_weight_bits
-    lengths = [PROJECTION_STRUCT.size + families * FAMILY_STRUCT.size, HEAD_STRUCT.size]
+    rest = families * FAMILY_STRUCT.size if centred is None else VECTOR_STRUCT.size + 4 * bits * centred
+    lengths = [PROJECTION_STRUCT.size + rest, HEAD_STRUCT.size]
     lengths += layer_lengths(units or bits, classes, weight_bits)
     if units:
         lengths += layer_lengths(bits, units, hidden_weight_bits)
