@@ -100,9 +100,8 @@ def main() -> None:
     options = parser.parse_args()
     rows = measure(options.folder, options.labels, options.seeds, options.trainer)
     for row in rows:
-        print(
-            f"{row['labels']} labels: trainer {spread(row['trainer'])}, test {spread(row['test'])}, {row['bytes']:,} bytes"
-        )
+        accuracy = f"trainer {spread(row['trainer'])}, test {spread(row['test'])}"
+        print(f"{row['labels']} labels: {accuracy}, {row['bytes']:,} bytes")
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1))
 

@@ -16,6 +16,7 @@ from projgraph.config import TrainConfig, load_config
 from projgraph.errors import ConfigError, InputError, OutputError
 from projgraph.job import TrainJob, TrainResult, run_training
 from projgraph.read import few_labels, read_dataset
+from projgraph.records import SoftLabels
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -109,13 +110,11 @@ def test_trainer_accuracy_is_on_hidden_labels_alone(intents, config, tmp_path, m
     labelled = rows.labels >= 0
     truth = np.where(labelled, rows.labels, hidden)
     said = np.where(labelled == (right == "labelled"), truth, (truth + 1) % 5)
-    kept = pipeline.propagate
 
-    def propagate(*arguments, **named):
-        soft = kept(*arguments, **named)
-        return type(soft)(np.eye(5, dtype=np.float32)[said], soft.reached)
+    def teach(task, config, seed, progress=None):
+        return SoftLabels(np.eye(5, dtype=np.float32)[said], np.ones(len(said), dtype=np.bool_))
 
-    monkeypatch.setattr(pipeline, "propagate", propagate)
+    monkeypatch.setattr(pipeline, "trainer", lambda name: teach)
     job = TrainJob(intents / "train.csv", tmp_path / "m.pgb", labels_per_class=5, track=False)
     assert run_training(job, config, quiet).figures["trainer_accuracy"] == expected
 

@@ -68,7 +68,7 @@ static uint32_t parts(const pg_projection *projection, uint32_t done, vector_wal
 }
 
 /* Where PG_FIELDS / 4 columns touch the sums with four fields each, and what they add there. */
-static inline void touch(const uint64_t *hashes, const int16_t *values, vector_walk *walk) {
+static inline void touch_columns(const uint64_t *hashes, const int16_t *values, vector_walk *walk) {
     PG_INDEPENDENT
     for (size_t i = 0; i < PG_FIELDS; i++) {
         uint16_t field = pg_field(hashes, i);
@@ -84,7 +84,7 @@ PG_HOT static void add_columns(const pg_projection *projection, size_t count, ve
         uint32_t fields = parts(projection, done, walk);
         for (size_t first = 0; first < count; first += PG_FIELDS / 4) {
             size_t block = count - first < PG_FIELDS / 4 ? count - first : PG_FIELDS / 4;
-            touch(walk->hashes + first, walk->repeated + 4 * first, walk);
+            touch_columns(walk->hashes + first, walk->repeated + 4 * first, walk);
             const uint16_t *places = walk->places;
             const int32_t *terms = walk->terms;
             if (fields == 4) {
