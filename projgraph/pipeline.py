@@ -87,12 +87,12 @@ def train(dataset: Dataset, config: TrainConfig, progress: Progress, listener: L
     rows = dataset.rows
     centred = is_centred(rows, config.projection.vectors.centred) if isinstance(rows, Vectors) else None
     plan = plan_model(dataset.classes, config, centred)
+    projection = _projection(rows, plan, config)
     hamming = config.student.loss.hamming > 0
     clock: dict[str, float] = {}
     taught, graph, features = _teach(dataset, config, progress, clock)
     with _timed(clock, "bits"):
         progress(f"bits: {len(dataset):,} rows x {plan.bits:,} bits")
-        projection = _projection(rows, plan, config)
         bits = native.project(projection, rows)
     with _timed(clock, "student"):
         progress(f"student: {f'{plan.units} hidden units' if plan.units else 'a linear head'}")
