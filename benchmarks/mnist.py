@@ -35,6 +35,9 @@ BITS = 2048
 UNITS = 128
 NEIGHBOURS = 10
 CLASSES = tuple("0123456789")
+SHARPEN = 16.0
+"""Of the trainer's distributions. Poisson learning's are flat (median maximum 0.5): on 10,000 held-out training rows,
+seed 10, 6 epochs, powers 2 / 8 / 32 gave 90.0 / 92.7 / 93.2 with 1 label a class and 91.3 / 94.1 / 94.5 with 5."""
 
 
 def few(labels: np.ndarray, k: int, seed: int) -> np.ndarray:
@@ -54,7 +57,7 @@ def teach(graph: Graph, given: np.ndarray, name: str) -> SoftLabels:
 
 def learn(spec: VectorSpec, bits: Bits, taught: SoftLabels, given: np.ndarray, seed: int) -> bytes:
     """A model file that has learned the distributions."""
-    student = fit_student(bits, sharpen(taught.probabilities, given, 2.0), Edges(), StudentConfig(), UNITS, seed)
+    student = fit_student(bits, sharpen(taught.probabilities, given, SHARPEN), Edges(), StudentConfig(), UNITS, seed)
     model = ProjectionModel(spec.to_bytes(), student.output, student.hidden, 1.0, CLASSES)
     sample = np.random.default_rng(seed).choice(len(bits), 2000, replace=False)
     return model_bytes(quantise(model, 8, 4, bits.select(np.sort(sample)).values()), {})
