@@ -16,8 +16,9 @@ import torch
 
 from projgraph.config import StudentConfig
 from projgraph.errors import ConfigError
-from projgraph.projection.head import build_head, layers_of
+from projgraph.projection.head import build_head, convolution_of, layers_of
 from projgraph.projection.loss import EdgeSampler, distillation, edge_consistency, gold, weighted_sum
+from projgraph.projection.words import Convolution, WordBatch, WordRows
 from projgraph.records import UNLABELLED, Bits, FloatArray, Graph, IndexArray, Layer
 
 EpochFigures = dict[str, float]
@@ -59,6 +60,7 @@ class Student:
         history: figures of every epoch of the first fit.
         held_out: rows that the first fit did not see.
         held_out_logits: (len(held_out), c) the first fit's logits of them.
+        convolution: (width D, filters) over the codes of words, or None.
     """
 
     hidden: Layer | None
@@ -66,6 +68,24 @@ class Student:
     history: tuple[EpochFigures, ...]
     held_out: IndexArray
     held_out_logits: FloatArray
+    convolution: Layer | None = None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a student sees of n rows.
+
+    Attributes:
+        bits: their projection nodes.
+        words: their words, or None.
+        filters: of the convolution over the words; 0 for none.
+        width: words that a filter sees at once.
+    """
+
+    bits: Bits
+    words: WordRows | None = None
+    filters: int = 0
+    width: int = 3
 
 
 FitT = TypeVar("FitT", bound="Fit")
@@ -85,7 +105,7 @@ def sharpen(beliefs: FloatArray, gold_labels: IndexArray, power: float) -> Targe
 
 
 def fit_student(
-    bits: Bits,
+    seen: Seen | Bits,
     targets: Targets,
     edges: Edges,
     config: StudentConfig,
@@ -96,7 +116,7 @@ def fit_student(
     """Fit a head to the targets.
 
     Args:
-        bits: projection nodes of n rows.
+        seen: what is seen of n rows; bits alone may be given as they are.
         targets: of the same rows.
         edges: graphs over the same rows, for the terms whose weight is above zero.
         config: schedule and weights of the loss terms.
@@ -107,7 +127,7 @@ def fit_student(
     Raises:
         ConfigError: no epoch has a finite loss on the held-out rows, or no term of the loss is on.
     """
-    _, student = fit_twice(lambda: Fit(bits, targets, edges, config, units, seed), targets, config, seed, listener)
+    _, student = fit_twice(lambda: Fit(seen, targets, edges, config, units, seed), targets, config, seed, listener)
     return student
 
 
@@ -164,18 +184,26 @@ def _fit_twice(
         for _ in fit.run(np.arange(n_rows), epochs, stop_after=best_epochs):
             pass
     hidden, output = layers_of(fit.head)
-    return fit, Student(hidden, output, tuple(history), held_out, best_logits)
+    return fit, Student(hidden, output, tuple(history), held_out, best_logits, convolution_of(fit.head))
 
 
 class Fit:
     """One run of the optimiser over some rows; ``terms`` says what is minimised."""
 
     def __init__(
-        self, bits: Bits, targets: Targets, edges: Edges, config: StudentConfig, units: int, seed: int
+        self, seen: Seen | Bits, targets: Targets, edges: Edges, config: StudentConfig, units: int, seed: int
     ) -> None:
-        self._bits, self._targets, self._config = bits, targets, config
+        seen = seen if isinstance(seen, Seen) else Seen(seen)
+        self._seen, self._targets, self._config = seen, targets, config
         self._random = np.random.default_rng(seed)
-        self.head = build_head(bits.n_bits, targets.distributions.shape[1], units, config.dropout, seed)
+        convolution, dense = None, 0
+        if seen.words is not None:
+            dense = seen.words.dimensions
+            if seen.filters:
+                generator = torch.Generator().manual_seed(seed + 2)
+                convolution = Convolution(seen.words.codes, seen.filters, seen.width, generator)
+        n_inputs, n_classes = seen.bits.n_bits + dense, targets.distributions.shape[1]
+        self.head = build_head(n_inputs, n_classes, units, config.dropout, seed, dense, convolution)
         weights = config.loss
         self._samplers = [
             (EdgeSampler(graph), name)
@@ -211,7 +239,7 @@ class Fit:
     def terms(self, batch: IndexArray) -> dict[str, torch.Tensor]:
         """Every term of the loss on a batch of rows, and their weighted sum as ``loss``."""
         targets, weights = self._targets, self._config.loss
-        logits = self.head(self._inputs(batch))
+        logits = self.head(*self._inputs(batch))
         terms = {
             "distil": distillation(
                 logits, torch.from_numpy(targets.distributions[batch]), torch.from_numpy(targets.weights[batch])
@@ -226,17 +254,21 @@ class Fit:
         terms = {}
         for sampler, name in self._samplers:
             neighbours, joined = sampler.draw(batch, self._random)
-            terms[name] = edge_consistency(logits, self.head(self._inputs(neighbours)), torch.from_numpy(joined))
+            terms[name] = edge_consistency(logits, self.head(*self._inputs(neighbours)), torch.from_numpy(joined))
         return terms
 
-    def _inputs(self, rows: IndexArray) -> torch.Tensor:
-        return torch.from_numpy(self._bits.select(rows).values(np.float32))
+    def _inputs(self, rows: IndexArray) -> tuple[torch.Tensor, WordBatch | None]:
+        bits, words = torch.from_numpy(self._seen.bits.select(rows).values(np.float32)), self._seen.words
+        if words is None:
+            return bits, None
+        inputs = torch.cat([bits, torch.from_numpy(words.sums[rows])], dim=1)
+        return inputs, words.batch(rows) if self._seen.filters else None
 
     @torch.no_grad()
     def logits(self, rows: IndexArray) -> FloatArray:
         """(len(rows), c) logits of the head as it is now."""
         self.head.eval()
-        blocks = [self.head(self._inputs(block)).numpy() for block in np.array_split(rows, -(-len(rows) // 4096))]
+        blocks = [self.head(*self._inputs(block)).numpy() for block in np.array_split(rows, -(-len(rows) // 1024))]
         self.head.train()
         return np.concatenate(blocks)
 

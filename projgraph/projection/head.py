@@ -1,40 +1,87 @@
-"""The head over the bits, linear or with one hidden layer; it knows neither rows nor loss."""
+"""The head over the bits, linear or with one hidden layer, words beside them; it knows neither rows nor loss."""
 
 from __future__ import annotations
 
 import torch
 
+from projgraph.projection.words import Convolution, WordBatch
 from projgraph.records import Layer
 
 
-def build_head(n_inputs: int, n_classes: int, units: int, dropout: float, seed: int) -> torch.nn.Sequential:
+class Head(torch.nn.Module):
+    """Inputs to logits; behind a hidden layer, or beside the inputs of a linear head, stand a convolution's answers."""
+
+    def __init__(
+        self,
+        hidden: torch.nn.Linear | None,
+        output: torch.nn.Linear,
+        dropout: float,
+        convolution: Convolution | None = None,
+    ) -> None:
+        super().__init__()
+        self.hidden, self.output, self.convolution = hidden, output, convolution
+        self._dropout = torch.nn.Dropout(dropout if hidden is not None else 0.0)
+
+    def forward(self, inputs: torch.Tensor, words: WordBatch | None = None) -> torch.Tensor:
+        """(b, c) logits of (b, n_inputs) rows, and of their words where there is a convolution."""
+        known = inputs if self.hidden is None else self.hidden(inputs).relu()
+        if self.convolution is not None and words is not None:
+            known = torch.cat([known, self.convolution(words)], dim=1)
+        logits: torch.Tensor = self.output(self._dropout(known))
+        return logits
+
+
+def build_head(
+    n_inputs: int,
+    n_classes: int,
+    units: int,
+    dropout: float,
+    seed: int,
+    dense: int = 0,
+    convolution: Convolution | None = None,
+) -> Head:
     """The head with its start drawn from ``seed``: zero for a linear one, He (2015) for a hidden layer.
 
     Args:
-        n_inputs: bits, or dimensions of a feature row.
+        n_inputs: bits and sums of codes, or dimensions of a feature row.
         n_classes: outputs.
         units: of the hidden ReLU layer; 0 is a linear head.
-        dropout: on the hidden units.
+        dropout: on the hidden units and the convolution behind them.
         seed: of the start.
+        dense: how many of the inputs, the last ones, are sums of codes. Bits are mostly zero and sums are not, so the
+            start counts them apart.
+        convolution: over the words, or None.
     """
+    filters = 0 if convolution is None else len(convolution.bias)
     if units == 0:
-        linear = torch.nn.Linear(n_inputs, n_classes)
+        linear = torch.nn.Linear(n_inputs + filters, n_classes)
         torch.nn.init.zeros_(linear.weight)
         torch.nn.init.zeros_(linear.bias)
-        return torch.nn.Sequential(linear)
+        return Head(None, linear, 0.0, convolution)
     generator = torch.Generator().manual_seed(seed)
-    first, last = torch.nn.Linear(n_inputs, units), torch.nn.Linear(units, n_classes)
+    first, last = torch.nn.Linear(n_inputs, units), torch.nn.Linear(units + filters, n_classes)
     for layer in (first, last):
         torch.nn.init.kaiming_normal_(layer.weight, generator=generator)
         torch.nn.init.zeros_(layer.bias)
-    return torch.nn.Sequential(first, torch.nn.ReLU(), torch.nn.Dropout(dropout), last)
+    if dense:
+        with torch.no_grad():
+            first.weight[:, -dense:].normal_(0.0, (1.0 / dense) ** 0.5 / 2, generator=generator)
+    return Head(first, last, dropout, convolution)
 
 
-def layers_of(head: torch.nn.Sequential) -> tuple[Layer | None, Layer]:
+def layers_of(head: Head) -> tuple[Layer | None, Layer]:
     """The hidden layer, if any, and the output layer, as (inputs, outputs) weights."""
-    layers = [
-        Layer(module.weight.detach().numpy().T.copy(), module.bias.detach().numpy().copy())
-        for module in head
-        if isinstance(module, torch.nn.Linear)
-    ]
-    return (layers[0] if len(layers) == 2 else None), layers[-1]
+    return (None if head.hidden is None else _layer(head.hidden)), _layer(head.output)
+
+
+def convolution_of(head: Head) -> Layer | None:
+    """The convolution as (width D, filters) weights, the first word's D rows first; None without one."""
+    convolution = head.convolution
+    if convolution is None:
+        return None
+    weights = convolution.weight.detach().numpy()
+    return Layer(weights.reshape(-1, weights.shape[2]).copy(), convolution.bias.detach().numpy().copy())
+
+
+def _layer(module: torch.nn.Linear) -> Layer:
+    return Layer(module.weight.detach().numpy().T.copy(), module.bias.detach().numpy().copy())

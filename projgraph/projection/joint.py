@@ -24,8 +24,8 @@ import torch
 
 from projgraph.config import StudentConfig
 from projgraph.errors import ConfigError, InputError
-from projgraph.projection.fit import Edges, Fit, Listener, Student, Targets, fit_twice
-from projgraph.projection.head import build_head
+from projgraph.projection.fit import Edges, Fit, Listener, Seen, Student, Targets, fit_twice
+from projgraph.projection.head import Head, build_head
 from projgraph.projection.loss import EdgeSampler, distillation, edge_consistency, gold, weighted_sum
 from projgraph.records import UNLABELLED, Bits, FloatArray, IndexArray
 from projgraph.trainers.prior import fit_prior
@@ -48,7 +48,7 @@ class Joint:
 
 
 def fit_jointly(
-    bits: Bits,
+    seen: Seen | Bits,
     features: FloatArray,
     targets: Targets,
     edges: Edges,
@@ -60,7 +60,7 @@ def fit_jointly(
     """Fit trainer and student together, by the schedule of the student alone.
 
     Args:
-        bits: projection nodes of n rows.
+        seen: what is seen of n rows; bits alone may be given as they are.
         features: (n, d) of the same rows, finite.
         targets: of the same rows: the propagated distributions that the trainer is anchored to and starts from.
         edges: graphs over the same rows, for the terms whose weight is above zero.
@@ -73,10 +73,10 @@ def fit_jointly(
         InputError: the features are not of the same rows as the bits, or not finite.
         ConfigError: no epoch has a finite loss on the held-out rows, or no term of the loss is on.
     """
-    _check(bits, features, targets)
+    _check(seen if isinstance(seen, Bits) else seen.bits, features, targets)
     start = None if config.joint_units else _regression(features, targets)
     fit, student = fit_twice(
-        lambda: JointFit(bits, features, targets, edges, config, units, seed, start), targets, config, seed, listener
+        lambda: JointFit(seen, features, targets, edges, config, units, seed, start), targets, config, seed, listener
     )
     return Joint(student, fit.distributions())
 
@@ -86,7 +86,7 @@ class JointFit(Fit):
 
     def __init__(
         self,
-        bits: Bits,
+        seen: Seen | Bits,
         features: FloatArray,
         targets: Targets,
         edges: Edges,
@@ -95,7 +95,7 @@ class JointFit(Fit):
         seed: int,
         start: FloatArray | None = None,
     ) -> None:
-        super().__init__(bits, targets, edges, config, units, seed)
+        super().__init__(seen, targets, edges, config, units, seed)
         self._features = np.ascontiguousarray(features, dtype=np.float32)
         n_classes = targets.distributions.shape[1]
         self.trainer = build_head(features.shape[1], n_classes, config.joint_units, config.dropout, seed + 1)
@@ -110,7 +110,7 @@ class JointFit(Fit):
 
     def terms(self, batch: IndexArray) -> dict[str, torch.Tensor]:
         """Every term of the loss on a batch of rows, and their weighted sum as ``loss``."""
-        logits, taught = self.head(self._inputs(batch)), self.trainer(self._rows(batch))
+        logits, taught = self.head(*self._inputs(batch)), self.trainer(self._rows(batch))
         labels = torch.from_numpy(self._targets.gold[batch])
         shares, trust = self._lesson(taught, labels)
         terms = {
@@ -165,7 +165,7 @@ def _regression(features: FloatArray, targets: Targets) -> FloatArray:
 
 
 @torch.no_grad()
-def _set_linear(trainer: torch.nn.Sequential, coefficients: FloatArray) -> None:
+def _set_linear(trainer: Head, coefficients: FloatArray) -> None:
     weight, bias = trainer.parameters()
     weight.copy_(torch.from_numpy(coefficients[:-1].T.copy()))
     bias.copy_(torch.from_numpy(coefficients[-1].copy()))

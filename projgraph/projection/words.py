@@ -1,0 +1,89 @@
+"""What a student sees of the words of a row: the sum of their codes, and the codes in order; it knows no strings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from projgraph.records import FloatArray, IndexArray
+
+MOST_WORDS = 256
+"""Words of a text that a convolution is trained on; the device reads longer texts to their end."""
+
+
+@dataclass(frozen=True)
+class WordRows:
+    """The words of n texts.
+
+    Attributes:
+        codes: (V, D) int8 of -1 and +1.
+        rows: (N,) rows of ``codes``, one text after the other, -1 of a word without a code.
+        offsets: (n + 1,) where the words of each text start.
+        sums: (n, D) weighted sums of the codes of each text.
+    """
+
+    codes: NDArray[np.int8]
+    rows: IndexArray
+    offsets: IndexArray
+    sums: FloatArray
+
+    @property
+    def dimensions(self) -> int:
+        """D, the numbers of a code."""
+        return int(self.codes.shape[1])
+
+    def batch(self, texts: IndexArray) -> WordBatch:
+        """The words of some texts, at most ``MOST_WORDS`` of each."""
+        starts = self.offsets[texts]
+        lengths = np.minimum(self.offsets[texts + 1] - starts, MOST_WORDS)
+        firsts = np.cumsum(lengths) - lengths
+        text_of = np.repeat(np.arange(len(texts)), lengths)
+        positions = np.arange(int(lengths.sum())) - firsts[text_of]
+        rows = self.rows[starts[text_of] + positions]
+        arrays = (torch.from_numpy(array) for array in (rows, text_of, positions, lengths))
+        return WordBatch(*arrays)
+
+
+@dataclass(frozen=True)
+class WordBatch:
+    """(N,) rows of the codes, the text and the place of each word, and (b,) how many words each text has."""
+
+    rows: torch.Tensor
+    text_of: torch.Tensor
+    positions: torch.Tensor
+    lengths: torch.Tensor
+
+
+class Convolution(torch.nn.Module):
+    """ReLU filters over every run of ``width`` neighbouring words, the largest answer of a text kept (Kim 2014).
+
+    A run overlaps the text by a word at least; outside it, and where a word has no code, codes are zero.
+    """
+
+    def __init__(self, codes: NDArray[np.int8], filters: int, width: int, generator: torch.Generator) -> None:
+        super().__init__()
+        dimensions = codes.shape[1]
+        none = np.zeros((1, dimensions), dtype=np.float32)
+        self._codes = torch.from_numpy(np.concatenate([none, codes.astype(np.float32)]))
+        self.width = width
+        start = torch.randn((width, dimensions, filters), generator=generator) * (2.0 / (width * dimensions)) ** 0.5
+        self.weight = torch.nn.Parameter(start)
+        self.bias = torch.nn.Parameter(torch.zeros(filters))
+
+    def forward(self, words: WordBatch) -> torch.Tensor:
+        """(b, filters) of b texts; zeros for a text without a word."""
+        texts, filters = len(words.lengths), len(self.bias)
+        places = (int(words.lengths.max()) if texts else 0) + self.width - 1
+        codes = self._codes[words.rows + 1]
+        answers = self.bias.repeat(texts * places, 1)
+        for slot in range(self.width):
+            # The word at position t stands in slot j of the run that starts at t - j.
+            place = words.text_of * places + words.positions - slot + self.width - 1
+            answers = answers.index_add(0, place, codes @ self.weight[slot])
+        inside = torch.arange(places)[None, :] < (words.lengths + (self.width - 1) * (words.lengths > 0))[:, None]
+        rectified = answers.relu().view(texts, places, filters) * inside[:, :, None]
+        largest: torch.Tensor = rectified.amax(dim=1)
+        return largest

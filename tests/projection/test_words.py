@@ -1,0 +1,111 @@
+"""Words beside the bits: the convolution by hand, order and unknown words, and a student that needs them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from projgraph.config import StudentConfig
+from projgraph.projection.fit import Edges, Seen, fit_student, sharpen
+from projgraph.projection.words import MOST_WORDS, Convolution, WordRows
+from projgraph.records import UNLABELLED, Bits
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+DIMENSIONS = 8
+
+
+def word_rows(texts: list[list[int]], codes: np.ndarray) -> WordRows:
+    """Texts as rows of the codes, -1 for an unknown word."""
+    rows = np.array([word for text in texts for word in text], dtype=np.int64)
+    offsets = np.concatenate([[0], np.cumsum([len(text) for text in texts])]).astype(np.int64)
+    known = [[word for word in text if word >= 0] for text in texts]
+    sums = np.stack(
+        [codes[words].sum(axis=0) / max(len(words), 1) ** 0.5 if words else np.zeros(codes.shape[1]) for words in known]
+    )
+    return WordRows(codes, rows, offsets, sums.astype(np.float32))
+
+
+@pytest.fixture
+def codes() -> np.ndarray:
+    return np.random.default_rng(3).choice(np.array([-1, 1], dtype=np.int8), size=(6, DIMENSIONS))
+
+
+def by_hand(convolution: Convolution, codes: np.ndarray, text: list[int]) -> np.ndarray:
+    weight, bias = convolution.weight.detach().numpy(), convolution.bias.detach().numpy()
+    width, _, filters = weight.shape
+    best = np.zeros(filters)
+    for start in range(-(width - 1), len(text)):
+        answer = bias.astype(np.float64).copy()
+        for slot in range(width):
+            place = start + slot
+            if 0 <= place < len(text) and text[place] >= 0:
+                answer += codes[text[place]] @ weight[slot]
+        best = np.maximum(best, answer)
+    return best if text else np.zeros(filters)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 5])
+def test_convolution_by_hand(codes, width):
+    convolution = Convolution(codes, 4, width, torch.Generator().manual_seed(0))
+    torch.nn.init.normal_(convolution.bias)
+    texts = [[0, 1, 2, 3, 4, 5], [5], [], [-1, -1], [2, -1, 2], [3, 3, 3, 3]]
+    found = convolution(word_rows(texts, codes).batch(np.arange(len(texts)))).detach().numpy()
+    expected = np.stack([by_hand(convolution, codes, text) for text in texts])
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_text_is_answered_alike_in_any_company(codes):
+    convolution = Convolution(codes, 4, 3, torch.Generator().manual_seed(0))
+    rows = word_rows([[0, 1], [2], [3, 4, 5, 0, 1, 2, 3]], codes)
+    together = convolution(rows.batch(np.array([2, 0, 1])))
+    alone = torch.cat([convolution(rows.batch(np.array([text]))) for text in (2, 0, 1)])
+    torch.testing.assert_close(together, alone)
+
+
+def test_a_long_text_is_cut(codes):
+    rows = word_rows([[1] * (MOST_WORDS + 9), [2]], codes)
+    batch = rows.batch(np.array([0, 1]))
+    assert batch.lengths.tolist() == [MOST_WORDS, 1]
+    assert batch.rows.tolist() == [1] * MOST_WORDS + [2]
+
+
+def test_no_text_has_a_word(codes):
+    convolution = Convolution(codes, 4, 3, torch.Generator().manual_seed(0))
+    rows = word_rows([[], []], codes)
+    assert convolution(rows.batch(np.arange(2))).tolist() == [[0.0] * 4] * 2
+
+
+@pytest.mark.parametrize(("units", "filters"), [(0, 0), (16, 0), (0, 8), (16, 8)])
+def test_a_student_learns_what_only_words_tell(codes, units, filters):
+    """Two classes of empty bits, told apart by one word; by its order alone where there are filters."""
+    generator = np.random.default_rng(0)
+    labels = np.arange(80) % 2
+    pair = np.array([[0, 1], [1, 0]]) if filters else np.array([[0, 2], [1, 2]])
+    texts = [[*pair[label].tolist(), int(generator.integers(3, 6))] for label in labels]
+    words = word_rows(texts, codes)
+    bits = Bits(np.zeros((80, 1), np.uint8), np.zeros((80, 1), np.uint8), 8)
+    targets = sharpen(np.eye(2, dtype=np.float32)[labels], np.full(80, UNLABELLED), 1.0)
+    config = StudentConfig(epochs=60, min_steps=1, batch=20, rate=0.02, dropout=0.0, held_out=0.0)
+    student = fit_student(Seen(bits, words, filters), targets, Edges(), config, units, seed=0)
+    assert (student.convolution is None) == (filters == 0)
+    inputs = 8 + DIMENSIONS
+    assert student.output.weights.shape[0] == (units or inputs) + filters
+    if units:
+        assert student.hidden is not None
+        assert student.hidden.weights.shape == (inputs, units)
+    if student.convolution is not None:
+        assert student.convolution.weights.shape == (3 * DIMENSIONS, filters)
+    assert student.history[-1]["loss"] < 0.1
+
+
+def test_same_seed_same_student(codes):
+    words = word_rows([[0, 1, 2], [3, 4]] * 10, codes)
+    bits = Bits(np.zeros((20, 1), np.uint8), np.zeros((20, 1), np.uint8), 8)
+    targets = sharpen(np.eye(2, dtype=np.float32)[np.arange(20) % 2], np.full(20, UNLABELLED), 1.0)
+    one, two = (fit_student(Seen(bits, words, 4), targets, Edges(), StudentConfig(epochs=2), 8, 5) for _ in range(2))
+    assert one.convolution is not None
+    assert two.convolution is not None
+    assert one.convolution.weights.tobytes() == two.convolution.weights.tobytes()
+    assert one.output.weights.tobytes() == two.output.weights.tobytes()
