@@ -1,0 +1,102 @@
+"""Codes of words, D signs each, fitted so that a text's weighted sum of codes tells its place in the view.
+
+With a row a_i of A for each text, the weights w of its words over sqrt(sum w^2), and y_i its place in the view,
+
+    W = argmin ||A W - Y||^2 + l ||W - W0||^2       ridge regression; W0 the encoder's vectors of the words, or zero
+    code = sign(R PCA(W))                           iterative quantisation (Gong & Lazebnik 2011) turns PCA to the signs
+
+A word's weight is a power of two that follows its inverse document frequency. Time O(steps nnz(A) p + V D^2 + rounds V
+D^2) with p = 2 D principal directions of Y, memory O(nnz(A) + V p).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.linear_model import Ridge
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from projgraph.records import FloatArray
+
+HEAVIEST = 3
+"""The largest class of weight; a word of class c weighs 2^c."""
+_RIDGE = 0.003
+_STEPS = 50
+_ROUNDS = 20
+_SMALLEST = 1e-9
+
+
+def weight_classes(counts: sparse.csr_array) -> NDArray[np.uint8]:
+    """(V,) the class of each word's weight, 0 to 3: half of its inverse document frequency is one class less.
+
+    Args:
+        counts: (n, V) how often a text has a word.
+    """
+    n_texts, n_words = counts.shape
+    frequencies = np.bincount(counts.indices, minlength=n_words)
+    inverse = np.log((1.0 + n_texts) / (1.0 + frequencies))
+    share = inverse / max(float(inverse.max(initial=0.0)), _SMALLEST)
+    classes = HEAVIEST + np.rint(np.log2(np.maximum(share, 2.0 ** -(HEAVIEST + 1))))
+    clipped: NDArray[np.uint8] = np.clip(classes, 0, HEAVIEST).astype(np.uint8)
+    return clipped
+
+
+def word_codes(
+    counts: sparse.csr_array,
+    classes: NDArray[np.uint8],
+    places: FloatArray,
+    dimensions: int,
+    seed: int,
+    start: FloatArray | None = None,
+) -> NDArray[np.int8]:
+    """The codes of V words.
+
+    Args:
+        counts: (n, V) how often a text has a word; columns of words that no text has are all zero.
+        classes: (V,) of ``weight_classes``.
+        places: (n, d) rows of the view.
+        dimensions: D, the signs of a code.
+        seed: of the start of the rotation.
+        start: (V, d) what is known of the words beforehand, in the space of the view; None for nothing.
+
+    Returns:
+        (V, D) int8 of -1 and +1.
+    """
+    weighted = counts.astype(np.float32) @ sparse.diags_array(np.exp2(classes.astype(np.float32)))
+    squares = np.sqrt(np.asarray(weighted.multiply(np.exp2(classes.astype(np.float32))).sum(axis=1)).ravel())
+    shares = sparse.csr_array(sparse.diags_array(1.0 / np.maximum(squares, 1.0)) @ weighted)
+    with threadpool_limits(1, "blas"):
+        centred = places - places.mean(axis=0)
+        directions = _principal(centred, 2 * dimensions)
+        goal = centred @ directions
+        known = None if start is None else (start - start.mean(axis=0)) @ directions
+        rest = goal if known is None else goal - shares @ known
+        ridge = Ridge(_RIDGE * len(places), fit_intercept=False, solver="sparse_cg", max_iter=_STEPS, tol=1e-3)
+        vectors = ridge.fit(sparse.csr_matrix(shares), rest).coef_.astype(np.float64)
+        if known is not None:
+            vectors = vectors + known
+        vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), _SMALLEST)
+        return _signs(vectors, dimensions, seed)
+
+
+def _principal(centred: FloatArray, most: int) -> FloatArray:
+    """(d, p) the directions of largest variance."""
+    values, directions = np.linalg.eigh(centred.T.astype(np.float64) @ centred.astype(np.float64))
+    kept = directions[:, np.argsort(-values)[:most]]
+    # An eigenvector's sign is anybody's: the largest entry is made positive, so that libraries agree.
+    signs = np.sign(kept[np.abs(kept).argmax(axis=0), np.arange(kept.shape[1])])
+    return np.asarray(kept * signs, dtype=np.float32)
+
+
+def _signs(vectors: NDArray[np.float64], dimensions: int, seed: int) -> NDArray[np.int8]:
+    """(V, dimensions) signs of the principal components, rotated so that little is lost by them."""
+    centred = vectors - vectors.mean(axis=0)
+    components = centred @ _principal(centred.astype(np.float32), dimensions)
+    missing = dimensions - components.shape[1]
+    components = np.pad(components, ((0, 0), (0, max(missing, 0))))
+    rotation = np.linalg.qr(np.random.default_rng(seed).standard_normal((dimensions, dimensions)))[0]
+    for _ in range(_ROUNDS):
+        left, _, right = np.linalg.svd(np.where(components @ rotation >= 0, 1.0, -1.0).T @ components)
+        rotation = (left @ right).T
+    return np.where(components @ rotation >= 0, 1, -1).astype(np.int8)
