@@ -144,6 +144,11 @@ pg_status pg_vector_sums(const pg_projection *projection, const uint32_t *column
 pg_status pg_features(const pg_projection *projection, const char *text, size_t length, void *scratch,
                       size_t scratch_size, pg_feature *features, size_t capacity, size_t *count);
 
+/* The fingerprints of a text's words, PG_MAX_WORDS at most, in text order; multiples of 4, as the table of a model
+ * holds them beside their classes. Writes at most capacity of them; *count is how many there are. */
+pg_status pg_word_fingerprints(const pg_projection *projection, const char *text, size_t length, void *scratch,
+                               size_t scratch_size, uint32_t *fingerprints, size_t capacity, size_t *count);
+
 /* A class name, in place, not terminated. */
 pg_status pg_label(const pg_model *model, uint32_t index, const char **text, size_t *length);
 
