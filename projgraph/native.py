@@ -125,6 +125,38 @@ def features(projection: bytes, text: str) -> list[tuple[int, int]]:
     return sorted(found, key=lambda feature: feature[0])
 
 
+def word_fingerprints(
+    projection: bytes, texts: Texts, threads: int = 0
+) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """The words of n texts as the core looks them up in a model's table: the first 4,096 of each, in text order.
+
+    Returns:
+        (N,) fingerprints, multiples of 4, and (n + 1,) the place where those of each text start.
+
+    Raises:
+        ModelFileError: the section's fields are out of range; the message carries the core's status.
+        InputError: the projection takes vectors.
+    """
+    import numpy as np
+
+    _check_input(_facts(projection)[1], None)
+    data, offsets = _buffers(texts)
+    places = np.zeros(len(texts) + 1, dtype=np.int64)
+
+    def count(start: int, end: int) -> None:
+        _core.word_fingerprints(projection, data, offsets, start, end, places, np.empty(0, dtype=np.uint32))
+
+    def fill(start: int, end: int) -> None:
+        _core.word_fingerprints(projection, data, offsets, start, end, places, fingerprints)
+
+    _over_rows(count, len(texts), threads)
+    places = np.cumsum(places)
+    fingerprints = np.empty(int(places[-1]), dtype=np.uint32)
+    if len(fingerprints):
+        _over_rows(fill, len(texts), threads)
+    return fingerprints, places
+
+
 class NativeModel:
     """A model in the core's hands, over the bytes of a `.pgb` file.
 

@@ -144,6 +144,49 @@ static PyObject *core_features(PyObject *self, PyObject *arguments) {
     return result;
 }
 
+/* The words of a range of rows: their number in places[row + 1] if there are no fingerprints yet, otherwise written
+ * from places[row] to places[row + 1]. */
+static PyObject *words_range(PyObject *module, const pg_projection *projection, const rows *r, int64_t *places,
+                             uint32_t *fingerprints, Py_ssize_t room) {
+    size_t size = pg_project_scratch_size(projection), count = 0;
+    void *scratch = PyMem_Malloc(size);
+    if (!scratch) return PyErr_NoMemory();
+    Py_ssize_t row;
+    pg_status status = PG_OK;
+    row_view at;
+    Py_BEGIN_ALLOW_THREADS
+    for (row = r->start; row < r->end && row_at(r, row, &at); row++) {
+        int64_t start = places[row], end = places[row + 1];
+        int usable = fingerprints && start >= 0 && start <= end && end <= room;
+        status = pg_word_fingerprints(projection, at.data, at.length, scratch, size,
+                                      usable ? fingerprints + start : NULL, usable ? (size_t)(end - start) : 0, &count);
+        if (status != PG_OK) break;
+        if (!fingerprints) places[row + 1] = (int64_t)count;
+    }
+    Py_END_ALLOW_THREADS
+    PyMem_Free(scratch);
+    return rows_result(module, r, row, r->end, status);
+}
+
+static PyObject *core_word_fingerprints(PyObject *self, PyObject *arguments) {
+    Py_buffer section, places, out;
+    rows r = {0};
+    if (!PyArg_ParseTuple(arguments, "y*y*y*nnw*w*:word_fingerprints", &section, &r.data, &r.offsets, &r.start, &r.end,
+                          &places, &out))
+        return NULL;
+    PyObject *result = NULL;
+    pg_projection projection;
+    if (open_projection(self, &projection, &section) && check_rows(&r) &&
+        check_length(&places, "places", row_count(&r) + 1, sizeof(int64_t)))
+        result = words_range(self, &projection, &r, places.buf, out.len > 0 ? out.buf : NULL,
+                             out.len / (Py_ssize_t)sizeof(uint32_t));
+    PyBuffer_Release(&section);
+    PyBuffer_Release(&places);
+    PyBuffer_Release(&out);
+    release_rows(&r);
+    return result;
+}
+
 static PyObject *core_projection_facts(PyObject *self, PyObject *arguments) {
     Py_buffer section;
     pg_projection projection;
@@ -162,6 +205,9 @@ static PyMethodDef core_methods[] = {
     {"vector_sums", core_vector_sums, METH_VARARGS,
      "vector_sums(projection, values, columns, offsets, start, end, sums): int32 sums of rows, before the centre."},
     {"features", core_features, METH_VARARGS, "features(projection, text) -> list of (family, hash)."},
+    {"word_fingerprints", core_word_fingerprints, METH_VARARGS,
+     "word_fingerprints(projection, data, offsets, start, end, places, out): words of rows, or their numbers if out is "
+     "empty."},
     {"projection_facts", core_projection_facts, METH_VARARGS,
      "projection_facts(projection) -> (bits, columns or 0 for texts, scale of values)."},
     {NULL, NULL, 0, NULL},

@@ -9,7 +9,7 @@
 #define PG_MAGIC 4343632u
 
 #define PG_MAJOR 1u
-#define PG_MINOR 1u
+#define PG_MINOR 2u
 #define PG_ALIGNMENT 16u
 #define PG_CHECKED_FROM 16u
 #define PG_ROW_PADDING 32u
@@ -20,15 +20,23 @@
 #define PG_MAX_CHARACTER_NGRAM 8u
 #define PG_MAX_CLASSES 4096u
 #define PG_MAX_COLUMNS 16777216u
+#define PG_MAX_DIMENSIONS 128u
 #define PG_MAX_FAMILIES 4u
 #define PG_MAX_FEATURES 32767u
+#define PG_MAX_FILTERS 128u
+#define PG_MAX_INPUT_SUM 32896u
 #define PG_MAX_LENGTH 268435456u
+#define PG_MAX_NORM_SHIFT 6u
 #define PG_MAX_SECTIONS 64u
 #define PG_MAX_SEEN_SLOTS_LOG2 16u
 #define PG_MAX_SHIFT 30u
 #define PG_MAX_UNITS 256u
 #define PG_MAX_VALUES 65535u
+#define PG_MAX_VOCABULARY 1048576u
+#define PG_MAX_WIDTH 5u
+#define PG_MAX_WORDS 4096u
 #define PG_MAX_WORD_NGRAM 4u
+#define PG_MIN_DIMENSIONS 8u
 
 #define PG_HEADER_AT_MAGIC 0u /* PGB and a zero byte */
 #define PG_HEADER_AT_MAJOR 4u /* readers refuse another major version */
@@ -83,6 +91,18 @@
 #define PG_HEAD_AT_RESERVED 12u /* zero */
 #define PG_HEAD_SIZE 16u
 
+#define PG_WORDS_AT_COUNT 0u /* words of the table */
+#define PG_WORDS_AT_DIMENSIONS 4u /* D, the numbers of -1 and +1 in a word's code, a multiple of 8 */
+#define PG_WORDS_AT_NORM_SHIFT 6u /* a code sum is worth 2**norm_shift times the sum over the root of its squared weights */
+#define PG_WORDS_AT_RESERVED 7u /* zero */
+#define PG_WORDS_SIZE 8u
+
+#define PG_CONVOLUTION_AT_FILTERS 0u /* filters */
+#define PG_CONVOLUTION_AT_WIDTH 2u /* words of a window */
+#define PG_CONVOLUTION_AT_SHIFT 3u /* right shift of a filter's largest sum */
+#define PG_CONVOLUTION_AT_RESERVED 4u /* zero */
+#define PG_CONVOLUTION_SIZE 8u
+
 #define PG_SECTION_PROJECTION 1u
 #define PG_SECTION_HEAD 2u
 #define PG_SECTION_WEIGHTS 3u
@@ -92,6 +112,11 @@
 #define PG_SECTION_HIDDEN_BIAS 7u
 #define PG_SECTION_HIDDEN_MULTIPLIERS 8u
 #define PG_SECTION_LABELS 9u
+#define PG_SECTION_WORDS 10u
+#define PG_SECTION_CONVOLUTION 11u
+#define PG_SECTION_CONVOLUTION_WEIGHTS 12u
+#define PG_SECTION_CONVOLUTION_BIAS 13u
+#define PG_SECTION_CONVOLUTION_MULTIPLIERS 14u
 #define PG_SECTION_PROVENANCE 32769u
 
 #define PG_QUANTISER_SIGN 0u
@@ -106,7 +131,7 @@
 #define PG_HEAD_LINEAR 1u
 #define PG_HEAD_HIDDEN 2u
 
-#define PG_SECTION_KINDS 10u
+#define PG_SECTION_KINDS 15u
 
 #define PG_SECTION_OPTIONAL 32768u
 

@@ -184,13 +184,61 @@ static inline size_t pg_rounded(size_t bytes) {
     return (bytes + PG_SCRATCH_ALIGN - 1) / PG_SCRATCH_ALIGN * PG_SCRATCH_ALIGN;
 }
 
-/* ---- pg_head.c: bits to scores ---- */
+static inline void *pg_take(uint8_t **scratch, size_t bytes) {
+    uint8_t *taken = *scratch;
+    *scratch += pg_rounded(bytes);
+    return taken;
+}
+
+/* ---- pg_rows.c: sums of weight rows ---- */
+
+enum { PG_ROW_SLACK = 64 }; /* row offsets written past the last */
+
+/* The sums of one layer. A row is read as units that each hold two weights: 16 bits of two bytes, or 8 bits of two
+ * nibbles, biased to be unsigned. Adding whole units and, apart, their upper halves needs no widening and gives both
+ * sums: the lower one is all - (upper << half a unit). */
+typedef struct {
+    uint16_t *narrow; /* of as many rows as fit 16 bits: lower halves, then upper halves */
+    int32_t *wide;    /* of all rows, likewise */
+    size_t row;       /* bytes of a row */
+    size_t units;     /* of a row, in whole vectors */
+} pg_sums;
+
+/* Aligned scratch of a layer's sums in bytes; pg_start_sums takes it, and leaves wide at zero. */
+size_t pg_sums_scratch(const pg_layer *layer);
+pg_sums pg_start_sums(const pg_layer *layer, uint8_t **scratch);
+
+/* Byte offsets of the rows of the set bits, ascending, with room for PG_ROW_SLACK more; returns how many. */
+size_t pg_row_offsets(const uint64_t *plane, size_t words, uint32_t row, uint32_t *offsets);
+
+/* wide += factor * the sum of the rows at these offsets from weights, which point into the layer's. */
+void pg_add_rows(const pg_layer *layer, const uint8_t *weights, const uint32_t *rows, size_t count, int32_t factor,
+                 const pg_sums *sums);
+
+/* wide += the rows from the first on, each times a value of at most 127 in size. */
+void pg_add_values(const pg_layer *layer, uint32_t first, const int16_t *values, uint32_t count, const pg_sums *sums);
+
+/* sum * multiplier + bias, in the order of the outputs. */
+void pg_finish(const pg_layer *layer, const pg_sums *sums, int32_t *scores);
+
+/* ---- pg_words.c: words to code sums and filters ---- */
+
+/* Aligned scratch of pg_word_inputs in bytes. */
+size_t pg_words_scratch(const pg_model *model);
+
+/* The code sums of a text, and what the filters say of it. */
+void pg_word_inputs(const pg_model *model, const pg_row *row, uint8_t *scratch, int16_t *code_sums, int16_t *filters);
+
+/* ---- pg_head.c: bits and words to scores ---- */
+
+/* A layer's sums rectified, shifted and cut at 127. */
+void pg_rectify(const int32_t *sums, uint32_t count, unsigned shift, int16_t *values);
 
 /* Aligned scratch of pg_head_scores in bytes. */
 size_t pg_head_scratch(const pg_model *model);
 
 /* One score a class, in scratch or in scores if that is not NULL; returns the label. */
-uint32_t pg_head_scores(const pg_model *model, const uint64_t *positive, const uint64_t *negative, uint8_t *scratch,
-                        int32_t *scores);
+uint32_t pg_head_scores(const pg_model *model, const pg_row *row, const uint64_t *positive, const uint64_t *negative,
+                        uint8_t *scratch, int32_t *scores);
 
 #endif

@@ -182,11 +182,52 @@ static pg_status read_head(pg_model *model, section head) {
                                    model->hidden_shift > PG_MAX_SHIFT))
         return PG_BAD_HEAD;
     if (!read_scale(&model->scale, head.at + PG_HEAD_AT_SCALE)) return PG_BAD_HEAD;
-    model->hidden.inputs = kind == PG_HEAD_HIDDEN ? model->projection.bits : 0;
     model->hidden.outputs = units;
-    model->output.inputs = kind == PG_HEAD_HIDDEN ? units : model->projection.bits;
     model->output.outputs = model->classes;
     return PG_OK;
+}
+
+static pg_status read_words(pg_model *model, section words) {
+    if (model->projection.input != PG_INPUT_TEXT) return PG_UNEXPECTED_SECTION;
+    if (words.length < PG_WORDS_SIZE) return PG_BAD_WORDS;
+    uint32_t count = pg_u32(words.at + PG_WORDS_AT_COUNT), dimensions = pg_u16(words.at + PG_WORDS_AT_DIMENSIONS);
+    if (words.at[PG_WORDS_AT_RESERVED] != 0) return PG_BAD_RESERVED;
+    model->norm_shift = words.at[PG_WORDS_AT_NORM_SHIFT];
+    if (count == 0 || count > PG_MAX_VOCABULARY || model->norm_shift > PG_MAX_NORM_SHIFT) return PG_BAD_WORDS;
+    if (dimensions < PG_MIN_DIMENSIONS || dimensions > PG_MAX_DIMENSIONS || dimensions % 8 != 0) return PG_BAD_WORDS;
+    if (words.length != PG_WORDS_SIZE + count * (sizeof(uint32_t) + dimensions / 8)) return PG_BAD_WORDS;
+    model->words = words.at + PG_WORDS_SIZE;
+    model->word_count = count;
+    model->dimensions = dimensions;
+    for (uint32_t i = 1; i < count; i++)
+        if (pg_u32(model->words + sizeof count * i) >> 2 <= pg_u32(model->words + sizeof count * (i - 1)) >> 2)
+            return PG_WORD_ORDER;
+    return PG_OK;
+}
+
+static pg_status read_convolution(pg_model *model, section convolution) {
+    if (!model->words) return PG_UNEXPECTED_SECTION;
+    if (convolution.length != PG_CONVOLUTION_SIZE) return PG_BAD_CONVOLUTION;
+    if (pg_u32(convolution.at + PG_CONVOLUTION_AT_RESERVED) != 0) return PG_BAD_RESERVED;
+    pg_layer *layer = &model->convolution;
+    layer->outputs = pg_u16(convolution.at + PG_CONVOLUTION_AT_FILTERS);
+    layer->weight_bits = 8;
+    model->width = convolution.at[PG_CONVOLUTION_AT_WIDTH];
+    model->convolution_shift = convolution.at[PG_CONVOLUTION_AT_SHIFT];
+    layer->inputs = model->width * model->dimensions;
+    if (layer->outputs == 0 || layer->outputs > PG_MAX_FILTERS) return PG_BAD_CONVOLUTION;
+    if (model->width == 0 || model->width > PG_MAX_WIDTH) return PG_BAD_CONVOLUTION;
+    return model->convolution_shift > PG_MAX_SHIFT ? PG_BAD_CONVOLUTION : PG_OK;
+}
+
+/* What each layer takes; 127 is the most that an input can be that is no bit. */
+static pg_status count_inputs(pg_model *model) {
+    uint32_t bits = model->projection.bits, units = model->hidden.outputs, filters = model->convolution.outputs;
+    uint32_t first = bits + model->dimensions, first_sum = bits + 127 * model->dimensions;
+    uint32_t last_sum = units > 0 ? 127 * (units + filters) : first_sum + 127 * filters;
+    model->hidden.inputs = units > 0 ? first : 0;
+    model->output.inputs = (units > 0 ? units : first) + filters;
+    return first_sum > PG_MAX_INPUT_SUM || last_sum > PG_MAX_INPUT_SUM ? PG_TOO_MANY_INPUTS : PG_OK;
 }
 
 /* Whether the half byte behind the last output of every row is zero, where rows have one. */
@@ -200,7 +241,7 @@ static int half_bytes_zero(const pg_layer *layer, const uint8_t *rows, size_t ro
 
 static pg_status read_layer(pg_layer *layer, section weights, section bias, section multipliers) {
     size_t row = layer->weight_bits == 8 ? layer->outputs : (layer->outputs + 1) / 2;
-    size_t rows = row * layer->inputs; /* at most 4,096 x 16,384: fits 32 bits */
+    size_t rows = row * layer->inputs; /* at most 4,096 x 16,640: fits 32 bits */
     if (weights.length != rows + PG_ROW_PADDING) return PG_BAD_WEIGHTS;
     if (!all_zero(weights.at + rows, PG_ROW_PADDING)) return PG_BAD_ROW_PADDING;
     if (!half_bytes_zero(layer, weights.at, row)) return PG_BAD_ROW_PADDING;
@@ -232,27 +273,44 @@ static pg_status read_labels(pg_model *model, section labels) {
     return PG_OK;
 }
 
-static pg_status read_sections(pg_model *model, const section *sections) {
+/* Whether exactly the parts of a layer are there that are wanted. */
+static pg_status check_parts(const section *sections, const uint8_t *parts, size_t count, int wanted) {
+    for (size_t i = 0; i < count; i++)
+        if ((sections[parts[i]].at != NULL) != wanted) return wanted ? PG_MISSING_SECTION : PG_UNEXPECTED_SECTION;
+    return PG_OK;
+}
+
+/* Everything that says which layers there are, and how large. */
+static pg_status read_shape(pg_model *model, const section *sections) {
     static const uint8_t required[] = {PG_SECTION_PROJECTION, PG_SECTION_HEAD,        PG_SECTION_WEIGHTS,
                                        PG_SECTION_BIAS,       PG_SECTION_MULTIPLIERS, PG_SECTION_LABELS};
     static const uint8_t hidden[] = {PG_SECTION_HIDDEN_WEIGHTS, PG_SECTION_HIDDEN_BIAS, PG_SECTION_HIDDEN_MULTIPLIERS};
+    static const uint8_t convolution[] = {PG_SECTION_CONVOLUTION_WEIGHTS, PG_SECTION_CONVOLUTION_BIAS,
+                                          PG_SECTION_CONVOLUTION_MULTIPLIERS};
+    const section *projection = &sections[PG_SECTION_PROJECTION], *words = &sections[PG_SECTION_WORDS];
+    const section *filters = &sections[PG_SECTION_CONVOLUTION];
     pg_status status;
-    for (size_t i = 0; i < sizeof required; i++)
-        if (!sections[required[i]].at) return PG_MISSING_SECTION;
-    const section *projection = &sections[PG_SECTION_PROJECTION];
+    if ((status = check_parts(sections, required, sizeof required, 1)) != PG_OK) return status;
     if ((status = read_projection(&model->projection, projection->at, projection->length)) != PG_OK) return status;
     if ((status = read_head(model, sections[PG_SECTION_HEAD])) != PG_OK) return status;
-    for (size_t i = 0; i < sizeof hidden; i++) {
-        int present = sections[hidden[i]].at != NULL, wanted = model->hidden.outputs > 0;
-        if (present != wanted) return wanted ? PG_MISSING_SECTION : PG_UNEXPECTED_SECTION;
-    }
-    if (model->hidden.outputs > 0) {
+    if ((status = check_parts(sections, hidden, sizeof hidden, model->hidden.outputs > 0)) != PG_OK) return status;
+    if (words->at && (status = read_words(model, *words)) != PG_OK) return status;
+    if (filters->at && (status = read_convolution(model, *filters)) != PG_OK) return status;
+    if ((status = check_parts(sections, convolution, sizeof convolution, filters->at != NULL)) != PG_OK) return status;
+    return count_inputs(model);
+}
+
+static pg_status read_sections(pg_model *model, const section *sections) {
+    pg_status status = read_shape(model, sections);
+    if (status == PG_OK && model->hidden.outputs > 0)
         status = read_layer(&model->hidden, sections[PG_SECTION_HIDDEN_WEIGHTS], sections[PG_SECTION_HIDDEN_BIAS],
                             sections[PG_SECTION_HIDDEN_MULTIPLIERS]);
-        if (status != PG_OK) return status;
-    }
-    status = read_layer(&model->output, sections[PG_SECTION_WEIGHTS], sections[PG_SECTION_BIAS],
-                        sections[PG_SECTION_MULTIPLIERS]);
+    if (status == PG_OK && model->convolution.outputs > 0)
+        status = read_layer(&model->convolution, sections[PG_SECTION_CONVOLUTION_WEIGHTS],
+                            sections[PG_SECTION_CONVOLUTION_BIAS], sections[PG_SECTION_CONVOLUTION_MULTIPLIERS]);
+    if (status == PG_OK)
+        status = read_layer(&model->output, sections[PG_SECTION_WEIGHTS], sections[PG_SECTION_BIAS],
+                            sections[PG_SECTION_MULTIPLIERS]);
     return status != PG_OK ? status : read_labels(model, sections[PG_SECTION_LABELS]);
 }
 

@@ -34,13 +34,17 @@ extern "C" {
     X(PG_BAD_SECTION_ALIGNMENT, "a section does not start at a multiple of 16")                                        \
     X(PG_BAD_SECTION_BOUNDS, "a section reaches past the end of the file")                                             \
     X(PG_MISSING_SECTION, "a required section is missing")                                                             \
-    X(PG_UNEXPECTED_SECTION, "a hidden layer's section without a hidden layer")                                        \
+    X(PG_UNEXPECTED_SECTION, "a section of a part that the model does not have")                                       \
     X(PG_BAD_PROJECTION, "the projection section's fields or size are out of range")                                   \
     X(PG_BAD_FAMILY, "a feature family's fields are out of range")                                                     \
     X(PG_FAMILY_OVERLAP, "two feature families share bits")                                                            \
     X(PG_UNKNOWN_INPUT, "the projection takes a kind of row that this version does not know")                          \
     X(PG_BAD_COLUMNS, "the fields of a projection of vectors are out of range")                                        \
     X(PG_BAD_HEAD, "the head section's fields or size are out of range")                                               \
+    X(PG_BAD_WORDS, "the fields or the size of the section of words are out of range")                                 \
+    X(PG_WORD_ORDER, "the words' fingerprints do not ascend")                                                          \
+    X(PG_BAD_CONVOLUTION, "the convolution's fields or size are out of range")                                         \
+    X(PG_TOO_MANY_INPUTS, "a layer has more inputs than its sums have room for")                                       \
     X(PG_BAD_WEIGHTS, "the weights' size does not match the head and the projection")                                  \
     X(PG_BAD_ROW_PADDING, "the bytes after the last weight row, or a row's unused half byte, are not zero")            \
     X(PG_BAD_BIAS, "a bias section has the wrong size or a bias out of range")                                         \
@@ -93,7 +97,14 @@ typedef struct {
 typedef struct pg_model {
     pg_projection projection;
     pg_layer output;
-    pg_layer hidden; /* outputs == 0 without a hidden layer */
+    pg_layer hidden;      /* outputs == 0 without a hidden layer */
+    pg_layer convolution; /* over the codes of a window's words; outputs == 0 without */
+    const uint8_t *words; /* in place: an entry a word, then the codes; NULL without */
+    uint32_t word_count;
+    uint32_t dimensions; /* of a code; 0 without words */
+    uint8_t norm_shift;
+    uint8_t width; /* words of a window */
+    uint8_t convolution_shift;
     const uint8_t *labels;
     const uint8_t *provenance; /* UTF-8 JSON, or NULL */
     uint32_t labels_length;
@@ -143,6 +154,11 @@ pg_status pg_vector_sums(const pg_projection *projection, const uint32_t *column
  * how many there are. */
 pg_status pg_features(const pg_projection *projection, const char *text, size_t length, void *scratch,
                       size_t scratch_size, pg_feature *features, size_t capacity, size_t *count);
+
+/* The fingerprints of a text's words, PG_MAX_WORDS at most, in text order; multiples of 4, as the table of a model
+ * holds them beside their classes. Writes at most capacity of them; *count is how many there are. */
+pg_status pg_word_fingerprints(const pg_projection *projection, const char *text, size_t length, void *scratch,
+                               size_t scratch_size, uint32_t *fingerprints, size_t capacity, size_t *count);
 
 /* A class name, in place, not terminated. */
 pg_status pg_label(const pg_model *model, uint32_t index, const char **text, size_t *length);

@@ -7,7 +7,8 @@ fails when they differ. All integers are little-endian; offsets count from the f
 
 The checksum is the CRC-32 of zlib over every byte from ``CHECKED_FROM`` to the end.
 
-Minor versions: 1.0 holds projections of texts, 1.1 adds projections of vectors (``InputKind.VECTOR``). A file carries
+Minor versions: 1.0 holds projections of texts, 1.1 adds projections of vectors (``InputKind.VECTOR``), 1.2 adds word
+codes and a convolution over them (``Section.WORDS``, ``Section.CONVOLUTION`` and what belongs to it). A file carries
 the lowest minor version that describes it, so a model of texts has the bytes it always had; what a reader does not know
 it refuses by the field, whatever the minor version says.
 """
@@ -19,10 +20,12 @@ from enum import IntEnum
 
 MAGIC = b"PGB\x00"
 MAJOR = 1
-MINOR = 1
+MINOR = 2
 """The highest that this version writes."""
 VECTOR_MINOR = 1
 """The first that has projections of vectors."""
+WORDS_MINOR = 2
+"""The first that has word codes."""
 ALIGNMENT = 16
 CHECKED_FROM = 16
 ROW_PADDING = 32
@@ -99,6 +102,23 @@ HEAD = (
 )
 
 
+WORDS = (
+    Field("count", "I", "words of the table"),
+    Field("dimensions", "H", "D, the numbers of -1 and +1 in a word's code, a multiple of 8"),
+    Field("norm_shift", "B", "a code sum is worth 2**norm_shift times the sum over the root of its squared weights"),
+    Field("reserved", "B", "zero"),
+)
+"""In front of `count` uint32 entries (fingerprint, and the class of its weight in the low two bits), ascending, and as
+many codes of D / 8 bytes, bit i of byte i // 8 set for +1."""
+
+CONVOLUTION = (
+    Field("filters", "H", "filters"),
+    Field("width", "B", "words of a window"),
+    Field("shift", "B", "right shift of a filter's largest sum"),
+    Field("reserved", "I", "zero"),
+)
+
+
 class Section(IntEnum):
     """Kinds of section; a reader skips one that it does not know from 0x8000 on, and refuses the file below."""
 
@@ -111,6 +131,11 @@ class Section(IntEnum):
     HIDDEN_BIAS = 7
     HIDDEN_MULTIPLIERS = 8
     LABELS = 9
+    WORDS = 10
+    CONVOLUTION = 11
+    CONVOLUTION_WEIGHTS = 12
+    CONVOLUTION_BIAS = 13
+    CONVOLUTION_MULTIPLIERS = 14
     PROVENANCE = 0x8001
 
 
@@ -159,6 +184,16 @@ MAX_CLASSES = 4096
 MAX_UNITS = 256
 MAX_SHIFT = 30
 MAX_BIAS = (1 << 30) - 1
+MAX_WORDS = 4096
+"""Tokens of a text that word codes look at; the rest of a longer text counts for the bits alone."""
+MAX_VOCABULARY = 1 << 20
+MIN_DIMENSIONS = 8
+MAX_DIMENSIONS = 128
+MAX_NORM_SHIFT = 6
+MAX_FILTERS = 128
+MAX_WIDTH = 5
+MAX_INPUT_SUM = 32896
+"""Of a layer: its bits and 127 times its other inputs, so that sums stay below 2**31 (x 128 x 255 + MAX_BIAS)."""
 
 
 def struct_code(fields: tuple[Field, ...]) -> str:

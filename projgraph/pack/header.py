@@ -20,6 +20,8 @@ STRUCTURES = {
     "FAMILY": table.FAMILY,
     "VECTOR": table.VECTOR,
     "HEAD": table.HEAD,
+    "WORDS": table.WORDS,
+    "CONVOLUTION": table.CONVOLUTION,
 }
 ENUMS = {
     "SECTION": table.Section,
@@ -46,7 +48,7 @@ def _structure(name: str, fields: tuple[table.Field, ...]) -> str:
 def render() -> str:
     """The text of pg_format.h."""
     numbers = ["MAJOR", "MINOR", "ALIGNMENT", "CHECKED_FROM", "ROW_PADDING"]
-    limits = sorted(name for name in vars(table) if name.startswith("MAX_"))
+    limits = sorted(name for name in vars(table) if name.startswith(("MAX_", "MIN_")))
     known = max(section for section in table.Section if section < 0x8000)
     parts = [
         "/* The .pgb model file as numbers; generated from projgraph/pack/format.py, do not edit:\n"
