@@ -19,6 +19,8 @@ UNLABELLED = -1
 
 FloatArray = NDArray[np.float32]
 IndexArray = NDArray[np.int64]
+Fingerprints = NDArray[np.uint32]
+"""Words as the core looks them up: multiples of 4."""
 
 Progress = Callable[[str], None]
 """Called with one line before each stage of long work."""

@@ -24,6 +24,11 @@ TEXTS_AT_ONCE = 1024
 LOG_EVERY = 10
 """Of those steps, one in so many is logged where there is no terminal."""
 
+_WORD_STARTS = ("\u2581", "\u0120")
+"""Marks of SentencePiece and byte-level BPE."""
+_MARKED = 100
+"""Pieces with a mark from which on the mark is taken to mean something."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -60,6 +65,22 @@ def encode(texts: Texts, name_or_folder: str) -> FloatArray:
             normalize_embeddings=True,
         )
     return embedded
+
+
+def encoder_words(name_or_folder: str) -> tuple[str, ...]:
+    """The whole words of the encoder's vocabulary, in its order, which is by frequency in the usual models.
+
+    A piece that continues a word (``##ing``) is none; where a mark says that a word starts (``\u2581the``), a piece
+    without it is none either.
+
+    Raises:
+        MissingExtraError, InputError: as ``encode``.
+    """
+    vocabulary: dict[str, int] = _load(name_or_folder).tokenizer.get_vocab()
+    pieces = sorted(vocabulary, key=lambda piece: vocabulary[piece])
+    starts = next((mark for mark in _WORD_STARTS if sum(piece.startswith(mark) for piece in pieces) > _MARKED), "")
+    words = (piece[len(starts) :] for piece in pieces if piece.startswith(starts))
+    return tuple(dict.fromkeys(word.lower() for word in words if word.isalpha()))
 
 
 def _load(name_or_folder: str) -> SentenceTransformer:

@@ -73,7 +73,7 @@ def word_codes(
         known = None if start is None else (start - start.mean(axis=0)) @ directions
         rest = goal if known is None else goal - shares @ known
         ridge = Ridge(_RIDGE * len(places), fit_intercept=False, solver="sparse_cg", max_iter=_STEPS, tol=1e-3)
-        vectors = ridge.fit(sparse.csr_matrix(shares), rest).coef_.astype(np.float64)
+        vectors = ridge.fit(sparse.csr_matrix(shares), rest).coef_.T.astype(np.float64)
         if known is not None:
             vectors = vectors + known
         vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), _SMALLEST)

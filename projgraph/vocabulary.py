@@ -1,0 +1,89 @@
+"""Chooses the words that a model carries codes of, and fits the codes; it knows no file and trains no model."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+
+from projgraph import native
+from projgraph.features.encoder import encode, encoder_words
+from projgraph.features.tokens import tokenize
+from projgraph.features.word_codes import weight_classes, word_codes
+from projgraph.pack.words import WordTable
+from projgraph.projection.words import WordRows
+from projgraph.records import Fingerprints, FloatArray, IndexArray, Texts
+
+
+def word_table(
+    projection: bytes,
+    texts: Texts,
+    places: FloatArray,
+    most: int,
+    dimensions: int,
+    seed: int,
+    encoder: str | None = None,
+) -> tuple[WordTable, WordRows] | None:
+    """The most frequent words of n texts with their codes, and the texts as the student sees them.
+
+    Args:
+        projection: bytes of the projection section, whose seed the words' fingerprints depend on.
+        texts: labelled and unlabelled ones alike.
+        places: (n, d) what a text's code sum should tell; with an encoder its dimensions come first.
+        most: words at most. With an encoder, what the texts leave free is filled from its own vocabulary.
+        dimensions: D, signs of a code.
+        seed: of the codes.
+        encoder: a sentence-transformers model that also knows words; None for none.
+
+    Returns:
+        None where the texts have no word.
+    """
+    fingerprints, offsets = native.word_fingerprints(projection, texts)
+    found, counts = np.unique(fingerprints, return_counts=True)
+    if not len(found) or most < 1:
+        return None
+    # numpy sorts in order of fingerprints, so a stable sort by frequency does not depend on the order of the texts.
+    kept = np.sort(found[np.argsort(-counts, kind="stable")[:most]])
+    start = None
+    if encoder is not None:
+        strings = dict(zip(*_strings(projection, tokenize(texts).vocabulary), strict=True))
+        extra = dict(zip(*_strings(projection, encoder_words(encoder)), strict=True))
+        kept = _filled(kept, extra, most)
+        names = [strings.get(word) or extra.get(word, "") for word in kept.tolist()]
+        vectors = encode(Texts.from_strings(names), encoder)
+        start = np.zeros((len(kept), places.shape[1]), dtype=np.float32)
+        start[:, : vectors.shape[1]] = vectors
+    occurrences = _occurrences(fingerprints, offsets, kept)
+    classes = weight_classes(occurrences)
+    table = WordTable(kept, classes, word_codes(occurrences, classes, places, dimensions, seed, start))
+    return table, word_rows(table, fingerprints, offsets)
+
+
+def word_rows(table: WordTable, fingerprints: Fingerprints, offsets: IndexArray) -> WordRows:
+    """Texts as a student sees them, of ``native.word_fingerprints``."""
+    rows = table.sequences(fingerprints)
+    return WordRows(table.codes, rows, offsets, table.raw_sums(rows, offsets))
+
+
+def _strings(projection: bytes, words: tuple[str, ...]) -> tuple[list[int], list[str]]:
+    """Fingerprints of the words that the core reads as one token, and these words."""
+    fingerprints, offsets = native.word_fingerprints(projection, Texts.from_strings(list(words)))
+    single = np.flatnonzero(np.diff(offsets) == 1)
+    return fingerprints[offsets[single]].tolist(), [words[index] for index in single]
+
+
+def _filled(kept: Fingerprints, extra: dict[int, str], most: int) -> Fingerprints:
+    """The words kept, and as many others as there is room for, in their order."""
+    known = set(kept.tolist())
+    others = [word for word in extra if word not in known][: most - len(kept)]
+    return np.sort(np.concatenate([kept, np.array(others, dtype=np.uint32)]))
+
+
+def _occurrences(fingerprints: Fingerprints, offsets: IndexArray, kept: Fingerprints) -> sparse.csr_array:
+    """(n, V) how often a text has each of the words kept."""
+    places = np.minimum(np.searchsorted(kept, fingerprints), len(kept) - 1)
+    known = kept[places] == fingerprints
+    rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    ones = np.ones(int(known.sum()), dtype=np.float32)
+    counts = sparse.csr_array((ones, (rows[known], places[known])), (len(offsets) - 1, len(kept)))
+    counts.sum_duplicates()
+    return counts
