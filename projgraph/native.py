@@ -96,7 +96,7 @@ def project_vectors(projection: bytes, vectors: Vectors | Any, threads: int = 0)
 
 
 def vector_sums(projection: bytes, vectors: Vectors | Any, threads: int = 0) -> NDArray[np.int32]:
-    """(n, n_bits) the sums of n vectors before they are compared with the centre; training measures the centre by them.
+    """(n, n_bits) the sums of n vectors before they are compared with thresholds; training measures those by them.
 
     Raises:
         ModelFileError, InputError: as ``project_vectors``.
