@@ -6,20 +6,21 @@ import copy
 import numbers
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import Tags, check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from projgraph.atomic import atomic_write
 from projgraph.config import TrainConfig, load_config, parse_bytes
 from projgraph.errors import ConfigError, InputError
 from projgraph.native import NativeModel
-from projgraph.read.arrays import LABELS, Labels, holds_numbers, labelled_rows, labels_of, texts_of
+from projgraph.read.arrays import LABELS, Labels, holds_numbers, labelled_rows, labels_of, named, texts_of
 from projgraph.records import UNLABELLED, Dataset, FloatArray, ReadCounts, SoftLabels, Texts, TrainerTask, Vectors
 from projgraph.runtime import Model
 
@@ -99,7 +100,7 @@ class ProjectionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         from projgraph.pack.write import model_bytes
         from projgraph.provenance import describe_training
 
-        rows = Vectors.from_matrix(self._checked(X, reset=True)) if holds_numbers(X) else texts_of(X)
+        rows = Vectors.from_matrix(self._matrix(X)) if holds_numbers(X) else texts_of(X)
         labels = labels_of(y, len(rows))
         counts = ReadCounts(len(rows), int(np.count_nonzero(labels.indices != UNLABELLED)))
         dataset = Dataset(rows, labels.indices, labels.names, counts)
@@ -109,6 +110,8 @@ class ProjectionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         if isinstance(rows, Texts):
             self.n_features_in_ = 1
             self._forget("feature_names_in_")
+        else:
+            self._keep_columns(X)
         return self._taught(trained.taught, labels)
 
     def _fit_graph(self, X: Any, y: Any, config: TrainConfig) -> Self:
@@ -116,14 +119,16 @@ class ProjectionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         from projgraph.graph.given import given_graph
         from projgraph.trainers.registry import EDGES_ALONE, trainer
 
-        adjacency = self._checked(X, reset=True)
+        if not holds_numbers(X):
+            raise InputError(f"X is {named(X)}; graph='precomputed' expects an adjacency, (n, n) edge weights")
+        adjacency = self._matrix(X)
         rows, columns = adjacency.shape
         if rows != columns:
             raise InputError(
                 f"X has the shape {adjacency.shape}; graph='precomputed' expects an adjacency, (n, n) edge weights, "
                 "dense or sparse: leave graph out to classify texts or a matrix of features"
             )
-        name = config.trainer.name if "trainer.name" in (self.settings or {}) else _EDGES_TRAINER
+        name = config.trainer.name if "name" in config.trainer.model_fields_set else _EDGES_TRAINER
         if name not in EDGES_ALONE:
             raise ConfigError(
                 f"trainer.name is {name!r}, which needs features; a precomputed graph has none: expected one of "
@@ -134,6 +139,7 @@ class ProjectionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         task = TrainerTask(graph, np.zeros((rows, 0), dtype=np.float32), labels.indices, len(labels.classes))
         taught = trainer(name)(task, config.trainer, config.seed, self._say)
         self._forget("_model", "_model_bytes")
+        self._keep_columns(X)
         return self._taught(taught, labels)
 
     def _forget(self, *attributes: str) -> None:
@@ -212,19 +218,29 @@ class ProjectionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         """The rows of X, of the kind that was fitted."""
         self._check_model()
         columns = self._model.native.columns
+        numbers = holds_numbers(X)
         if not columns:
+            if numbers:
+                raise InputError(f"X holds numbers, {named(X)}; texts were fitted: expected texts")
             return texts_of(X)
-        if not holds_numbers(X):
-            known = "texts" if isinstance(X, list | tuple) else f"of type {type(X).__name__}"
-            raise InputError(f"X is {known}; vectors of {columns} columns were fitted: expected a matrix of so many")
-        return Vectors.from_matrix(self._checked(X, reset=False))
+        if not numbers:
+            raise InputError(f"X is {named(X)}; vectors were fitted: expected a matrix of {columns} columns of numbers")
+        matrix = self._matrix(X)
+        with _input_errors():
+            validate_data(self, X, reset=False, skip_check_array=True)
+        return Vectors.from_matrix(matrix)
 
-    def _checked(self, X: Any, reset: bool) -> Any:
-        """A matrix as scikit-learn checks one, which also keeps the number and the names of its columns."""
-        try:
-            return validate_data(self, X, reset=reset, accept_sparse="csr", dtype=np.float32)
-        except ValueError as error:
-            raise InputError(str(error)) from error
+    def _matrix(self, X: Any) -> Any:
+        """A matrix of numbers as scikit-learn checks one."""
+        with (
+            _input_errors(),
+            np.errstate(over="ignore"),
+        ):  # a value too large becomes infinite, which is refused by name
+            return check_array(X, accept_sparse="csr", dtype=np.float32, estimator=self, input_name="X")
+
+    def _keep_columns(self, X: Any) -> None:
+        """The number and the names of columns, once a fit has come to its end: one that fails changes nothing."""
+        validate_data(self, X, reset=True, skip_check_array=True)
 
     def _predicted(self, rows: Texts | Vectors) -> NDArray[Any]:
         labels: NDArray[Any] = self.classes_[self._model.native.labels(rows)]
@@ -271,6 +287,15 @@ class ProjectionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         tags.input_tags.one_d_array = False
         tags.target_tags.one_d_labels = True
         return tags
+
+
+@contextmanager
+def _input_errors() -> Iterator[None]:
+    """What scikit-learn says of a matrix, as this library's error, which is a ValueError too."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        raise InputError(str(error)) from error
 
 
 def _open(data: bytes) -> Model:

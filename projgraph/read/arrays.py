@@ -63,7 +63,7 @@ def texts_of(X: Any) -> Texts:
         raise InputError("X has 0 rows; expected at least one text")
     for row, text in enumerate(rows):
         if not isinstance(text, str):
-            raise InputError(f"row {row} of X is {_named(text)}; {_advice(text)}")
+            raise InputError(f"row {row} of X is {named(text)}; {_advice(text)}")
     return Texts.from_strings(rows)
 
 
@@ -109,7 +109,7 @@ def _column(given: Any, name: str, expected: str, warn: bool = False) -> NDArray
     listed = hasattr(given, "__len__") or hasattr(given, "__array__")
     if sparse.issparse(given) or not listed or isinstance(given, str | bytes | Mapping | Set):
         hint = f": wrap a single text in a list, [{name}]" if isinstance(given, str) else ""
-        raise InputError(f"{name} is {_named(given)}; {expected}{hint}")
+        raise InputError(f"{name} is {named(given)}; {expected}{hint}")
     column: NDArray[np.object_] = np.asarray(given, dtype=object)
     if column.ndim == 2 and column.shape[1] == 1:
         if warn:
@@ -125,11 +125,12 @@ def _column(given: Any, name: str, expected: str, warn: bool = False) -> NDArray
     return column
 
 
-def _named(value: object) -> str:
-    """How a message calls a value of the wrong type."""
+def named(value: object) -> str:
+    """How a message calls an object: small ones by type and value, arrays by type and shape."""
     if isinstance(value, str | bytes | numbers.Number) or value is None:
         return f"{type(value).__name__} {value!r:.40}"
-    return f"of type {type(value).__name__}"
+    shape = getattr(value, "shape", None)
+    return f"of type {type(value).__name__}" + (f" and shape {tuple(shape)}" if shape is not None else "")
 
 
 def _is_unlabelled(value: object) -> bool:
