@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from projgraph.errors import InputError, ModelFileError
-from projgraph.native import NativeModel
+from projgraph.native import NativeModel, check_input
 from projgraph.pack.format import MAX_LENGTH
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class Model:
         from projgraph.records import Vectors
 
         if isinstance(rows, str) or (isinstance(rows, list | tuple) and any(isinstance(row, str) for row in rows)):
-            raise InputError(f"given texts; the model takes vectors: a matrix of {self.native.columns} columns")
+            check_input(self.native.columns, None)
         return rows if isinstance(rows, Vectors) else Vectors.from_matrix(rows)
 
     def close(self) -> None:

@@ -20,8 +20,8 @@ def iterate(
 ) -> FloatArray:
     """The beliefs at which a step changes no entry by more than the tolerance, or those after ``max_steps``.
 
-    Of a step that contracts by a rate r the error is then at most ``tolerance r / (1 - r)``. Far from every label beliefs
-    begin below the tolerance: steps go on while they arrive at rows that had none, which would be left without a label.
+    Of a step that contracts by a rate r the error is then at most ``tolerance r / (1 - r)``. Far from every label
+    beliefs begin below the tolerance: steps go on while they arrive at rows that had none.
 
     Args:
         step: a new (n, c) array from the last one, which it leaves as it is.
