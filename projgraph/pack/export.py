@@ -59,7 +59,7 @@ Compile and run it: cc -std=c99 -O2 main.c model.c projgraph.c -o predict && ./p
 A UTF-8 text a line goes in, its label a line comes out: the labels of `projgraph predict`.
 """
 README_OF_VECTORS = """\
-A classifier of rows of numbers written by projgraph export, in C99; projgraph.h has its functions and model.h its sizes.
+A classifier of rows of numbers written by projgraph export, in C99: projgraph.h has its functions, model.h its sizes.
 Compile and run it: cc -std=c99 -O2 main.c model.c projgraph.c -o predict && ./predict < rows
 A row a line goes in, {columns} numbers or column:number pairs from column 0 on, its label a line comes out.
 """
@@ -71,8 +71,8 @@ def export_model(model_path: str | os.PathLike[str], target: Target, out: Path) 
     Args:
         model_path: a `.pgb` file; it is validated before anything is written.
         target: "pgb" copies the file under its own name. "c" writes ``projgraph.h`` and ``projgraph.c`` (the core),
-            ``model.h`` and ``model.c`` (the model as an array), ``main.c`` (a label a line, of text or of numbers as the model takes) and
-            ``README.txt``.
+            ``model.h`` and ``model.c`` (the model as an array), ``main.c`` (a label a line of text, or of numbers where
+            the model takes vectors) and ``README.txt``.
         out: the folder, made if missing. Other files in it stay as they are.
 
     Returns:
