@@ -105,13 +105,13 @@ class ProjectionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         counts = ReadCounts(len(rows), int(np.count_nonzero(labels.indices != UNLABELLED)))
         dataset = Dataset(rows, labels.indices, labels.names, counts)
         trained = pipeline.train(dataset, config, self._say)
-        self._model_bytes = model_bytes(trained.model, describe_training(dataset, config))
-        self._model = _open(self._model_bytes)
-        if isinstance(rows, Texts):
+        if isinstance(rows, Vectors):
+            self._keep_columns(X)
+        else:
             self.n_features_in_ = 1
             self._forget("feature_names_in_")
-        else:
-            self._keep_columns(X)
+        self._model_bytes = model_bytes(trained.model, describe_training(dataset, config))
+        self._model = _open(self._model_bytes)
         return self._taught(trained.taught, labels)
 
     def _fit_graph(self, X: Any, y: Any, config: TrainConfig) -> Self:
@@ -138,8 +138,8 @@ class ProjectionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         graph = given_graph(adjacency, progress=self._say)
         task = TrainerTask(graph, np.zeros((rows, 0), dtype=np.float32), labels.indices, len(labels.classes))
         taught = trainer(name)(task, config.trainer, config.seed, self._say)
-        self._forget("_model", "_model_bytes")
         self._keep_columns(X)
+        self._forget("_model", "_model_bytes")
         return self._taught(taught, labels)
 
     def _forget(self, *attributes: str) -> None:
@@ -240,7 +240,8 @@ class ProjectionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     def _keep_columns(self, X: Any) -> None:
         """The number and the names of columns, once a fit has come to its end: one that fails changes nothing."""
-        validate_data(self, X, reset=True, skip_check_array=True)
+        with _input_errors():
+            validate_data(self, X, reset=True, skip_check_array=True)
 
     def _predicted(self, rows: Texts | Vectors) -> NDArray[Any]:
         labels: NDArray[Any] = self.classes_[self._model.native.labels(rows)]

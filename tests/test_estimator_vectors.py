@@ -192,7 +192,13 @@ def test_another_kind_of_rows_may_be_fitted_anew(tfidf, texts, few, taught):
 
 def test_a_failed_fit_leaves_the_fitted_model_alone(taught, tfidf, few):
     model = clone(taught).fit(tfidf, few)
-    for wrong, y in ((np.ones((60, 2)), [None] * 60), (np.ones((59, 2)), few), (np.full((60, 2), np.nan), few)):
+    mixed = pd.DataFrame(np.eye(60)[:, :2], columns=["left", 1])
+    for wrong, y in (
+        (mixed, few),
+        (np.ones((60, 2)), [None] * 60),
+        (np.ones((59, 2)), few),
+        (np.full((60, 2), np.nan), few),
+    ):
         with pytest.raises(InputError):
             model.fit(wrong, y)
         assert model.n_features_in_ == tfidf.shape[1]
