@@ -89,7 +89,8 @@ int main(void) {
         uint32_t label;
         size_t length;
         row++;
-        status = pg_predict_vector(&model, pairs ? columns : NULL, values, count, scratch, sizeof scratch, NULL, &label);
+        status =
+            pg_predict_vector(&model, pairs ? columns : NULL, values, count, scratch, sizeof scratch, NULL, &label);
         if (status == PG_OK) status = pg_label(&model, label, &name, &length);
         if (status != PG_OK) {
             fprintf(stderr, "row %lu of %lu numbers, the model has %lu columns: %s\n", row, (unsigned long)count,
