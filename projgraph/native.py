@@ -139,7 +139,7 @@ def word_fingerprints(
     """
     import numpy as np
 
-    _check_input(_facts(projection)[1], None)
+    check_input(_facts(projection)[1], None)
     data, offsets = _buffers(texts)
     places = np.zeros(len(texts) + 1, dtype=np.int64)
 
