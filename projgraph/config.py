@@ -181,11 +181,16 @@ class TrainerConfig(_Stage):
 class VectorsConfig(_Stage):
     """How a row of numbers becomes bits, where rows are no texts."""
 
-    additions: int = Field(16, ge=1, le=16384, description="signed additions of one column (MNIST, held-out rows)")
+    additions: int | None = Field(
+        None, ge=1, le=16384, description="signed additions of one column; none aims at 6 columns a bit"
+    )
     quantiser: Literal["auto", "ternary", "sign"] = Field(
         "auto", description="how a sum becomes a bit; auto is sign for dense rows, ternary for sparse ones"
     )
-    centred: bool | None = Field(None, description="compare sums with their mean; none does so for dense rows")
+    thresholds: Literal["auto", "zero", "mean", "spread"] = Field(
+        "auto",
+        description="what sums are compared with; auto is spread quantiles for dense rows, zero for sparse ones",
+    )
 
 
 class ProjectionConfig(_Stage):

@@ -52,7 +52,7 @@ def project(projection: bytes, texts: Texts | Vectors, threads: int = 0) -> Bits
     if not isinstance(texts, Texts):
         return project_vectors(projection, texts, threads)
     n_bits, columns, _ = _facts(projection)
-    _check_input(columns, None)
+    check_input(columns, None)
     data, offsets = _buffers(texts)
     positive = np.empty((len(texts), (n_bits + 7) // 8), dtype=np.uint8)
     negative = np.empty_like(positive)
@@ -96,7 +96,7 @@ def project_vectors(projection: bytes, vectors: Vectors | Any, threads: int = 0)
 
 
 def vector_sums(projection: bytes, vectors: Vectors | Any, threads: int = 0) -> NDArray[np.int32]:
-    """(n, n_bits) the sums of n vectors before they are compared with the centre; training measures the centre by them.
+    """(n, n_bits) the sums of n vectors before they are compared with thresholds; training measures those by them.
 
     Raises:
         ModelFileError, InputError: as ``project_vectors``.
@@ -120,7 +120,7 @@ def features(projection: bytes, text: str) -> list[tuple[int, int]]:
     Raises:
         ModelFileError: the section's fields are out of range; the message carries the core's status.
     """
-    _check_input(_facts(projection)[1], None)
+    check_input(_facts(projection)[1], None)
     found = _core.features(projection, text.encode("utf-8", "surrogatepass"))
     return sorted(found, key=lambda feature: feature[0])
 
@@ -139,7 +139,7 @@ def word_fingerprints(
     """
     import numpy as np
 
-    _check_input(_facts(projection)[1], None)
+    check_input(_facts(projection)[1], None)
     data, offsets = _buffers(texts)
     places = np.zeros(len(texts) + 1, dtype=np.int64)
 
@@ -213,7 +213,7 @@ class NativeModel:
             InputError: the model takes vectors.
         """
         if self.columns:
-            _check_input(self.columns, None)
+            check_input(self.columns, None)
         return self._model.predict(text)
 
     def scores(self, rows: Texts | Vectors | Any, threads: int = 0) -> NDArray[np.int32]:
@@ -290,12 +290,18 @@ def _facts(projection: bytes) -> tuple[int, int, float]:
         raise _refused("the projection", error) from error
 
 
-def _check_input(columns: int, given: int | None) -> None:
-    """That rows of ``given`` columns, None for texts, are what takes ``columns`` of them, 0 for texts."""
+def check_input(columns: int, given: int | None) -> None:
+    """That rows of ``given`` columns, None for texts, are what takes ``columns`` of them, 0 for texts.
+
+    Raises:
+        InputError: they are not; the message names both.
+    """
     if columns == (given or 0):
         return
     takes = f"vectors of {columns} columns" if columns else "texts"
-    raise InputError(f"given {'texts' if given is None else f'vectors of {given} columns'}; the model takes {takes}")
+    advice = ": give a matrix to projgraph.load(path).predict; the command line reads texts" if given is None else ""
+    found = "texts" if given is None else f"vectors of {given} columns"
+    raise InputError(f"given {found}; the model takes {takes}{advice}")
 
 
 def _rows(rows: Texts | Vectors | Any, columns: int) -> Texts | Vectors:
@@ -304,7 +310,7 @@ def _rows(rows: Texts | Vectors | Any, columns: int) -> Texts | Vectors:
 
     if not isinstance(rows, Texts):
         return _vectors(rows, columns)
-    _check_input(columns, None)
+    check_input(columns, None)
     return rows
 
 
@@ -312,7 +318,7 @@ def _vectors(rows: Vectors | Any, columns: int) -> Vectors:
     from projgraph.records import Vectors
 
     given = rows if isinstance(rows, Vectors) else Vectors.from_matrix(rows)
-    _check_input(columns, given.n_columns)
+    check_input(columns, given.n_columns)
     return given
 
 

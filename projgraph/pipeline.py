@@ -19,7 +19,7 @@ from projgraph.graph.knn import build_knn
 from projgraph.pack.format import Quantiser
 from projgraph.pack.projection import ProjectionSpec
 from projgraph.pack.quantise import QuantisedModel, quantise
-from projgraph.pack.vector import VectorSpec, is_centred
+from projgraph.pack.vector import VectorSpec, has_thresholds
 from projgraph.plan import Plan, head_weight_bits, plan_model
 from projgraph.projection.fit import Edges, Listener, Student, fit_student, sharpen
 from projgraph.projection.graph import ProjectionGraph, projection_graph
@@ -85,8 +85,9 @@ def train(dataset: Dataset, config: TrainConfig, progress: Progress, listener: L
     """
     _check_labels(dataset)
     rows = dataset.rows
-    centred = is_centred(rows, config.projection.vectors.centred) if isinstance(rows, Vectors) else None
-    plan = plan_model(dataset.classes, config, centred)
+    settings = config.projection.vectors
+    thresholds = has_thresholds(rows, settings.thresholds) if isinstance(rows, Vectors) else None
+    plan = plan_model(dataset.classes, config, thresholds)
     projection = _projection(rows, plan, config)
     hamming = config.student.loss.hamming > 0
     clock: dict[str, float] = {}
@@ -166,10 +167,10 @@ def _projection(rows: Texts | Vectors, plan: Plan, config: TrainConfig) -> bytes
     """The projection section."""
     chosen = config.projection
     if isinstance(rows, Vectors):
-        quantiser = None if chosen.vectors.quantiser == "auto" else Quantiser[chosen.vectors.quantiser.upper()]
-        additions = min(chosen.vectors.additions, plan.bits)
-        centred = chosen.vectors.centred
-        return VectorSpec.for_rows(rows, plan.bits, additions, config.seed, quantiser, centred).to_bytes()
+        given = chosen.vectors
+        quantiser = None if given.quantiser == "auto" else Quantiser[given.quantiser.upper()]
+        additions = None if given.additions is None else min(given.additions, plan.bits)
+        return VectorSpec.for_rows(rows, plan.bits, additions, config.seed, quantiser, given.thresholds).to_bytes()
     spec = ProjectionSpec.for_text(
         bits=plan.bits,
         word_share=chosen.word_share,

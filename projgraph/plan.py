@@ -40,20 +40,20 @@ class Plan:
     size: int
 
 
-def plan_model(classes: tuple[str, ...], config: TrainConfig, centred: bool | None = None) -> Plan:
+def plan_model(classes: tuple[str, ...], config: TrainConfig, thresholds: bool | None = None) -> Plan:
     """The preferred plan within the budget and the fixed settings.
 
     Args:
         classes: label names.
         config: the settings.
-        centred: None where rows are texts; whether the projection of vectors has a centre.
+        thresholds: None where rows are texts; whether the projection of vectors has thresholds.
 
     Raises:
         BudgetError: nothing fits; the message names the smallest budget that works.
     """
     smallest: Plan | None = None
     for bits, units, weight_bits in _candidates(config):
-        plan = Plan(bits, units, weight_bits, _size(classes, bits, units, weight_bits, centred))
+        plan = Plan(bits, units, weight_bits, _size(classes, bits, units, weight_bits, thresholds))
         if plan.size <= config.budget:
             return plan
         smallest = plan if smallest is None or plan.size < smallest.size else smallest
@@ -70,10 +70,10 @@ def head_weight_bits(plan: Plan) -> tuple[int, int | None]:
     return (8, plan.weight_bits) if plan.units else (plan.weight_bits, None)
 
 
-def _size(classes: tuple[str, ...], bits: int, units: int, weight_bits: int, centred: bool | None) -> int:
+def _size(classes: tuple[str, ...], bits: int, units: int, weight_bits: int, thresholds: bool | None) -> int:
     label_bytes = sum(len(name.encode("utf-8", "surrogatepass")) for name in classes)
     output, hidden = (8, weight_bits) if units else (weight_bits, None)
-    return predicted_size(len(classes), label_bytes, bits, output, units, hidden, 2, PROVENANCE_ROOM, centred)
+    return predicted_size(len(classes), label_bytes, bits, output, units, hidden, 2, PROVENANCE_ROOM, thresholds)
 
 
 def _candidates(config: TrainConfig) -> Iterator[tuple[int, int, int]]:

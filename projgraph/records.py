@@ -110,13 +110,13 @@ class Vectors:
         if len(shape) != 2 or 0 in shape:
             raise InputError(f"the matrix has the shape {shape}; expected (rows, columns), at least one of each")
         if not sparse:
-            return cls(_finite(np.ascontiguousarray(matrix, dtype=np.float32)), shape[1])
+            return cls(_finite(_as_floats(matrix)), shape[1])
         rows = matrix.tocsr()
         if not rows.has_canonical_format:
             rows = rows.copy()
             rows.sum_duplicates()
         columns = np.ascontiguousarray(rows.indices, dtype=np.int32)
-        values = _finite(np.ascontiguousarray(rows.data, dtype=np.float32))
+        values = _finite(_as_floats(rows.data))
         return cls(values, shape[1], columns, np.asarray(rows.indptr, dtype=np.int64))
 
     @property
@@ -136,6 +136,14 @@ class Vectors:
         np.cumsum(counts, out=indptr[1:])
         places = np.arange(indptr[-1]) + np.repeat(self.indptr[:-1][rows] - indptr[:-1], counts)
         return Vectors(self.values[places], self.n_columns, self.columns[places], indptr)
+
+
+def _as_floats(values: Any) -> FloatArray:
+    try:
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, which is refused by name
+            return np.ascontiguousarray(values, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the matrix does not hold numbers ({error}); expected finite float32 numbers") from error
 
 
 def _finite(values: FloatArray) -> FloatArray:

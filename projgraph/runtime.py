@@ -10,12 +10,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from projgraph.errors import InputError, ModelFileError
-from projgraph.native import NativeModel
+from projgraph.native import NativeModel, check_input
 from projgraph.pack.format import MAX_LENGTH
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from projgraph.records import Texts, Vectors
 
 FEW = 256
 """Up to so many texts are predicted one by one: importing numpy takes longer than that."""
@@ -58,18 +60,20 @@ class Model:
         """What the file says of its making."""
         return self.native.provenance
 
-    def predict(self, texts: str | Sequence[str]) -> list[str]:
-        """The label of each of n texts.
+    def predict(self, texts: str | Sequence[str] | Any) -> list[str]:
+        """The label of each of n rows.
 
         Args:
-            texts: n texts; a single string is one text.
+            texts: n texts, a single string being one text; or, where the model takes vectors, an (n, columns) matrix.
 
         Returns:
             n class names.
 
         Raises:
-            InputError: an element is not a string.
+            InputError: an element is not a string, or the rows are not what the model takes.
         """
+        if self.native.columns:
+            return [self.classes[index] for index in self.native.labels(self._vectors(texts)).tolist()]
         rows = _as_list(texts)
         if len(rows) <= FEW:
             return [self.classes[self.native.predict_one(text)] for text in rows]
@@ -77,23 +81,29 @@ class Model:
 
         return [self.classes[index] for index in self.native.labels(Texts.from_strings(rows)).tolist()]
 
-    def predict_proba(self, texts: str | Sequence[str]) -> NDArray[np.float64]:
-        """The probability of each class for each of n texts.
+    def predict_proba(self, texts: str | Sequence[str] | Any) -> NDArray[np.float64]:
+        """The probability of each class for each of n rows.
 
         Args:
-            texts: n texts; a single string is one text.
+            texts: as for ``predict``.
 
         Returns:
             (n, c), rows sum to one, and the largest of a row is the label that ``predict`` gives.
 
         Raises:
-            InputError: an element is not a string.
+            InputError: as ``predict``.
         """
-        import numpy as np
-
         from projgraph.records import Texts
 
-        scores = self.native.scores(Texts.from_strings(_as_list(texts)))
+        if self.native.columns:
+            return self.probabilities(self._vectors(texts))
+        return self.probabilities(Texts.from_strings(_as_list(texts)))
+
+    def probabilities(self, rows: Texts | Vectors) -> NDArray[np.float64]:
+        """As ``predict_proba``, of rows that are packed already."""
+        import numpy as np
+
+        scores = self.native.scores(rows)
         logits = scores * np.float64(self.native.scale)
         odds = np.exp(logits - logits.max(axis=1, keepdims=True))
         probabilities = odds / odds.sum(axis=1, keepdims=True)
@@ -102,6 +112,13 @@ class Model:
         for row in np.flatnonzero(probabilities.argmax(axis=1) != labels):
             probabilities[row, labels[row]] = np.nextafter(probabilities[row].max(), np.inf)
         return np.asarray(probabilities)
+
+    def _vectors(self, rows: Any) -> Vectors:
+        from projgraph.records import Vectors
+
+        if isinstance(rows, str) or (isinstance(rows, list | tuple) and any(isinstance(row, str) for row in rows)):
+            check_input(self.native.columns, None)
+        return rows if isinstance(rows, Vectors) else Vectors.from_matrix(rows)
 
     def close(self) -> None:
         """Let go of the model's bytes; a later prediction raises ValueError."""

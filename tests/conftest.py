@@ -76,3 +76,20 @@ def small_model(intents: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     run_training(TrainJob(intents / "train.csv", out, track=False), config, lambda line: None)
     torch.set_num_threads(threads)
     return out
+
+
+@pytest.fixture(scope="session")
+def vector_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of three columns, for those who give it texts."""
+    import numpy as np
+
+    from projgraph.pack.quantise import QuantisedLayer, QuantisedModel
+    from projgraph.pack.vector import VectorSpec
+    from projgraph.pack.write import write_model
+
+    spec = VectorSpec(8, 8, 3, 4)
+    weights = np.random.default_rng(0).integers(-99, 99, (64, 2)).astype(np.int8)
+    layer = QuantisedLayer(weights, np.ones(2, dtype=np.uint8), np.zeros(2, dtype=np.int32), 8)
+    path = tmp_path_factory.mktemp("vectors") / "vectors.pgb"
+    write_model(path, QuantisedModel(spec.to_bytes(), layer, None, 0, 1.0, ("no", "yes")), {})
+    return path

@@ -352,6 +352,16 @@ def test_models_that_cannot_be_used(run, small_model, intents, tmp_path, command
     assert_one_line(run(command, tmp_path, *rest), str(tmp_path))
 
 
+def test_a_model_of_vectors_is_given_texts(run, vector_model, intents, tmp_path):
+    message = "given texts; the model takes vectors of 3 columns: give a matrix to projgraph.load(path).predict"
+    assert_one_line(run("evaluate", vector_model, intents / "test.csv"), message)
+    assert_one_line(run("evaluate", vector_model, intents / "test.csv", "--json"), message)
+    outcome = run("inspect", vector_model, "--json")
+    assert (outcome.status, '"vector.columns"' in outcome.out) == (0, True)
+    assert run("export", vector_model, "--out", tmp_path / "c").status == 0
+    assert "column:number" in (tmp_path / "c" / "README.txt").read_text("utf-8")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

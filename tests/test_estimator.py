@@ -196,7 +196,7 @@ def test_scores_leave_unlabelled_rows_out(taught, rows):
         ("abc", r"y is str 'abc'; expected one label a row"),
         ({"a", "b"}, r"y is of type set; expected one label"),
         (3, r"y is int 3; expected one label"),
-        (sparse.csr_array(np.eye(3)), r"y is of type csr_array; expected one label"),
+        (sparse.csr_array(np.eye(3)), r"y is of type csr_array and shape \(3, 3\); expected one label"),
         (["a", "b"], r"X has 3 rows and y 2: inconsistent numbers of samples; expected a label for each row"),
         ([["a", "b"]] * 3, r"y has the shape \(3, 2\); expected one label a row"),
         (["a", None, ""], r"y has one class, 'a', in its 1 labelled rows; expected two classes or more"),
@@ -261,7 +261,7 @@ TABLE = "a list, array or Series of str, or a table of one such column"
 @pytest.mark.parametrize(
     ("X", "message"),
     [
-        ("turn it on", rf"X is str 'turn it on'; expected texts: {TABLE} .*: wrap a single text in a list, \[X\]"),
+        ("turn it on", rf"X is str 'turn it on'; expected texts: {TABLE}: wrap a single text in a list, \[X\]"),
         (b"turn it on", r"X is bytes b'turn it on'; expected texts"),
         (None, r"X is NoneType None; expected texts"),
         (7, r"X is int 7; expected texts"),
@@ -270,12 +270,10 @@ TABLE = "a list, array or Series of str, or a table of one such column"
         ([], r"X has 0 rows; expected at least one text"),
         (np.empty((0, 1), dtype=object), r"X has 0 rows"),
         (np.array("a"), r"X has the shape \(\); expected texts"),
-        (np.ones((4, 3)), r"X has the shape \(4, 3\); .*matrices of numbers and precomputed graphs are not accepted"),
-        (np.ones((4, 1)), r"row 0 of X is float 1\.0; expected texts"),
+        (np.array([["a", 3.0], ["b", 4.0]], dtype=object), r"X has the shape \(2, 2\); expected texts"),
         (np.array([["a", "b"]]), r"X has the shape \(1, 2\); expected texts"),
         (pd.DataFrame({"a": ["x"], "b": ["y"]}), r"X has the shape \(1, 2\); expected texts"),
         (np.empty((2, 1, 1), dtype=object), r"X has the shape \(2, 1, 1\)"),
-        (sparse.csr_array(np.eye(3)), r"X is of type csr_array; expected texts"),
         (["a", None], r"row 1 of X is NoneType None; expected str: replace missing texts by ''"),
         (["a", float("nan")], r"row 1 of X is float nan; expected str: replace missing texts by ''"),
         (pd.Series(["a", pd.NA]), r"row 1 of X is .*; expected str: replace missing texts by ''"),
@@ -290,6 +288,23 @@ def test_wrong_texts_are_refused(taught, X, message):
 
     for use in (fit, taught.predict, taught.predict_proba, lambda given: taught.score(given, [0, 1])):
         with pytest.raises(ValueError, match=message):
+            use(X)
+
+
+@pytest.mark.parametrize(
+    ("X", "given"),
+    [
+        (np.ones((2, 3)), r"ndarray and shape \(2, 3\)"),
+        (np.ones((2, 1)), r"ndarray and shape \(2, 1\)"),
+        (np.ones(2), r"ndarray and shape \(2,\)"),
+        (sparse.csr_array(np.eye(2)), r"csr_array and shape \(2, 2\)"),
+        (pd.DataFrame({"a": [1, 2]}), r"DataFrame and shape \(2, 1\)"),
+        ([[1.0, 2.0], [3.0, 4.0]], "list"),
+    ],
+)
+def test_a_model_of_texts_refuses_numbers(taught, X, given):
+    for use in (taught.predict, taught.predict_proba, lambda X: taught.score(X, [0, 1])):
+        with pytest.raises(InputError, match=f"X holds numbers, of type {given}; texts were fitted: expected texts"):
             use(X)
 
 
@@ -315,6 +330,7 @@ def test_parameters_are_kept_as_they_are_given(rows, few):
     assert model.get_params() == {
         "budget": "4KB",
         "encoder": None,
+        "graph": "knn",
         "settings": settings,
         "random_state": 3,
         "verbose": False,
@@ -342,6 +358,7 @@ def test_set_params_and_clone():
         ({"settings": [("student.epochs", 3)]}, ConfigError, "settings is list; expected a dictionary by dotted name"),
         ({"settings": {"seed": 3}}, ConfigError, "settings holds 'seed'; give it as the parameter random_state"),
         ({"settings": {"budget": 3}}, ConfigError, "settings holds 'budget'; give it as the parameter budget"),
+        ({"graph": "radius"}, ConfigError, "graph is 'radius'; expected 'knn' or 'precomputed'"),
         ({"random_state": -1}, ConfigError, r"random_state is -1; expected 0 to 2\*\*32 - 1, a RandomState or None"),
         ({"random_state": "one"}, ValueError, "'one' cannot be used to seed"),
     ],
@@ -460,15 +477,16 @@ def test_a_pickle_holds_the_bytes_and_predicts_without_torch(taught, rows, tmp_p
 # Company
 
 
-def test_tags_say_text_and_classifier():
+def test_tags_say_texts_matrices_and_classifier():
     tags = get_tags(make())
     assert is_classifier(make())
-    assert tags.input_tags.string
-    assert tags.input_tags.one_d_array
-    assert not any((tags.input_tags.two_d_array, tags.input_tags.sparse, tags.input_tags.allow_nan))
+    assert all((tags.input_tags.string, tags.input_tags.two_d_array, tags.input_tags.sparse))
+    assert not any((tags.input_tags.allow_nan, tags.input_tags.pairwise, tags.input_tags.positive_only))
     assert tags.target_tags.required
     assert tags.classifier_tags.multi_class
     assert not any((tags.classifier_tags.multi_label, tags.target_tags.multi_output, tags.non_deterministic))
+    of_graphs = get_tags(make(graph="precomputed"))
+    assert all((of_graphs.input_tags.pairwise, of_graphs.input_tags.positive_only))
 
 
 def shout(texts):

@@ -192,6 +192,16 @@ def test_a_model_that_is_none(small_model, tmp_path, capfd, how):
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("options", [[], ["--proba"]])
+def test_a_model_of_vectors_is_given_texts(vector_model, tmp_path, capfd, options):
+    (tmp_path / "texts.txt").write_text("1 2 3\n")
+    assert run([str(vector_model), str(tmp_path / "texts.txt"), *options]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith("projgraph: given texts; the model takes vectors of 3 columns: give a matrix")
+    assert err.count("\n") == 1
+
+
 def test_no_model(tmp_path, capfd):
     assert run([str(tmp_path / "none.pgb"), "-"]) == 2
     assert capfd.readouterr() == (

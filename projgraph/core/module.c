@@ -203,7 +203,7 @@ static PyMethodDef core_methods[] = {
     {"project_vectors", core_project_vectors, METH_VARARGS,
      "project_vectors(projection, values, columns, offsets, start, end, positive, negative): bit planes of rows."},
     {"vector_sums", core_vector_sums, METH_VARARGS,
-     "vector_sums(projection, values, columns, offsets, start, end, sums): int32 sums of rows, before the centre."},
+     "vector_sums(projection, values, columns, offsets, start, end, sums): int32 sums of rows, before the thresholds."},
     {"features", core_features, METH_VARARGS, "features(projection, text) -> list of (family, hash)."},
     {"word_fingerprints", core_word_fingerprints, METH_VARARGS,
      "word_fingerprints(projection, data, offsets, start, end, places, out): words of rows, or their numbers if out is "

@@ -76,7 +76,7 @@
 #define PG_VECTOR_AT_COLUMNS 0u /* columns of a row */
 #define PG_VECTOR_AT_SCALE 4u /* integer value = round(x * scale), half to even, clipped to 16 bits */
 #define PG_VECTOR_AT_ADDITIONS 8u /* signed additions of one column */
-#define PG_VECTOR_AT_CENTRED 10u /* 1: an int32 a bit follows, which its sum is compared with; 0: that is zero everywhere */
+#define PG_VECTOR_AT_THRESHOLDS 10u /* 1: an int32 a bit follows, which its sum is compared with; 0: zero for every bit */
 #define PG_VECTOR_AT_RESERVED_0 11u /* zero */
 #define PG_VECTOR_AT_RESERVED_1 12u /* zero */
 #define PG_VECTOR_SIZE 16u

@@ -74,19 +74,19 @@ static pg_status read_families(pg_projection *projection, const uint8_t *at, siz
     return PG_OK;
 }
 
-/* The centre behind the fields may hold any integers: they are only compared with sums. */
+/* The thresholds behind the fields may hold any integers: they are only compared with sums. */
 static pg_status read_vector(pg_projection *projection, const uint8_t *at, size_t length) {
     if (projection->family_count != 0 || projection->seen_slots_log2 != 0) return PG_BAD_COLUMNS;
     if (length < PG_VECTOR_SIZE) return PG_BAD_PROJECTION;
-    uint32_t centred = at[PG_VECTOR_AT_CENTRED];
+    uint32_t has_thresholds = at[PG_VECTOR_AT_THRESHOLDS];
     projection->columns = pg_u32(at + PG_VECTOR_AT_COLUMNS);
     projection->additions = pg_u16(at + PG_VECTOR_AT_ADDITIONS);
     if (at[PG_VECTOR_AT_RESERVED_0] != 0 || pg_u32(at + PG_VECTOR_AT_RESERVED_1) != 0) return PG_BAD_RESERVED;
     if (projection->columns == 0 || projection->columns > PG_MAX_COLUMNS) return PG_BAD_COLUMNS;
     if (projection->additions == 0 || projection->additions > projection->bits) return PG_BAD_COLUMNS;
-    if (!read_scale(&projection->scale, at + PG_VECTOR_AT_SCALE) || centred > 1) return PG_BAD_COLUMNS;
-    if (length != PG_VECTOR_SIZE + centred * projection->bits * sizeof(int32_t)) return PG_BAD_PROJECTION;
-    projection->centre = centred ? at + PG_VECTOR_SIZE : NULL;
+    if (!read_scale(&projection->scale, at + PG_VECTOR_AT_SCALE) || has_thresholds > 1) return PG_BAD_COLUMNS;
+    if (length != PG_VECTOR_SIZE + has_thresholds * projection->bits * sizeof(int32_t)) return PG_BAD_PROJECTION;
+    projection->thresholds = has_thresholds ? at + PG_VECTOR_SIZE : NULL;
     return PG_OK;
 }
 

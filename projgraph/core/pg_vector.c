@@ -124,13 +124,14 @@ static inline uint64_t pack(const uint8_t *flags) {
     return word;
 }
 
-/* Which sums of a block lie above and below their centre. */
-PG_HOT static void compare(const int32_t *sums, const uint8_t *centre, uint32_t count, uint8_t *above, uint8_t *below) {
+/* Which sums of a block lie above and below their thresholds. */
+PG_HOT static void compare(const int32_t *sums, const uint8_t *thresholds, uint32_t count, uint8_t *above,
+                           uint8_t *below) {
     PG_INDEPENDENT
     for (uint32_t i = 0; i < count; i++) {
-        int32_t middle = centre ? pg_i32(centre + sizeof middle * i) : 0;
-        above[i] = sums[i] > middle;
-        below[i] = sums[i] < middle;
+        int32_t threshold = thresholds ? pg_i32(thresholds + sizeof threshold * i) : 0;
+        above[i] = sums[i] > threshold;
+        below[i] = sums[i] < threshold;
     }
 }
 
@@ -140,8 +141,8 @@ void pg_vector_planes(const pg_projection *projection, const pg_row *row, uint8_
     for (uint32_t first = 0; first < projection->bits; first += PG_BIT_BLOCK) {
         uint8_t above[PG_BIT_BLOCK] = {0}, below[PG_BIT_BLOCK] = {0};
         uint32_t count = projection->bits - first < PG_BIT_BLOCK ? projection->bits - first : PG_BIT_BLOCK;
-        const uint8_t *centre = projection->centre ? projection->centre + sizeof *sums * first : NULL;
-        compare(sums + first, centre, count, above, below);
+        const uint8_t *thresholds = projection->thresholds ? projection->thresholds + sizeof *sums * first : NULL;
+        compare(sums + first, thresholds, count, above, below);
         for (uint32_t word = 0; word < PG_BIT_BLOCK / 64; word++) {
             positive[first / 64 + word] = pack(above + 64 * word);
             negative[first / 64 + word] = pack(below + 64 * word);

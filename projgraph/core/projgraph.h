@@ -80,8 +80,8 @@ typedef struct {
     pg_family families[PG_MAX_FAMILIES];
     uint32_t columns;
     uint32_t additions;
-    float scale;           /* value = round(x * scale); never used here */
-    const uint8_t *centre; /* in place: an int32 a bit, or NULL */
+    float scale;               /* value = round(x * scale); never used here */
+    const uint8_t *thresholds; /* in place: an int32 a bit, or NULL */
 } pg_projection;
 
 /* One dense layer in place: pointers into the model's bytes. */
@@ -146,7 +146,7 @@ pg_status pg_project(const pg_projection *projection, const char *text, size_t l
 pg_status pg_project_vector(const pg_projection *projection, const uint32_t *columns, const int16_t *values,
                             size_t count, void *scratch, size_t scratch_size, uint8_t *positive, uint8_t *negative);
 
-/* The sums of a vector, one a bit, before they are compared with the centre; training measures the centre by them. */
+/* The sums of a vector, one a bit, before they are compared with the thresholds; training measures those by them. */
 pg_status pg_vector_sums(const pg_projection *projection, const uint32_t *columns, const int16_t *values, size_t count,
                          void *scratch, size_t scratch_size, int32_t *sums);
 

@@ -11,13 +11,14 @@ from typing import Literal, get_args
 from projgraph.atomic import atomic_write
 from projgraph.errors import ConfigError, ModelFileError, OutputError
 from projgraph.native import NativeModel
-from projgraph.pack.format import MAGIC
+from projgraph.pack.format import MAGIC, MAX_VALUES
 from projgraph.pack.read import model_file_bytes, parse_model
 
 Target = Literal["pgb", "c"]
 
 CORE = Path(__file__).parents[1] / "core"
 MAIN = Path(__file__).with_name("main.c")
+MAIN_OF_VECTORS = Path(__file__).with_name("main_vectors.c")
 LOCAL_INCLUDE = re.compile(r'#include "(.+)"')
 BYTES_A_ROW = 24
 MARK = b"written by projgraph export"
@@ -37,8 +38,8 @@ MODEL_HEADER = """\
 #define PROJGRAPH_MODEL_H
 
 #define PROJGRAPH_MODEL_LENGTH {length}UL
-#define PROJGRAPH_MODEL_SCRATCH {scratch}UL /* for pg_predict, which checks it; 32-bit devices need a little less */
-
+#define PROJGRAPH_MODEL_SCRATCH {scratch}UL /* to predict with, which is checked; 32-bit devices need a little less */
+{values}
 #ifdef __cplusplus
 extern "C" {{
 #endif
@@ -51,10 +52,16 @@ extern const unsigned char projgraph_model[PROJGRAPH_MODEL_LENGTH];
 
 #endif
 """
+VALUES = "#define PROJGRAPH_MODEL_VALUES {values}UL /* of a row at most */\n"
 README = """\
 A text classifier written by projgraph export, in C99; projgraph.h has its functions and model.h its sizes.
 Compile and run it: cc -std=c99 -O2 main.c model.c projgraph.c -o predict && ./predict < texts
 A UTF-8 text a line goes in, its label a line comes out: the labels of `projgraph predict`.
+"""
+README_OF_VECTORS = """\
+A classifier of rows of numbers written by projgraph export, in C99: projgraph.h has its functions, model.h its sizes.
+Compile and run it: cc -std=c99 -O2 main.c model.c projgraph.c -o predict && ./predict < rows
+A row a line goes in, {columns} numbers or column:number pairs from column 0 on, its label a line comes out.
 """
 
 
@@ -64,7 +71,8 @@ def export_model(model_path: str | os.PathLike[str], target: Target, out: Path) 
     Args:
         model_path: a `.pgb` file; it is validated before anything is written.
         target: "pgb" copies the file under its own name. "c" writes ``projgraph.h`` and ``projgraph.c`` (the core),
-            ``model.h`` and ``model.c`` (the model as an array), ``main.c`` (a label a line of text) and ``README.txt``.
+            ``model.h`` and ``model.c`` (the model as an array), ``main.c`` (a label a line of text, or of numbers where
+            the model takes vectors) and ``README.txt``.
         out: the folder, made if missing. Other files in it stay as they are.
 
     Returns:
@@ -81,10 +89,10 @@ def export_model(model_path: str | os.PathLike[str], target: Target, out: Path) 
     data, name = model_file_bytes(model_path)
     try:
         parse_model(data)
-        scratch = NativeModel(data).scratch_bytes
+        native = NativeModel(data)
     except ModelFileError as error:
         raise ModelFileError(f"{name}: {error}") from error
-    files = {Path(model_path).name: data} if target == "pgb" else _c_files(data, scratch)
+    files = {Path(model_path).name: data} if target == "pgb" else _c_files(data, native)
     _make_folder(out)
     foreign = [file for file in files if _is_foreign(out / file, target)]
     if foreign:
@@ -97,15 +105,17 @@ def export_model(model_path: str | os.PathLike[str], target: Target, out: Path) 
     return tuple(out / file for file in files)
 
 
-def _c_files(data: bytes, scratch: int) -> dict[str, bytes]:
+def _c_files(data: bytes, native: NativeModel) -> dict[str, bytes]:
     """The C folder's files by name."""
+    columns = native.columns
+    values = VALUES.format(values=min(columns, MAX_VALUES)) if columns else ""
     texts = {
         "projgraph.h": ABOUT_HEADER + "".join(_inlined(CORE / "projgraph.h", set())),
         "projgraph.c": "".join(_core_source()),
-        "model.h": MODEL_HEADER.format(length=len(data), scratch=scratch),
+        "model.h": MODEL_HEADER.format(length=len(data), scratch=native.scratch_bytes, values=values),
         "model.c": "".join(_model_source(data)),
-        "main.c": MAIN.read_text(encoding="utf-8"),
-        "README.txt": README,
+        "main.c": (MAIN_OF_VECTORS if columns else MAIN).read_text(encoding="utf-8"),
+        "README.txt": README_OF_VECTORS.format(columns=columns) if columns else README,
     }
     return {file: text.encode() for file, text in texts.items()}
 

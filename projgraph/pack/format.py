@@ -74,7 +74,7 @@ VECTOR = (
     Field("columns", "I", "columns of a row"),
     Field("scale", "f", "integer value = round(x * scale), half to even, clipped to 16 bits"),
     Field("additions", "H", "signed additions of one column"),
-    Field("centred", "B", "1: an int32 a bit follows, which its sum is compared with; 0: that is zero everywhere"),
+    Field("thresholds", "B", "1: an int32 a bit follows, which its sum is compared with; 0: zero for every bit"),
     Field("reserved_0", "B", "zero"),
     Field("reserved_1", "I", "zero"),
 )

@@ -154,19 +154,19 @@ def _section_field_rows(entry: Entry, data: bytes) -> Iterator[Account]:
 
 
 def _vector_rows(entry: Entry, data: bytes) -> Iterator[Account]:
-    """The fields of a projection of vectors, and its centre as a range."""
+    """The fields of a projection of vectors, and its thresholds as a range."""
     start = entry.offset + PROJECTION_STRUCT.size
     for row in _fields(VECTOR, data, start):
         yield row | {"field": f"vector.{row['field']}"}
     start += VECTOR_STRUCT.size
     if start < entry.end:
-        centre = np.frombuffer(data[start : entry.end], dtype="<i4")
+        found = np.frombuffer(data[start : entry.end], dtype="<i4")
         meaning = "an int32 a bit, which its sum is compared with"
-        value = f"{centre.min()} to {centre.max()}"
+        value = f"{found.min()} to {found.max()}"
         yield {
             "offset": start,
             "bytes": entry.end - start,
-            "field": "vector.centre",
+            "field": "vector.all_thresholds",
             "value": value,
             "meaning": meaning,
         }

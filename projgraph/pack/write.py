@@ -90,7 +90,7 @@ def predicted_size(
     hidden_weight_bits: int | None = None,
     families: int = 2,
     provenance_length: int = 2,
-    centred: bool | None = None,
+    thresholds: bool | None = None,
 ) -> int:
     """Bytes of a model file of these dimensions, exactly.
 
@@ -103,10 +103,10 @@ def predicted_size(
         hidden_weight_bits: 8 or 4; as ``weight_bits`` unless given.
         families: feature families of the projection.
         provenance_length: ``len(provenance_bytes(provenance))``.
-        centred: None for a projection of texts; whether one of vectors, which has no families, has a centre.
+        thresholds: None for a projection of texts; whether one of vectors, which has no families, has thresholds.
     """
     hidden_weight_bits = weight_bits if hidden_weight_bits is None else hidden_weight_bits
-    rest = families * FAMILY_STRUCT.size if centred is None else VECTOR_STRUCT.size + 4 * bits * centred
+    rest = families * FAMILY_STRUCT.size if thresholds is None else VECTOR_STRUCT.size + 4 * bits * thresholds
     lengths = [PROJECTION_STRUCT.size + rest, HEAD_STRUCT.size]
     lengths += layer_lengths(units or bits, classes, weight_bits)
     if units:

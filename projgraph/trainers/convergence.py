@@ -20,7 +20,8 @@ def iterate(
 ) -> FloatArray:
     """The beliefs at which a step changes no entry by more than the tolerance, or those after ``max_steps``.
 
-    Of a step that contracts by a rate r the error is then at most ``tolerance r / (1 - r)``.
+    Of a step that contracts by a rate r the error is then at most ``tolerance r / (1 - r)``. Far from every label
+    beliefs begin below the tolerance: steps go on while they arrive at rows that had none.
 
     Args:
         step: a new (n, c) array from the last one, which it leaves as it is.
@@ -30,14 +31,15 @@ def iterate(
         progress: called with that line.
         states: where the beliefs are kept now and then, and found again after a kill.
     """
-    beliefs, change, number = start, np.inf, 0
+    beliefs, change, number, arriving = start, np.inf, 0, True
     kept = states.load(name) if states else None
     if kept is not None:
         beliefs, number = np.asarray(kept["beliefs"]), int(kept["steps"])
-    while change > config.tolerance and number < config.max_steps:
+    while (change > config.tolerance or arriving) and number < config.max_steps:
         stepped = step(beliefs)
         difference = stepped - beliefs
         change = float(max(difference.max(initial=0.0), -difference.min(initial=0.0)))
+        arriving = change <= config.tolerance and _rows_with_beliefs(stepped) > _rows_with_beliefs(beliefs)
         beliefs, number = stepped, number + 1
         if states:
             state = {"beliefs": beliefs, "steps": np.array(number)}
@@ -45,6 +47,10 @@ def iterate(
     if progress is not None:
         progress(ending(name, number, change, config))
     return beliefs
+
+
+def _rows_with_beliefs(beliefs: FloatArray) -> int:
+    return int(np.count_nonzero(beliefs.any(axis=1)))
 
 
 def ending(name: str, steps: int, change: float, config: ClassicConfig) -> str:

@@ -197,7 +197,7 @@ class VectorProjection:
     columns: int
     additions: int
     scale: float
-    centre: tuple[int, ...]
+    thresholds: tuple[int, ...]
 
 
 def vector_sums(projection: VectorProjection, values: Sequence[int]) -> list[int]:
@@ -218,7 +218,7 @@ def vector_sums(projection: VectorProjection, values: Sequence[int]) -> list[int
 def vector_bits(projection: VectorProjection, values: Sequence[int]) -> list[int]:
     found = vector_sums(projection, values)
     return quantised(
-        (total - middle for total, middle in zip(found, projection.centre, strict=True)), projection.ternary
+        (total - middle for total, middle in zip(found, projection.thresholds, strict=True)), projection.ternary
     )
 
 

@@ -48,11 +48,11 @@ def projection_of(section: bytes) -> Projection:
 
 def vector_projection_of(section: bytes) -> VectorProjection:
     seed, functions, function_bits, quantiser, families, slots, kind = struct.unpack_from("<QHHBBBB", section)
-    columns, scale, additions, centred, *reserved = struct.unpack_from("<IfHBBI", section, 16)
+    columns, scale, additions, flag, *reserved = struct.unpack_from("<IfHBBI", section, 16)
     bits = functions * function_bits
     assert (families, slots, kind, *reserved) == (0, 0, 1, 0, 0)
-    centre = struct.unpack_from(f"<{bits}i", section, 32) if centred else (0,) * bits
-    return VectorProjection(seed, bits, quantiser == 1, columns, additions, scale, centre)
+    thresholds = struct.unpack_from(f"<{bits}i", section, 32) if flag else (0,) * bits
+    return VectorProjection(seed, bits, quantiser == 1, columns, additions, scale, thresholds)
 
 
 def signed(value: int, width: int) -> int:

@@ -14,6 +14,7 @@ import pytest
 import projgraph.core
 from projgraph.native import NativeModel
 from projgraph.pack.projection import ProjectionSpec
+from projgraph.pack.vector import VectorSpec
 
 from .reference_head import random_file, texts_of
 
@@ -21,6 +22,7 @@ CORE = Path(projgraph.core.__file__).parent
 COMMON = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-ffp-contract=off", "-fPIC", "-shared"]
 SPEC = ProjectionSpec.for_text(bits=1100, additions=10, word_ngrams=(1, 3), character_ngrams=(2, 6))
 TEXTS = [b"", b"where is my card", "don't 日本語 ÉÀ สวัสดี 🙂!".encode() * 9, b"a b c " * 90, bytes(range(256)) * 3]
+VECTORS = VectorSpec(1, 1100, 33, 20, 4.0, np.arange(-550, 550, dtype=np.int32))
 Scores = Callable[[bytes, bytes], tuple[int, list[int]]]
 
 
@@ -38,14 +40,20 @@ def scores_with(library: ctypes.CDLL) -> Scores:
         *(ctypes.c_void_p, ctypes.c_void_p),
     ]
 
-    def scores(data: bytes, text: bytes) -> tuple[int, list[int]]:
+    library.pg_predict_vector.argtypes = [ctypes.c_void_p, ctypes.c_void_p, *library.pg_predict.argtypes[1:]]
+
+    def scores(data: bytes, row: bytes) -> tuple[int, list[int]]:
         model = ctypes.create_string_buffer(4096)  # more than a pg_model
         assert library.pg_open(model, data, len(data)) == 0
         size = library.pg_scratch_size(model)
         found = (ctypes.c_int32 * len(NativeModel(data).classes))()
         label = ctypes.c_uint32()
         scratch = ctypes.create_string_buffer(size)
-        assert library.pg_predict(model, text, len(text), scratch, size, found, ctypes.byref(label)) == 0
+        rest = scratch, size, found, ctypes.byref(label)
+        if NativeModel(data).columns:
+            assert library.pg_predict_vector(model, None, row, len(row) // 2, *rest) == 0
+        else:
+            assert library.pg_predict(model, row, len(row), *rest) == 0
         return label.value, list(found)
 
     return scores
@@ -77,6 +85,10 @@ def test_another_build_finds_the_same_integers(tmp_path: Path, compiler: str, fl
         found = [scores(data, text) for text in TEXTS]
         np.testing.assert_array_equal([values for _, values in found], expected)
         assert [label for label, _ in found] == expected.argmax(axis=1).tolist()
+        data = random_file(VECTORS, seed, classes, width, units, hidden_width=12 - width)
+        rows = np.random.default_rng(seed).integers(-32768, 32767, (5, 33), dtype=np.int16, endpoint=True)
+        expected = NativeModel(data).scores(rows / np.float32(4), threads=1)
+        np.testing.assert_array_equal([scores(data, row.tobytes())[1] for row in rows], expected)
 
 
 def test_the_core_is_freestanding_but_for_memory_functions(tmp_path: Path) -> None:

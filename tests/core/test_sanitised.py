@@ -14,9 +14,13 @@ import numpy as np
 import pytest
 
 import projgraph.core
+from projgraph import _core
 from projgraph.errors import ModelFileError
 from projgraph.native import NativeModel
+from projgraph.pack.format import Quantiser
 from projgraph.pack.projection import ProjectionSpec
+from projgraph.pack.read import parse_model
+from projgraph.pack.vector import VectorSpec
 
 from .reference_head import random_file, texts_of
 
@@ -24,8 +28,10 @@ CORE = Path(projgraph.core.__file__).parent
 STRICT = ["-std=c99", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pedantic"]
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
 DRIVER = r"""
-/* Reads "u32 length, model, u32 count, (u32 length, text) x count" until the end of input. Each block has exactly its
- * own size on the heap, one byte off any alignment, so that a sanitizer sees the first byte read or written outside. */
+/* Reads "u32 length, model, u32 count, (u32 length, row) x count" until the end of input. A row is a text, or for a
+ * model of vectors a byte that is odd where columns follow, the columns of 32 bits, and the values of 16 bits. Each
+ * block has exactly its own size on the heap, one byte off any alignment unless it is of integers, so that a sanitizer
+ * sees the first byte read or written outside. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,6 +92,42 @@ static void predict(const pg_model *model, const char *text, size_t length) {
     free(scores), let_go(scratch);
 }
 
+/* A copy of the count items of the size at the bytes, aligned and no byte larger. */
+static void *copied(const char *bytes, size_t count, size_t size) {
+    void *block = malloc(count * size);
+    if (count > 0) memcpy(block, bytes, count * size);
+    return block;
+}
+
+static void predict_vector(const pg_model *model, const char *row, size_t length) {
+    const pg_projection *projection = &model->projection;
+    size_t with_columns = length > 0 && row[0] & 1 ? sizeof(uint32_t) : 0, plane = (projection->bits + 7) / 8;
+    size_t count = length > 0 ? (length - 1) / (with_columns + sizeof(int16_t)) : 0;
+    uint32_t *columns = with_columns ? copied(row + 1, count, sizeof *columns) : NULL, label = 0, alone = 0;
+    int16_t *values = copied(row + 1 + with_columns * count, count, sizeof *values);
+    size_t size = pg_scratch_size(model), smaller = pg_project_scratch_size(projection);
+    void *scratch = off_by_one(size), *small = off_by_one(smaller);
+    int32_t *scores = malloc(model->classes * sizeof *scores), *sums = malloc(projection->bits * sizeof *sums);
+    uint8_t *above = off_by_one(plane), *below = off_by_one(plane);
+    pg_status status = pg_predict_vector(model, columns, values, count, scratch, size, scores, &label);
+    if (pg_predict_vector(model, columns, values, count, scratch, size, NULL, &alone) != status) exit(15);
+    if (pg_vector_sums(projection, columns, values, count, small, smaller, sums) != status) exit(16);
+    if (pg_project_vector(projection, columns, values, count, small, smaller, above, below) != status) exit(17);
+    if (pg_predict(model, row, length, scratch, size, scores, &alone) != PG_WANTS_VECTOR) exit(18);
+    if (status != PG_OK) {
+        printf("label -1\n");
+    } else {
+        printf("label %u", (unsigned)label);
+        for (uint32_t c = 0; c < model->classes; c++)
+            printf(" %ld", (long)scores[c]);
+        printf("\n");
+        for (uint32_t bit = 0; bit < projection->bits; bit++)
+            if (!projection->thresholds && (above[bit / 8] >> bit % 8 & 1) != (sums[bit] > 0)) exit(19);
+    }
+    free(columns), free(values), free(scores), free(sums);
+    let_go(scratch), let_go(small), let_go(above), let_go(below);
+}
+
 int main(void) {
     uint32_t length, count, size;
     for (char *bytes; (bytes = read_block(&length)) != NULL; let_go(bytes)) {
@@ -96,7 +138,9 @@ int main(void) {
         for (uint32_t i = 0; i < count; i++) {
             char *text = read_block(&size);
             if (!text) exit(13);
-            if (status == PG_OK) {
+            if (status == PG_OK && model.projection.input == PG_INPUT_VECTOR) {
+                predict_vector(&model, text, size);
+            } else if (status == PG_OK) {
                 project(&model.projection, text, size);
                 predict(&model, text, size);
             }
@@ -178,9 +222,19 @@ def whole_models() -> list[bytes]:
     ]
 
 
-def damaged(rng: np.random.Generator, count: int) -> Iterator[bytes]:
+def whole_vector_models() -> list[bytes]:
+    rng = np.random.default_rng(5)
+    specs = [
+        VectorSpec(1, 64, 7, 3, thresholds=rng.integers(-9, 9, 64).astype(np.int32)),
+        VectorSpec(1, 101, 300, 101, quantiser=Quantiser.TERNARY),
+        VectorSpec(1, 1040, 1, 1, thresholds=np.full(1040, -(2**31), dtype=np.int32)),
+    ]
+    heads = [(8, 0, 8), (4, 5, 4)]
+    return [random_file(spec, 3, 5, *head) for spec in specs for head in heads]
+
+
+def damaged(rng: np.random.Generator, count: int, models: list[bytes]) -> Iterator[bytes]:
     """Models with some bytes of their fields changed or their end cut, under a checksum that fits."""
-    models = whole_models()
     for index in range(count):
         data = bytearray(models[index % len(models)])
         table_end = 32 + 16 * data[16]
@@ -232,7 +286,7 @@ def test_whole_models_score_as_in_the_extension(driver: Path) -> None:
 def test_damaged_models_are_refused_or_run_cleanly(driver: Path) -> None:
     rng = np.random.default_rng(1)
     texts = random_texts(rng, 60)
-    models = list(damaged(rng, 600))
+    models = list(damaged(rng, 600, whole_models()))
     cases = [(data, [texts[int(at)] for at in rng.integers(0, len(texts), 4)]) for data in models]
     found = outcomes(driver, cases)
     assert [status for status, _ in found] == [f"PG_{status_here(data)}" for data in models]
@@ -247,6 +301,82 @@ def test_damaged_models_are_refused_or_run_cleanly(driver: Path) -> None:
     statuses = {status for status, _ in found}
     assert "PG_OK" in statuses
     assert len(statuses) > 10
+
+
+def rows_of(rng: np.random.Generator, columns: int) -> list[bytes]:
+    """Rows as the driver reads them: dense, sparse, the extremes, and what is to be refused."""
+    dense = rng.integers(-32768, 32768, columns).astype("<i2")
+    some = np.flatnonzero(rng.random(columns) < 0.3).astype("<u4")
+    blocks = [
+        b"\0" + dense.tobytes(),
+        b"\0" + np.full(columns, -32768, dtype="<i2").tobytes(),
+        b"\1" + some.tobytes() + dense[some].tobytes(),
+        b"\1",  # zeros
+        b"",  # no value, where there are columns
+        b"\0" + dense.tobytes()[2:],
+        b"\1" + some[::-1].tobytes() + dense[some].tobytes(),
+        b"\1" + struct.pack("<IIhh", 0, columns, 1, 1),
+        b"\1" + struct.pack("<Ih", 2**32 - 1, 1),
+        b"\1" + struct.pack("<IIhh", 0, 0, 1, 1),
+    ]
+    return [blocks[int(at)] for at in rng.integers(0, len(blocks), 3)] + blocks[:3]
+
+
+def vector_scores_here(data: bytes, row: bytes) -> list[int]:
+    """(label, scores...) by the extension's core, or -1 for a row that it refuses."""
+    width = 6 if row[:1] == b"\1" else 2
+    count = max(len(row) - 1, 0) // width
+    columns = np.frombuffer(row[1 : 1 + 4 * count], dtype="<u4") if width == 6 else None
+    values = np.frombuffer(row[1 + (width - 2) * count :][: 2 * count], dtype="<i2")
+    model = _core.Model(data)
+    scores = np.empty(len(NativeModel(data).classes), dtype=np.int32)
+    try:
+        model.vector_scores(values, columns, np.array([0, count], dtype=np.uint64), 0, 1, scores)
+    except _core.StatusError:
+        return [-1]
+    return [int(scores.argmax()), *scores.tolist()]
+
+
+def test_models_of_vectors_score_as_in_the_extension(driver: Path) -> None:
+    rng = np.random.default_rng(2)
+    cases = [(data, rows_of(rng, NativeModel(data).columns)) for data in whole_vector_models() for _ in range(8)]
+    found = outcomes(driver, cases)
+    assert {status for status, _ in found} == {"PG_OK"}
+    for (data, rows), (_, labels) in zip(cases, found, strict=True):
+        assert labels == [vector_scores_here(data, row) for row in rows]
+    refused = [label == [-1] for _, labels in found for label in labels]
+    assert 0 < sum(refused) < len(refused) / 2
+    [(_, [long, longer])] = outcomes(
+        driver, [(random_file(VectorSpec(1, 8, 70_000, 1)), [b"\1" + bytes(6 * 65_536), b"\0" + bytes(2 * 65_536)])]
+    )
+    assert long == longer == [-1]
+
+
+def test_damaged_models_of_vectors_are_refused_or_run_cleanly(driver: Path) -> None:
+    rng = np.random.default_rng(3)
+    models = list(damaged(rng, 500, whole_vector_models()))
+    cases = []
+    for data in models:
+        columns = NativeModel(data).columns if status_here(data) == "OK" else 7
+        cases.append((data, rows_of(rng, min(columns, 400))))
+    found = outcomes(driver, cases)
+    assert [status for status, _ in found] == [f"PG_{status_here(data)}" for data in models]
+    statuses = {status for status, _ in found}
+    assert {"PG_OK", "PG_BAD_COLUMNS", "PG_BAD_PROJECTION", "PG_BAD_RESERVED"} <= statuses
+    for (data, rows), (status, labels) in zip(cases, found, strict=True):
+        if status == "PG_OK" and status_here(data) == "OK" and NativeModel(data).columns:
+            assert labels == [vector_scores_here(data, row) for row in rows]
+        refusal = python_status(data)
+        assert (status == "PG_OK") == (refusal is None), (status, refusal)
+
+
+def python_status(data: bytes) -> str | None:
+    """Why Python's reader refuses a model, None where it takes it."""
+    try:
+        parse_model(data)
+    except ModelFileError as error:
+        return str(error)
+    return None
 
 
 def test_long_texts_stay_inside_their_blocks(driver: Path) -> None:

@@ -22,7 +22,7 @@ from .reference_head import random_file, texts_of
 
 SPEC = ProjectionSpec.for_text(bits=64, additions=4)
 LINEAR = random_file(SPEC, classes=5, width=4)
-VECTORS = random_file(VectorSpec(16, 4, 7, 3, centre=np.arange(64, dtype=np.int32)), classes=5)
+VECTORS = random_file(VectorSpec(16, 4, 7, 3, thresholds=np.arange(64, dtype=np.int32)), classes=5)
 HIDDEN = random_file(SPEC, classes=5, units=7)
 HEADER = (Path(projgraph.core.__file__).parent / "projgraph.h").read_text(encoding="utf-8")
 STATUSES = dict(re.findall(r'X\((PG_\w+),\s*"(.*?)"\)', HEADER))
@@ -73,7 +73,7 @@ WRONG: dict[str, tuple[str, Callable[[], bytes]]] = {
     "reserved in the header": ("PG_BAD_RESERVED", lambda: patched(LINEAR, 31, "B", 1)),
     "reserved in the table": ("PG_BAD_RESERVED", lambda: table(LINEAR, Section.HEAD, 12, 1)),
     "reserved in a vector": ("PG_BAD_RESERVED", lambda: field(VECTORS, Section.PROJECTION, 28, "I", 1)),
-    "reserved beside centred": ("PG_BAD_RESERVED", lambda: field(VECTORS, Section.PROJECTION, 27, "B", 1)),
+    "reserved beside the thresholds' flag": ("PG_BAD_RESERVED", lambda: field(VECTORS, Section.PROJECTION, 27, "B", 1)),
     "reserved in a family": ("PG_BAD_RESERVED", lambda: field(LINEAR, Section.PROJECTION, 28, "I", 1)),
     "reserved in the head": ("PG_BAD_RESERVED", lambda: field(LINEAR, Section.HEAD, 12, "I", 1)),
     "padding": ("PG_BAD_RESERVED", lambda: shorter_without_zero(LINEAR)),
@@ -110,9 +110,9 @@ WRONG: dict[str, tuple[str, Callable[[], bytes]]] = {
     "scale of values": ("PG_BAD_COLUMNS", lambda: field(VECTORS, Section.PROJECTION, 20, "I", 0x7F800000)),
     "no additions of columns": ("PG_BAD_COLUMNS", lambda: field(VECTORS, Section.PROJECTION, 24, "H", 0)),
     "more additions than bits": ("PG_BAD_COLUMNS", lambda: field(VECTORS, Section.PROJECTION, 24, "H", 65)),
-    "centred": ("PG_BAD_COLUMNS", lambda: field(VECTORS, Section.PROJECTION, 26, "B", 2)),
-    "centre left out": ("PG_BAD_PROJECTION", lambda: field(VECTORS, Section.PROJECTION, 26, "B", 0)),
-    "centre of another size": ("PG_BAD_PROJECTION", lambda: field(VECTORS, Section.PROJECTION, 10, "H", 2)),
+    "thresholds' flag": ("PG_BAD_COLUMNS", lambda: field(VECTORS, Section.PROJECTION, 26, "B", 2)),
+    "thresholds left out": ("PG_BAD_PROJECTION", lambda: field(VECTORS, Section.PROJECTION, 26, "B", 0)),
+    "thresholds of another size": ("PG_BAD_PROJECTION", lambda: field(VECTORS, Section.PROJECTION, 10, "H", 2)),
     "head kind": ("PG_BAD_HEAD", lambda: field(LINEAR, Section.HEAD, 0, "B", 3)),
     "units of a linear head": ("PG_BAD_HEAD", lambda: field(LINEAR, Section.HEAD, 6, "H", 1)),
     "shift": ("PG_BAD_HEAD", lambda: field(HIDDEN, Section.HEAD, 3, "B", 31)),

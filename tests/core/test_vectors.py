@@ -31,14 +31,14 @@ def specs(draw: st.DrawFn, most_bits: int = 300) -> VectorSpec:
     bits = draw(st.integers(1, most_bits))
     edges = st.sampled_from([-(2**31), -1, 0, 1, 2**31 - 1])
     middles = st.lists(st.one_of(edges, st.integers(-3000, 3000)), min_size=bits, max_size=bits)
-    centre = draw(st.one_of(st.none(), middles))
+    thresholds = draw(st.one_of(st.none(), middles))
     return VectorSpec(
         functions=1,
         function_bits=bits,
         columns=draw(st.sampled_from([1, 2, 15, 16, 17, 255, 256, 257, 300])),
         additions=draw(st.one_of(st.integers(1, min(bits, 20)), st.just(min(bits, 100)))),
         scale=draw(st.sampled_from([1.0, 0.5, 64.0, float(np.float32(0.1)), float(np.float32(1e-30))])),
-        centre=None if centre is None else np.array(centre, dtype=np.int32),
+        thresholds=None if thresholds is None else np.array(thresholds, dtype=np.int32),
         seed=draw(st.integers(0, 2**64 - 1)),
         quantiser=draw(st.sampled_from(list(Quantiser))),
     )
@@ -109,7 +109,7 @@ def test_a_column_touches_each_part_once(additions: int) -> None:
 
 def test_the_largest_sums_fit() -> None:
     """65,535 columns of -2^15 under one bit each way: below 2^31 in size."""
-    spec = VectorSpec(1, 1, 65_535, 1, centre=np.array([-(2**31)], dtype=np.int32))
+    spec = VectorSpec(1, 1, 65_535, 1, thresholds=np.array([-(2**31)], dtype=np.int32))
     signs = vector_sums(spec.to_bytes(), sparse.eye_array(65_535, format="csr")).ravel()
     for sign in (1, -1):
         values = np.where(signs == sign, -32768, 32767).astype(np.float32)[None]
@@ -128,7 +128,7 @@ def test_the_most_bits_and_additions() -> None:
 def test_many_threads_find_what_one_finds() -> None:
     rng = np.random.default_rng(0)
     rows = sparse.random_array((3000, 90), density=0.1, rng=rng, format="csr")
-    spec = VectorSpec.for_rows(Vectors.from_matrix(rows), 200, centred=True)
+    spec = VectorSpec.for_rows(Vectors.from_matrix(rows), 200, thresholds="mean")
     native = NativeModel(random_file(spec, classes=6))
     np.testing.assert_array_equal(native.scores(rows, threads=5), native.scores(rows.toarray(), threads=1))
     np.testing.assert_array_equal(native.labels(rows, threads=3), native.scores(rows).argmax(axis=1))

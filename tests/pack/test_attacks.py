@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import struct
 import tracemalloc
 import zlib
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from projgraph.errors import InputError, ModelFileError
@@ -19,6 +20,7 @@ from projgraph.native import NativeModel
 from projgraph.pack.format import MAX_LENGTH, Section
 from projgraph.pack.quantise import QuantisedModel
 from projgraph.pack.read import Entry, read_model, read_table
+from projgraph.pack.vector import VectorSpec
 from projgraph.pack.write import model_bytes
 
 MakeModel = Callable[..., QuantisedModel]
@@ -246,6 +248,13 @@ def hidden(make_model: MakeModel) -> bytes:
     return model_bytes(make_model(seed=1, units=3, classes=2, bits=16, hidden_weight_bits=4), {})
 
 
+@pytest.fixture(scope="module")
+def vectors(make_model: MakeModel) -> bytes:
+    thresholds = np.arange(-8, 8, dtype=np.int32)
+    projection = VectorSpec(4, 4, 7, 3, 0.5, thresholds, seed=9).to_bytes()
+    return model_bytes(dataclasses.replace(make_model(seed=1, classes=2, bits=16), projection=projection), {})
+
+
 def test_hostile_fields_are_named(linear: bytes) -> None:
     assert refusal(linear) is None
     wrong = {name: refusal(data) for name, data, message in field_attacks(linear) if message not in str(refusal(data))}
@@ -259,8 +268,8 @@ def test_the_core_refuses_hostile_fields(linear: bytes) -> None:
     assert [name for name, data, _ in field_attacks(linear) if core_takes(data)] == []
 
 
-def test_every_truncation_is_refused(linear: bytes, hidden: bytes) -> None:
-    for data in (linear, hidden):
+def test_every_truncation_is_refused(linear: bytes, hidden: bytes, vectors: bytes) -> None:
+    for data in (linear, hidden, vectors):
         for end in range(len(data)):
             message = refusal(data[:end])
             expected = "at least the 32 bytes of a header" if end < 32 else f"length is {len(data)}; expected the {end}"
@@ -286,7 +295,7 @@ def test_every_flipped_byte_is_noticed_by_the_checksum(linear: bytes) -> None:
     assert {position for position, data in flips(linear, len(linear)) if core_takes(data)} == taken
 
 
-@pytest.mark.parametrize("name", ["linear", "hidden"])
+@pytest.mark.parametrize("name", ["linear", "hidden", "vectors"])
 def test_a_flipped_header_or_table_is_refused_under_a_good_checksum(name: str, request: pytest.FixtureRequest) -> None:
     data = request.getfixturevalue(name)
     table_end = min(entry.offset for entry in read_table(data))
@@ -300,7 +309,7 @@ def test_a_flipped_header_or_table_is_refused_under_a_good_checksum(name: str, r
         assert core_takes(sealed) == taken, position
 
 
-@pytest.mark.parametrize("name", ["linear", "hidden"])
+@pytest.mark.parametrize("name", ["linear", "hidden", "vectors"])
 def test_both_readers_agree_on_every_flipped_byte(name: str, request: pytest.FixtureRequest) -> None:
     data = request.getfixturevalue(name)
     end = entry_of(data, Section.PROVENANCE)[1].offset  # the core hands the provenance on unread
@@ -312,16 +321,17 @@ def test_both_readers_agree_on_every_flipped_byte(name: str, request: pytest.Fix
     assert differ == set()
 
 
-@settings(deadline=None)
+@pytest.mark.parametrize("name", ["hidden", "vectors"])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     edits=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 0xFFFFFFFF)), min_size=1, max_size=4),
     cut=st.none() | st.integers(0, 10**6),
     fix_length=st.booleans(),
 )
 def test_random_damage_never_crashes(
-    hidden: bytes, edits: list[tuple[int, int]], cut: int | None, fix_length: bool
+    request: pytest.FixtureRequest, name: str, edits: list[tuple[int, int]], cut: int | None, fix_length: bool
 ) -> None:
-    changed = bytearray(hidden)
+    changed = bytearray(request.getfixturevalue(name))
     for position, value in edits:
         struct.pack_into("<I", changed, position % (len(changed) - 4), value)
     if cut is not None:
@@ -332,6 +342,18 @@ def test_random_damage_never_crashes(
     message = refusal(data)
     if "provenance" not in str(message):
         assert core_takes(data) == (message is None)
+
+
+@pytest.mark.parametrize("offset", range(32))
+def test_every_field_of_a_projection_of_vectors_has_one_verdict(vectors: bytes, offset: int) -> None:
+    """Every value of every byte, and the extremes of every word."""
+    _, projection = entry_of(vectors, Section.PROJECTION)
+    changed = [patch(vectors, projection.offset + offset, "B", value) for value in range(256)]
+    if offset % 4 == 0:
+        words = (0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0x01000000, 0x01000001, 0x00800000, 0x7F7FFFFF, 0x7F800000)
+        changed += [patch(vectors, projection.offset + offset, "I", word) for word in words]
+    differ = [(refusal(data), core_takes(data)) for data in changed if (refusal(data) is None) != core_takes(data)]
+    assert differ == []
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from projgraph.errors import ConfigError, InputError, ModelFileError, OutputErro
 from projgraph.native import NativeModel
 from projgraph.pack.export import export_model
 from projgraph.pack.quantise import QuantisedModel
+from projgraph.pack.vector import VectorSpec
 from projgraph.pack.write import model_bytes, write_model
 from projgraph.records import Texts
 
@@ -118,6 +119,76 @@ def test_the_c_program_gives_the_labels_of_the_binding(tmp_path, make_model, see
     assert run(program, b"".join(line + b"\r\n" for line in lines)) == expected
     assert run(program, b"") == []
     assert run(program, b"\n\r\n\n") == labels(data, [b""] * 3)
+
+
+def vector_lines(rows: np.ndarray, separator: str) -> bytes:
+    return b"".join(separator.join(map(repr, row)).encode() + b"\n" for row in rows.tolist())
+
+
+def pair_lines(rows: np.ndarray) -> bytes:
+    return b"".join(
+        " ".join(f"{column}:{row[column]!r}" for column in range(len(row)) if row[column]).encode() + b"\n"
+        for row in rows.tolist()
+    )
+
+
+def vector_program(folder: Path, make: MakeModel, spec: VectorSpec, *flags: str) -> tuple[bytes, Path]:
+    model = a_model(make, 11, 8, 0)
+    output = dataclasses.replace(model.output, multipliers=np.ones_like(model.output.multipliers))
+    data = model_bytes(dataclasses.replace(model, projection=spec.to_bytes(), output=output), {})
+    (folder / "model.pgb").write_bytes(data)
+    export_model(folder / "model.pgb", "c", folder / "c")
+    return data, build(folder / "c", *flags)
+
+
+@pytest.mark.parametrize(("scale", "flags"), [(1.0, ()), (8.0, ("-U__GNUC__",)), (float(np.float32(0.1)), ("-O3",))])
+def test_the_c_program_of_vectors_gives_the_labels_of_the_binding(tmp_path, make_model, scale, flags):
+    thresholds = np.arange(-128, 128, dtype=np.int32)
+    data, program = vector_program(tmp_path, make_model, VectorSpec(16, 16, 23, 5, scale, thresholds), *flags)
+    rng = np.random.default_rng(0)
+    rows = rng.normal(0, 300, (120, 23)).astype(np.float32)
+    rows[40:80] = rng.integers(-900, 900, (40, 23)) / (2 * scale)  # halves, which round to even
+    rows[80:] *= rng.random((40, 23)) < 0.2
+    rows[0], rows[1], rows[-1] = 3e38, -3e38, 0
+    model = NativeModel(data)
+    expected = [model.classes[index].encode() for index in model.labels(rows).tolist()]
+    assert len(set(expected)) >= 4
+    for separator in (",", " ", "\t", " ; "):
+        assert run(program, vector_lines(rows, separator)) == expected
+    assert run(program, pair_lines(rows)) == expected  # the last is an empty line
+    assert run(program, vector_lines(rows, ",").replace(b"\n", b"\r\n").removesuffix(b"\r\n")) == expected
+    assert run(program, b"") == []
+    assert "23 numbers or column:number pairs" in (tmp_path / "c" / "README.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("1,2", "row 2 of 2 numbers, the model has 3 columns: "),
+        ("1,2,3,4", "row 2: expected at most 3 finite numbers, or column:number pairs"),
+        ("0:1 3:1", "row 2 of 2 numbers, the model has 3 columns: "),
+        ("2:1 1:1", "row 2 of 2 numbers, the model has 3 columns: "),
+        ("4294967296:1", "row 2: expected"),
+        ("-1:1", "row 2: expected"),
+        (":1", "row 2: expected"),
+        ("1:", "row 2: expected"),
+        ("1 1:1 2", "row 2: expected"),
+        ("wake me up", "row 2: expected"),
+        ("1,nan,3", "row 2: expected"),
+        ("1,inf,3", "row 2: expected"),
+        ("1,1e39,3", "row 2: expected"),
+        ("1,2," + "3" * 64, "row 2: expected"),
+    ],
+)
+def test_the_c_program_of_vectors_says_what_is_wrong(three_columns, line, message):
+    found = subprocess.run([three_columns], input=f"1 2 3\n{line}\n1 2 3\n".encode(), capture_output=True)
+    assert (found.returncode, found.stdout.count(b"\n")) == (1, 1)
+    assert found.stderr.decode().startswith(message)
+
+
+@pytest.fixture(scope="module")
+def three_columns(tmp_path_factory, make_model) -> Path:
+    return vector_program(tmp_path_factory.mktemp("three"), make_model, VectorSpec(16, 16, 3, 2))[1]
 
 
 def test_only_the_first_mebibyte_of_a_line_is_its_text(tmp_path, make_model):

@@ -19,8 +19,8 @@ from projgraph.pack.vector import VectorSpec, read_projection, scale_for
 from projgraph.pack.write import model_bytes
 from projgraph.records import Vectors
 
-CENTRE = np.arange(-3, 5, dtype=np.int32)
-SPEC = VectorSpec(2, 4, 100, 3, 0.5, CENTRE, seed=2**64 - 1, quantiser=Quantiser.TERNARY)
+THRESHOLDS = np.arange(-3, 5, dtype=np.int32)
+SPEC = VectorSpec(2, 4, 100, 3, 0.5, THRESHOLDS, seed=2**64 - 1, quantiser=Quantiser.TERNARY)
 
 
 def same(one: VectorSpec, other: VectorSpec) -> bool:
@@ -64,7 +64,7 @@ def test_the_layout_in_bytes() -> None:
         (24, "H", 0, "additions is 0; expected an integer from 1 to the number of bits, 8"),
         (24, "H", 9, "additions is 9; expected an integer from 1 to the number of bits, 8"),
         (26, "B", 0, "has 64 bytes; expected 32"),
-        (26, "B", 2, "centred is 2; expected 0 or 1"),
+        (26, "B", 2, "thresholds is 2; expected 0 or 1"),
         (27, "B", 1, "a reserved field of a projection of vectors is not zero"),
         (28, "I", 1, "a reserved field of a projection of vectors is not zero"),
     ],
@@ -93,13 +93,13 @@ def test_every_length_but_the_right_one_is_refused() -> None:
 
 def test_every_wrong_setting_is_listed() -> None:
     with pytest.raises(ConfigError) as caught:
-        VectorSpec(1, 8, 0, 9, 0.1, CENTRE.astype(np.int64), seed=-1)
+        VectorSpec(1, 8, 0, 9, 0.1, THRESHOLDS.astype(np.int64), seed=-1)
     for part in (
         "seed is -1",
         "columns is 0",
         "additions is 9; expected an integer from 1 to the number of bits, 8",
         "scale is 0.1; expected a positive normal float32",
-        "centre is int64 of shape (8,); expected int32 of shape (8,)",
+        "thresholds are int64 of shape (8,); expected int32 of shape (8,)",
     ):
         assert part in str(caught.value)
     with pytest.raises(ConfigError, match="functions x function_bits is 32768 bits; expected at most 16384"):
@@ -126,21 +126,44 @@ def test_the_scale_keeps_whole_numbers_and_leaves_room(values: list[float], scal
     assert max(map(abs, values)) * found <= 32767
 
 
-def test_the_centre_is_the_mean_of_the_sums() -> None:
+def test_thresholds_at_the_mean_of_the_sums() -> None:
     rows = np.random.default_rng(0).integers(0, 256, (5000, 12)).astype(np.float32)
-    spec = VectorSpec.for_rows(Vectors.from_matrix(rows), 64, 4, seed=3)
+    spec = VectorSpec.for_rows(Vectors.from_matrix(rows), 64, 4, seed=3, thresholds="mean")
     assert (spec.scale, spec.quantiser, spec.functions) == (1.0, Quantiser.SIGN, 64)
-    assert spec.centre is not None
-    np.testing.assert_array_equal(spec.centre, np.rint(vector_sums(spec.to_bytes(), rows).mean(axis=0)))
-    share = (project_vectors(spec.to_bytes(), rows).values() > 0).mean(axis=0)
-    assert ((share > 0.4) & (share < 0.6))[vector_sums(spec.to_bytes(), rows).std(axis=0) > 0].all()
+    np.testing.assert_array_equal(spec.thresholds, np.rint(vector_sums(spec.to_bytes(), rows).mean(axis=0)))
+
+
+def test_spread_thresholds_are_quantiles_of_the_sums() -> None:
+    rows = np.random.default_rng(0).normal(size=(3000, 2)).astype(np.float32)
+    spec = VectorSpec.for_rows(Vectors.from_matrix(rows), 128)
+    assert spec.thresholds is not None
+    assert spec.additions == 64  # half of the bits at most
+    above = (project_vectors(spec.to_bytes(), rows).values() > 0).mean(axis=0)
+    touched = vector_sums(spec.to_bytes(), rows).any(axis=0)
+    expected = 0.9 - 0.8 * (np.arange(128) * (np.sqrt(5) - 1) / 2 % 1)
+    np.testing.assert_allclose(above[touched], expected[touched], atol=0.002)
+    same = VectorSpec.for_rows(Vectors.from_matrix(rows), 128)
+    assert same.to_bytes() == spec.to_bytes()
+    many = Vectors.from_matrix(np.tile(rows, (3, 1)))  # a sample of them
+    one, again = (VectorSpec.for_rows(many, 128).thresholds for _ in range(2))
+    np.testing.assert_array_equal(one, again)
+    assert np.abs(one - spec.thresholds).max() < 0.1 * np.ptp(vector_sums(spec.to_bytes(), rows))
+
+
+@pytest.mark.parametrize(
+    ("columns", "bits", "additions"), [(784, 2048, 16), (4, 2048, 1024), (1433, 2048, 9), (30_000, 2048, 2), (1, 1, 1)]
+)
+def test_six_columns_add_to_a_bit(columns: int, bits: int, additions: int) -> None:
+    rows = Vectors.from_matrix(sparse.csr_array((2, columns)))
+    assert VectorSpec.for_rows(rows, bits).additions == additions
 
 
 def test_sparse_rows_are_ternary_around_zero() -> None:
     rows = Vectors.from_matrix(sparse.csr_array(np.eye(9)))
     spec = VectorSpec.for_rows(rows, 60, 5)
-    assert (spec.centre, spec.quantiser, spec.columns) == (None, Quantiser.TERNARY, 9)
-    assert VectorSpec.for_rows(rows, 60, 5, centred=True, quantiser=Quantiser.SIGN).centre is not None
+    assert (spec.thresholds, spec.quantiser, spec.columns) == (None, Quantiser.TERNARY, 9)
+    assert VectorSpec.for_rows(rows, 60, 5, thresholds="spread", quantiser=Quantiser.SIGN).thresholds is not None
+    assert VectorSpec.for_rows(Vectors.from_matrix(np.eye(9)), 60, 5, thresholds="zero").thresholds is None
     with pytest.raises(ConfigError, match="functions is 7; expected a divisor of bits, 60"):
         VectorSpec.for_rows(rows, 60, 5, functions=7)
 
@@ -163,14 +186,14 @@ def test_only_a_model_of_vectors_has_the_newer_minor_version() -> None:
     assert NativeModel(data).columns == 100
 
 
-def test_inspect_shows_the_fields_and_the_centre() -> None:
+def test_inspect_shows_the_fields_and_the_thresholds() -> None:
     account = describe(vector_model(SPEC))
     fields = {row["field"]: row for row in account["sections"][0]["fields"]}
     assert fields["input"]["value"] == 1
     assert fields["input"]["meaning"] == "an InputKind value: VECTOR"
-    found = {name: fields[f"vector.{name}"]["value"] for name in ("columns", "scale", "additions", "centred")}
-    assert found == {"columns": 100, "scale": 0.5, "additions": 3, "centred": 1}
-    centre = fields["vector.centre"]
-    assert (centre["bytes"], centre["value"]) == (32, "-3 to 4")
+    found = {name: fields[f"vector.{name}"]["value"] for name in ("columns", "scale", "additions", "thresholds")}
+    assert found == {"columns": 100, "scale": 0.5, "additions": 3, "thresholds": 1}
+    row = fields["vector.all_thresholds"]
+    assert (row["bytes"], row["value"]) == (32, "-3 to 4")
     assert sum(row["bytes"] for row in account["sections"][0]["fields"]) == account["sections"][0]["length"]
     render(account)
