@@ -28,8 +28,8 @@ from projgraph.pack.format import (
     Section,
     struct_code,
 )
+from projgraph.pack.layer import WEIGHT_RANGES, QuantisedLayer
 from projgraph.pack.projection import FAMILY_STRUCT, PROJECTION_STRUCT
-from projgraph.pack.quantise import WEIGHT_RANGES, QuantisedLayer
 from projgraph.pack.read import Entry, model_file_bytes, parse_model, read_table
 from projgraph.pack.vector import VECTOR_STRUCT, input_kind
 from projgraph.pack.write import HEADER_STRUCT, SECTION_STRUCT
