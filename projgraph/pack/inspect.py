@@ -14,12 +14,14 @@ from rich.text import Text
 
 from projgraph.errors import ModelFileError
 from projgraph.pack.format import (
+    CONVOLUTION,
     FAMILY,
     HEAD,
     HEADER,
     PROJECTION,
     SECTION,
     VECTOR,
+    WORDS,
     FamilyKind,
     Field,
     HeadKind,
@@ -28,10 +30,11 @@ from projgraph.pack.format import (
     Section,
     struct_code,
 )
+from projgraph.pack.layer import WEIGHT_RANGES, QuantisedLayer
 from projgraph.pack.projection import FAMILY_STRUCT, PROJECTION_STRUCT
-from projgraph.pack.quantise import WEIGHT_RANGES, QuantisedLayer
 from projgraph.pack.read import Entry, model_file_bytes, parse_model, read_table
 from projgraph.pack.vector import VECTOR_STRUCT, input_kind
+from projgraph.pack.words import WORDS_STRUCT, WordTable
 from projgraph.pack.write import HEADER_STRUCT, SECTION_STRUCT
 
 Account = dict[str, Any]
@@ -57,7 +60,8 @@ def describe(path: str | os.PathLike[str] | bytes) -> Account:
     entries = read_table(data)
     first = HEADER_STRUCT.size + len(entries) * SECTION_STRUCT.size
     starts = [entry.offset for entry in entries] + [len(data)]
-    layers = {"hidden": model.hidden, "output": model.output}
+    filters = model.convolution.layer if model.convolution else None
+    layers = {"convolution": filters, "hidden": model.hidden, "output": model.output}
     return {
         "path": name,
         "bytes": len(data),
@@ -142,6 +146,10 @@ def _section_fields(entry: Entry, data: bytes) -> list[Account]:
 def _section_field_rows(entry: Entry, data: bytes) -> Iterator[Account]:
     if entry.kind == Section.HEAD:
         yield from _fields(HEAD, data, entry.offset)
+    if entry.kind == Section.CONVOLUTION:
+        yield from _fields(CONVOLUTION, data, entry.offset)
+    if entry.kind == Section.WORDS:
+        yield from _word_rows(entry, data)
     if entry.kind == Section.PROJECTION:
         yield from _fields(PROJECTION, data, entry.offset)
         if input_kind(data[entry.offset : entry.end]) == InputKind.VECTOR:
@@ -170,6 +178,29 @@ def _vector_rows(entry: Entry, data: bytes) -> Iterator[Account]:
             "value": value,
             "meaning": meaning,
         }
+
+
+def _word_rows(entry: Entry, data: bytes) -> Iterator[Account]:
+    """The fields of a table of words, its entries as the number of words of each weight, and its codes as their share
+    of +1."""
+    yield from _fields(WORDS, data, entry.offset)
+    table, _ = WordTable.from_bytes(data[entry.offset : entry.end])
+    start = entry.offset + WORDS_STRUCT.size
+    counts = ", ".join(f"{count} of {1 << kind}" for kind, count in enumerate(np.bincount(table.classes)) if count)
+    yield {
+        "offset": start,
+        "bytes": 4 * len(table),
+        "field": "words.entries",
+        "value": counts,
+        "meaning": "a fingerprint and the class of its weight for every word: words of each weight",
+    }
+    yield {
+        "offset": start + 4 * len(table),
+        "bytes": entry.end - start - 4 * len(table),
+        "field": "words.codes",
+        "value": float((table.codes > 0).mean()),
+        "meaning": "a code of -1 and +1 for every word: the share of +1",
+    }
 
 
 def _statistics(layer: QuantisedLayer) -> Account:

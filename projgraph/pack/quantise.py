@@ -10,67 +10,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from projgraph.errors import ConfigError
-from projgraph.pack.format import MAX_BIAS, MAX_CLASSES, MAX_SHIFT, MAX_UNITS
-from projgraph.pack.vector import LARGEST_SCALE, SMALLEST_SCALE, read_projection
-from projgraph.records import Layer, ProjectionModel
+from projgraph.pack.convolution import QuantisedConvolution, float_activations, round_convolution, shape_problems
+from projgraph.pack.format import MAX_CLASSES, MAX_INPUT_SUM, MAX_NORM_SHIFT, MAX_SHIFT, MAX_UNITS, InputKind
+from projgraph.pack.layer import (
+    MAX_ACTIVATION,
+    WEIGHT_RANGES,
+    Doubles,
+    QuantisedLayer,
+    best_activation_step,
+    best_steps,
+    rectified,
+    round_layer,
+    round_rectified,
+    smallest_scale,
+)
+from projgraph.pack.vector import LARGEST_SCALE, SMALLEST_SCALE, input_kind, read_projection
+from projgraph.pack.words import Sequences, WordTable
+from projgraph.records import Convolution, Layer, ProjectionModel
 
-WEIGHT_RANGES = {8: (-128, 127), 4: (-8, 7)}
-"""The integers that a weight of so many bits can be."""
-MAX_MULTIPLIER = 255
-MAX_ACTIVATION = 127
-CLIP_RATIOS = np.linspace(0.2, 1.0, 17)
-"""Candidates for the largest representable value as a share of the largest one seen."""
-CHUNK = 1 << 20
-"""Weights whose rounding errors are looked at in one go, so that temporaries stay in the cache."""
+__all__ = ["WEIGHT_RANGES", "QuantisedLayer", "QuantisedModel", "best_steps", "quantise"]
 
-Doubles = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class QuantisedLayer:
-    """One dense layer in integers: ``sum = (inputs @ weights) * multipliers + bias``.
-
-    Attributes:
-        weights: (inputs, outputs) int8, within the range of ``weight_bits``.
-        multipliers: (outputs,) uint8, 1 to 255.
-        bias: (outputs,) int32, at most ``MAX_BIAS`` in size.
-        weight_bits: 8 or 4, as stored.
-    """
-
-    weights: NDArray[np.int8]
-    multipliers: NDArray[np.uint8]
-    bias: NDArray[np.int32]
-    weight_bits: int
-
-    def sums(self, inputs: NDArray[np.int8]) -> NDArray[np.int32]:
-        """(n, outputs) int32 sums of (n, inputs) values of at most 127 in size (at most 1 for over 1,024 inputs).
-
-        Every partial product sum is an integer below 2**24, so the float32 product is exact in any order.
-        """
-        products = inputs.astype(np.float32) @ self.weights.astype(np.float32)
-        return products.astype(np.int32) * self.multipliers.astype(np.int32) + self.bias
-
-    def problems(self, name: str) -> Iterator[str]:
-        """Every reason why the layer cannot be stored."""
-        if self.weight_bits not in WEIGHT_RANGES:
-            yield f"{name} has {self.weight_bits}-bit weights; expected 8 or 4"
-            return
-        outputs = self.weights.shape[1:]
-        for part, array, dtype in (
-            ("weights", self.weights, np.int8),
-            ("multipliers", self.multipliers, np.uint8),
-            ("bias", self.bias, np.int32),
-        ):
-            if array.dtype != dtype or (part != "weights" and array.shape != outputs):
-                expected = f"{np.dtype(dtype).name} of shape {self.weights.shape if part == 'weights' else outputs}"
-                yield f"{name}.{part} is {array.dtype.name} of shape {array.shape}; expected {expected}"
-        low, high = WEIGHT_RANGES[self.weight_bits]
-        if self.weights.size and not low <= int(self.weights.min()) <= int(self.weights.max()) <= high:
-            yield f"{name}.weights leave {low} to {high}; expected {self.weight_bits}-bit integers"
-        if self.multipliers.size and int(self.multipliers.min()) < 1:
-            yield f"{name}.multipliers hold 0; expected 1 to {MAX_MULTIPLIER}"
-        if self.bias.size and int(np.abs(self.bias.astype(np.int64)).max()) > MAX_BIAS:
-            yield f"{name}.bias leaves -{MAX_BIAS} to {MAX_BIAS}; expected a larger scale"
+UNIT_POWERS = (-1, 0, 1, 2, 3, 4)
+"""Of two: how far the step of the filters' activations may lie from their own best one."""
+ROWS_THAT_CHOOSE = 512
+"""Calibration rows whose errors choose norm_shift and the unit of the filters."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +42,14 @@ class QuantisedModel:
 
     Attributes:
         projection: bytes of the projection section.
-        output: (n_bits or units) x classes.
-        hidden: n_bits x units, or None for a linear head.
+        output: (units, or else n_bits + D; then the filters) x classes.
+        hidden: (n_bits + D) x units, or None for a linear head.
         hidden_shift: right shift of a hidden sum; 0 without a hidden layer.
         scale: ``logit = score * scale``, a float32 value; the temperature is in it.
         classes: label names.
+        words: the codes of words, D numbers each, or None.
+        norm_shift: of the code sums; 0 without words.
+        convolution: filters over those codes, or None.
 
     Raises:
         ConfigError: listing everything that a model file cannot hold.
@@ -95,6 +61,9 @@ class QuantisedModel:
     hidden_shift: int
     scale: float
     classes: tuple[str, ...]
+    words: WordTable | None = None
+    norm_shift: int = 0
+    convolution: QuantisedConvolution | None = None
 
     def __post_init__(self) -> None:
         problems = list(self._problems())
@@ -104,36 +73,88 @@ class QuantisedModel:
     @property
     def n_bits(self) -> int:
         """Bits of the projection."""
-        return int((self.hidden or self.output).weights.shape[0])
+        return read_projection(self.projection).n_bits
+
+    @property
+    def dimensions(self) -> int:
+        """D, the numbers of a word's code; 0 without words."""
+        return self.words.dimensions if self.words else 0
+
+    @property
+    def filters(self) -> int:
+        """Filters of the convolution, 0 without one."""
+        return self.convolution.filters if self.convolution else 0
 
     @property
     def units(self) -> int:
         """Hidden units, 0 for a linear head."""
         return int(self.hidden.weights.shape[1]) if self.hidden else 0
 
-    def scores(self, values: NDArray[np.int8]) -> NDArray[np.int32]:
-        """(n, classes) int32 scores of (n, n_bits) bits of -1, 0 and +1: the same integers as the core's."""
-        if self.hidden:
-            sums = np.maximum(self.hidden.sums(values), 0) >> self.hidden_shift
-            values = np.minimum(sums, MAX_ACTIVATION).astype(np.int8)
-        return self.output.sums(values)
+    def scores(self, values: NDArray[np.int8], sequences: Sequences | None = None) -> NDArray[np.int32]:
+        """(n, classes) int32 scores of n texts, the same integers as the core's.
+
+        Args:
+            values: (n, n_bits) bits of -1, 0 and +1.
+            sequences: rows of the table of words, -1 of an unknown one, and (n + 1,) where those of each text start;
+                for a model with words.
+        """
+        if self.words is None or sequences is None:
+            if self.words is not None:
+                raise ConfigError("the model has word codes; expected the sequences of the texts' words too")
+            return self.output.sums(self._behind(values))
+        inputs = self._behind(np.concatenate([values, self.words.sums(*sequences, self.norm_shift)], axis=1))
+        if self.convolution:
+            inputs = np.concatenate([inputs, self.convolution.activations(self.words, sequences)], axis=1)
+        return self.output.sums(inputs)
+
+    def _behind(self, inputs: NDArray[np.int8]) -> NDArray[np.int8]:
+        """What the hidden layer makes of its inputs, or these where there is none."""
+        return rectified(self.hidden.sums(inputs), self.hidden_shift) if self.hidden else inputs
 
     def _problems(self) -> Iterator[str]:
-        n_bits = read_projection(self.projection).n_bits
+        n_bits, classes = self.n_bits, len(self.classes)
         yield from _limits(self.classes, self.units if self.hidden else None)
-        outputs = self.units if self.hidden else len(self.classes)
+        yield from _word_limits(self.projection, self.words, self.norm_shift, self.convolution is not None)
+        first, last = _inputs(n_bits, self.units if self.hidden else None, self.dimensions, self.filters)
         for name, layer, shape in (
-            ("hidden", self.hidden, (n_bits, outputs)),
-            ("output", self.output, (outputs if self.hidden else n_bits, len(self.classes))),
+            ("hidden", self.hidden, (first, self.units)),
+            ("output", self.output, (last, classes)),
         ):
             if layer is not None:
                 if layer.weights.shape != shape:
                     yield f"{name}.weights has shape {layer.weights.shape}; expected {shape}"
                 yield from layer.problems(name)
+        if self.convolution is not None:
+            yield from self.convolution.problems(self.dimensions)
+        yield from _sum_limits(n_bits, self.units if self.hidden else None, self.dimensions, self.filters)
         if not 0 <= self.hidden_shift <= (MAX_SHIFT if self.hidden else 0):
             yield f"hidden_shift is {self.hidden_shift}; expected 0, or up to {MAX_SHIFT} with a hidden layer"
         if not SMALLEST_SCALE <= self.scale <= LARGEST_SCALE or self.scale != float(np.float32(self.scale)):
             yield f"scale is {self.scale!r}; expected a positive normal float32 value"
+
+
+def _inputs(n_bits: int, units: int | None, dimensions: int, filters: int) -> tuple[int, int]:
+    """Inputs of the layer over the bits, and of the output layer."""
+    first = n_bits + dimensions
+    return first, (first if units is None else units) + filters
+
+
+def _sum_limits(n_bits: int, units: int | None, dimensions: int, filters: int) -> Iterator[str]:
+    """What would let a layer's sums leave 32 bits."""
+    first = n_bits + MAX_ACTIVATION * dimensions
+    last = MAX_ACTIVATION * filters + (first if units is None else MAX_ACTIVATION * units)
+    if max(first, last) > MAX_INPUT_SUM:
+        parts = f"{n_bits} bits, {dimensions} dimensions of words, {units or 0} hidden units and {filters} filters"
+        yield f"{parts} are too many inputs for a layer's sums; expected fewer units or filters"
+
+
+def _word_limits(projection: bytes, words: WordTable | None, norm_shift: int, convolution: bool) -> Iterator[str]:
+    if words is not None and input_kind(projection) != InputKind.TEXT:
+        yield "there are words in a model of vectors; expected a projection of texts"
+    if convolution and words is None:
+        yield "there is a convolution without words; expected their codes"
+    if not 0 <= norm_shift <= (MAX_NORM_SHIFT if words is not None else 0):
+        yield f"norm_shift is {norm_shift}; expected 0, or up to {MAX_NORM_SHIFT} with words"
 
 
 def _limits(classes: tuple[str, ...], units: int | None) -> Iterator[str]:
@@ -153,35 +174,130 @@ def quantise(
     weight_bits: int = 8,
     hidden_weight_bits: int | None = None,
     calibration: NDArray[np.int8] | None = None,
+    sequences: Sequences | None = None,
 ) -> QuantisedModel:
     """Round a trained model to integers, with the least squared error that clipping and steps per class allow.
 
     Args:
-        model: float layers over n_bits inputs.
+        model: float layers over n_bits inputs, and the sums of word codes behind them.
         weight_bits: 8 or 4, of the output layer.
         hidden_weight_bits: 8 or 4, of the hidden layer; as ``weight_bits`` unless given.
-        calibration: (n, n_bits) bits of some training rows, which choose the range of the hidden activations;
-            needed with a hidden layer, unused without.
+        calibration: (n, n_bits) bits of some training rows, which choose the range of the hidden activations and what
+            a step of the code sums is worth; needed with a hidden layer or words, unused without.
+        sequences: of the same rows' words, as for `QuantisedModel.scores`; needed with words.
 
     Raises:
         ConfigError: listing everything that a model file cannot hold.
     """
     hidden_weight_bits = weight_bits if hidden_weight_bits is None else hidden_weight_bits
-    problems = list(_unusable(model, {weight_bits, hidden_weight_bits}, calibration))
+    problems = list(_unusable(model, {weight_bits, hidden_weight_bits}, calibration, sequences))
     if problems:
         raise ConfigError("the model cannot be packed: " + "; ".join(problems))
-    hidden, shift, unit = None, 0, 1.0
-    if model.hidden is not None and calibration is not None:
-        hidden, shift, unit = _quantise_hidden(model.hidden, hidden_weight_bits, calibration)
-    weights, bias = model.output.weights.astype(np.float64) * unit, model.output.bias.astype(np.float64)
-    steps = best_steps(weights, weight_bits)
-    scale = _smallest_scale(steps, bias)
-    output = _round_layer(weights, bias, weight_bits, steps, scale)
+    norm_shift, inputs = 0, calibration
+    if model.words is not None and sequences is not None and calibration is not None:
+        first_bits = weight_bits if model.hidden is None else hidden_weight_bits
+        norm_shift = _best_norm_shift(model, model.words, first_bits, calibration, sequences)
+        inputs = np.concatenate([calibration, model.words.sums(*sequences, norm_shift)], axis=1)
+    hidden, hidden_shift, scales = None, 0, _input_scales(model, norm_shift)
+    if model.hidden is not None and inputs is not None:
+        weights, bias = _scaled(model.hidden, scales)
+        step = best_activation_step(np.maximum(inputs.astype(np.float64) @ weights + bias, 0.0))
+        hidden, hidden_shift, unit = round_rectified(weights, bias, hidden_weight_bits, step)
+        scales = np.full(len(model.hidden.bias), unit)
+        inputs = rectified(hidden.sums(inputs), hidden_shift)
+    convolution = None
+    if model.convolution is not None and model.words is not None and sequences is not None and inputs is not None:
+        filters, words = model.convolution, model.words
+        convolution, unit = _best_convolution(model.output, filters, words, weight_bits, scales, inputs, sequences)
+        scales = np.concatenate([scales, np.full(convolution.filters, unit)])
+    output, scale = _round_output(*_scaled(model.output, scales), weight_bits)
     logit_scale = min(max(scale / model.temperature, SMALLEST_SCALE), LARGEST_SCALE)
-    return QuantisedModel(model.projection, output, hidden, shift, float(np.float32(logit_scale)), model.classes)
+    return QuantisedModel(
+        projection=model.projection,
+        output=output,
+        hidden=hidden,
+        hidden_shift=hidden_shift,
+        scale=float(np.float32(logit_scale)),
+        classes=model.classes,
+        words=model.words,
+        norm_shift=norm_shift,
+        convolution=convolution,
+    )
 
 
-def _unusable(model: ProjectionModel, weight_bits: set[int], calibration: NDArray[np.int8] | None) -> Iterator[str]:
+def _input_scales(model: ProjectionModel, norm_shift: int) -> Doubles:
+    """(n_bits + D,) what 1 of each input of the first layer is worth."""
+    sums = model.words.dimensions if model.words is not None else 0
+    n_bits = read_projection(model.projection).n_bits
+    return np.concatenate([np.ones(n_bits), np.full(sums, 2.0**-norm_shift)])
+
+
+def _scaled(layer: Layer, scales: Doubles) -> tuple[Doubles, Doubles]:
+    """Weights and bias of the same layer over inputs that are integers of these scales."""
+    return layer.weights.astype(np.float64) * scales[:, None], layer.bias.astype(np.float64)
+
+
+def _round_output(weights: Doubles, bias: Doubles, weight_bits: int) -> tuple[QuantisedLayer, float]:
+    """The layer in integers, and what one of its sums is worth."""
+    steps = best_steps(weights, weight_bits)
+    scale = smallest_scale(steps, bias)
+    return round_layer(weights, bias, weight_bits, steps, scale), scale
+
+
+def _best_norm_shift(
+    model: ProjectionModel, words: WordTable, weight_bits: int, calibration: NDArray[np.int8], sequences: Sequences
+) -> int:
+    """The shift with the least squared error of the first layer's sums: more shift, finer sums and larger weights."""
+    first = model.hidden or model.output
+    n_inputs = calibration.shape[1] + words.dimensions
+    layer = Layer(first.weights[:n_inputs], first.bias)
+    bits = calibration[:ROWS_THAT_CHOOSE]
+    rows = (sequences[0], sequences[1][: len(bits) + 1])
+    exact = np.concatenate([bits, words.raw_sums(*rows)], axis=1) @ layer.weights
+    errors = []
+    for norm_shift in range(MAX_NORM_SHIFT + 1):
+        inputs = np.concatenate([bits, words.sums(*rows, norm_shift)], axis=1)
+        rounded, scale = _round_output(*_scaled(layer, _input_scales(model, norm_shift)), weight_bits)
+        found = (rounded.sums(inputs) - rounded.bias) * scale
+        errors.append(float(np.square(found - exact).sum()))
+    return int(np.argmin(errors))
+
+
+def _best_convolution(
+    output_layer: Layer,
+    convolution: Convolution,
+    words: WordTable,
+    weight_bits: int,
+    scales: Doubles,
+    inputs: NDArray[np.int8],
+    sequences: Sequences,
+) -> tuple[QuantisedConvolution, float]:
+    """The filters in integers and what a step of them is worth: the one with the least squared error of the logits.
+
+    Filters share the steps of the output layer's weights with its other inputs, so the best step of their activations
+    alone may be too small or too large for its weights.
+    """
+    inputs = inputs[:ROWS_THAT_CHOOSE]
+    rows = (sequences[0], sequences[1][: len(inputs) + 1])
+    activations = float_activations(convolution, words, rows)
+    exact = np.concatenate([inputs * scales, activations], axis=1) @ output_layer.weights
+    step, found = best_activation_step(activations), []
+    for power in UNIT_POWERS:
+        rounded, unit = round_convolution(convolution, step * 2.0**power)
+        layer = _scaled(output_layer, np.concatenate([scales, np.full(rounded.filters, unit)]))
+        output, scale = _round_output(*layer, weight_bits)
+        sums = output.sums(np.concatenate([inputs, rounded.activations(words, rows)], axis=1)) - output.bias
+        found.append((float(np.square(sums * scale - exact).sum()), rounded, unit))
+    _, rounded, unit = min(found, key=lambda candidate: candidate[0])
+    return rounded, unit
+
+
+def _unusable(
+    model: ProjectionModel,
+    weight_bits: set[int],
+    calibration: NDArray[np.int8] | None,
+    sequences: Sequences | None,
+) -> Iterator[str]:
     n_bits = read_projection(model.projection).n_bits
     for choice in sorted(weight_bits - set(WEIGHT_RANGES)):
         yield f"weights of {choice} bits were asked for; expected 8 or 4"
@@ -190,12 +306,19 @@ def _unusable(model: ProjectionModel, weight_bits: set[int], calibration: NDArra
         repeated = next(name for index, name in enumerate(model.classes) if name in model.classes[:index])
         yield f"the class {repeated!r} stands twice; expected distinct names"
     yield from _limits(model.classes, units)
-    layers = [("output", model.output, (n_bits if units is None else units, len(model.classes)))]
+    yield from _word_limits(model.projection, model.words, 0, model.convolution is not None)
+    dimensions = 0 if model.words is None else model.words.dimensions
+    filters = 0 if model.convolution is None else len(model.convolution.layer.bias)
+    yield from _sum_limits(n_bits, units, dimensions, filters)
+    yield from _uncalibrated(model, n_bits, calibration, sequences)
+    first, last = _inputs(n_bits, units, dimensions, filters)
+    layers = [("output", model.output, (last, len(model.classes)))]
     if model.hidden is not None:
-        layers.append(("hidden", model.hidden, (n_bits, len(model.hidden.bias))))
-        if calibration is None or not len(calibration) or calibration.shape[1:] != (n_bits,):
-            found = None if calibration is None else calibration.shape
-            yield f"calibration is {found}; expected (n, {n_bits}) bits of training rows for the hidden layer's range"
+        layers.append(("hidden", model.hidden, (first, len(model.hidden.bias))))
+    if model.convolution is not None:
+        shape = model.convolution.layer.weights.shape
+        yield from shape_problems(shape, model.convolution.width, dimensions)
+        layers.append(("convolution", model.convolution.layer, (model.convolution.width * dimensions, filters)))
     for name, layer, shape in layers:
         if layer.weights.shape != shape or layer.bias.shape != shape[1:]:
             shapes = f"weights {layer.weights.shape} and bias {layer.bias.shape}"
@@ -206,80 +329,16 @@ def _unusable(model: ProjectionModel, weight_bits: set[int], calibration: NDArra
         yield f"temperature is {model.temperature}; expected a positive number"
 
 
-def _quantise_hidden(
-    layer: Layer, weight_bits: int, calibration: NDArray[np.int8]
-) -> tuple[QuantisedLayer, int, float]:
-    """The layer, the shift of its sums and what one step of an activation is worth.
-
-    A sum is worth ``scale``, an activation ``scale * 2**shift``. The shift is the largest that keeps the scale from
-    falling below what the weights and biases need; half an activation step in the bias makes the shift round.
-    """
-    weights, bias = layer.weights.astype(np.float64), layer.bias.astype(np.float64)
-    steps = best_steps(weights, weight_bits)
-    scale, shift = _smallest_scale(steps, bias), 0
-    activations = np.maximum(calibration.astype(np.float64) @ weights + bias, 0.0)
-    unit = _best_activation_step(activations)
-    if unit > scale:
-        shift = min(int(math.log2(unit / scale)), MAX_SHIFT)
-        scale = unit / (1 << shift)
-    half = (1 << shift) // 2
-    return _round_layer(weights, bias + half * scale, weight_bits, steps, scale), shift, scale * (1 << shift)
-
-
-def best_steps(weights: Doubles, weight_bits: int) -> Doubles:
-    """(outputs,) step of each column of (inputs, outputs) weights: of all clippings, the least squared error.
-
-    A step is 0 where all weights of a column are 0.
-    """
-    largest = np.abs(weights).max(axis=0, initial=0.0) / WEIGHT_RANGES[weight_bits][1]
-    candidates = CLIP_RATIOS[:, None] * largest
-    errors = np.stack([_rounding_errors(weights, steps, weight_bits) for steps in candidates])
-    best: Doubles = candidates[np.argmin(errors, axis=0), np.arange(weights.shape[1])]
-    return best
-
-
-def _best_activation_step(activations: Doubles) -> float:
-    """The step of a 0 to 127 range with the least squared error over (n, units) activations; 0 where all are 0."""
-    flat = activations.reshape(-1, 1)
-    candidates = CLIP_RATIOS * (float(flat.max()) / MAX_ACTIVATION)
-    errors = [float(_rounding_errors(flat, np.array([step]), 8)[0]) for step in candidates]
-    return float(candidates[int(np.argmin(errors))])
-
-
-def _smallest_scale(steps: Doubles, bias: Doubles) -> float:
-    """The smallest scale whose multipliers reach every step and whose biases fit; any number will do for all zeros."""
-    needed = max(float(steps.max()) / MAX_MULTIPLIER, float(np.abs(bias).max()) / MAX_BIAS)
-    return max(needed, SMALLEST_SCALE) if needed > 0.0 else 1.0
-
-
-def _round_layer(weights: Doubles, bias: Doubles, weight_bits: int, steps: Doubles, scale: float) -> QuantisedLayer:
-    """Integers for a given scale: of the two multipliers around a step the one with the smaller squared error."""
-    below = np.clip(np.floor(steps / scale), 1, MAX_MULTIPLIER)
-    above = np.clip(np.ceil(steps / scale), 1, MAX_MULTIPLIER)
-    better = _rounding_errors(weights, below * scale, weight_bits) < _rounding_errors(
-        weights, above * scale, weight_bits
-    )
-    multipliers = np.where(better, below, above)
-    return QuantisedLayer(
-        weights=_rounded(weights, multipliers * scale, weight_bits).astype(np.int8),
-        multipliers=multipliers.astype(np.uint8),
-        bias=np.clip(np.rint(bias / scale), -MAX_BIAS, MAX_BIAS).astype(np.int32),
-        weight_bits=weight_bits,
-    )
-
-
-def _rounded(weights: Doubles, steps: Doubles, weight_bits: int) -> Doubles:
-    """(inputs, outputs) integers nearest to weights / steps within the range; 0 where the step is 0."""
-    low, high = WEIGHT_RANGES[weight_bits]
-    inverse = np.divide(1.0, steps, out=np.zeros_like(steps), where=steps > 0.0)
-    return np.clip(np.rint(weights * inverse), low, high)
-
-
-def _rounding_errors(weights: Doubles, steps: Doubles, weight_bits: int) -> Doubles:
-    """(outputs,) squared error of each column after rounding to multiples of its step."""
-    total = np.zeros(weights.shape[1])
-    rows = max(1, CHUNK // max(1, weights.shape[1]))
-    for start in range(0, len(weights), rows):
-        part = weights[start : start + rows]
-        total += np.square(_rounded(part, steps, weight_bits) * steps - part).sum(axis=0)
-    return total
+def _uncalibrated(
+    model: ProjectionModel, n_bits: int, calibration: NDArray[np.int8] | None, sequences: Sequences | None
+) -> Iterator[str]:
+    """What is missing of the rows that ranges are chosen by."""
+    if model.hidden is None and model.words is None:
+        return
+    if calibration is None or not len(calibration) or calibration.shape[1:] != (n_bits,):
+        found = None if calibration is None else calibration.shape
+        of = "the hidden layer's range" if model.hidden is not None else "the range of the code sums"
+        yield f"calibration is {found}; expected (n, {n_bits}) bits of training rows for {of}"
+    elif model.words is not None and (sequences is None or len(sequences[1]) != len(calibration) + 1):
+        given = None if sequences is None else len(sequences[1]) - 1
+        yield f"sequences are of {given} rows; expected the words of the {len(calibration)} rows of calibration"

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from projgraph.errors import ConfigError, InputError, ModelFileError
+from projgraph.pack.convolution import QuantisedConvolution
 from projgraph.pack.format import (
     ALIGNMENT,
     CHECKED_FROM,
@@ -23,19 +24,32 @@ from projgraph.pack.format import (
     MAJOR,
     MAX_BIAS,
     MAX_CLASSES,
+    MAX_FILTERS,
     MAX_LENGTH,
     MAX_SECTIONS,
     MAX_SHIFT,
     MAX_UNITS,
+    MAX_WIDTH,
     ROW_PADDING,
     HeadKind,
+    InputKind,
     Section,
 )
-from projgraph.pack.quantise import WEIGHT_RANGES, QuantisedLayer, QuantisedModel
-from projgraph.pack.vector import LARGEST_SCALE, SMALLEST_SCALE, read_projection
-from projgraph.pack.write import HEAD_STRUCT, HEADER_STRUCT, SECTION_STRUCT, layer_lengths, row_length
+from projgraph.pack.layer import WEIGHT_RANGES, QuantisedLayer
+from projgraph.pack.quantise import QuantisedModel
+from projgraph.pack.vector import LARGEST_SCALE, SMALLEST_SCALE, input_kind, read_projection
+from projgraph.pack.words import WordTable
+from projgraph.pack.write import (
+    CONVOLUTION_STRUCT,
+    HEAD_STRUCT,
+    HEADER_STRUCT,
+    SECTION_STRUCT,
+    layer_lengths,
+    row_length,
+)
 
 SKIPPABLE_FROM = 0x8000
+LAST_KIND = max(section.value for section in Section if section < SKIPPABLE_FROM)
 REQUIRED = (
     Section.PROJECTION,
     Section.HEAD,
@@ -44,7 +58,9 @@ REQUIRED = (
     Section.MULTIPLIERS,
     Section.LABELS,
 )
+PARTS = (Section.WEIGHTS, Section.BIAS, Section.MULTIPLIERS)
 HIDDEN = (Section.HIDDEN_WEIGHTS, Section.HIDDEN_BIAS, Section.HIDDEN_MULTIPLIERS)
+CONVOLUTION = (Section.CONVOLUTION_WEIGHTS, Section.CONVOLUTION_BIAS, Section.CONVOLUTION_MULTIPLIERS)
 
 
 @dataclass(frozen=True)
@@ -125,7 +141,7 @@ def read_table(data: bytes) -> tuple[Entry, ...]:
         )
         where, entry = f"section table row {row}", Entry(kind, offset, length)
         if kind < SKIPPABLE_FROM and kind not in set(Section):
-            _refuse(f"{where}: kind", kind, f"1 to {Section.LABELS.value}, or {SKIPPABLE_FROM} and above")
+            _refuse(f"{where}: kind", kind, f"1 to {LAST_KIND}, or {SKIPPABLE_FROM} and above")
         if any(kind == other.kind for other in entries):
             _refuse(f"{where}: kind", f"{entry.name} again", "every section at most once")
         if offset % ALIGNMENT or offset < end:
@@ -185,22 +201,62 @@ def parse_model(data: bytes) -> tuple[QuantisedModel, dict[str, Any]]:
     spec = read_projection(sections[Section.PROJECTION])
     head = _head(sections[Section.HEAD])
     kind, weight_bits, hidden_weight_bits, hidden_shift, classes, units, scale, _ = head
-    hidden = None
-    for part in HIDDEN:
-        if (part in sections) != (kind == HeadKind.HIDDEN):
-            found = "present" if part in sections else "missing"
-            _refuse(f"section {part.name}", found, "the hidden sections exactly with a hidden head")
+    _check_parts(sections, HIDDEN, kind == HeadKind.HIDDEN, "the hidden sections exactly with a hidden head")
+    words, norm_shift = _words(sections)
+    filters, width, shift = _convolution(sections)
+    dimensions = words.dimensions if words else 0
+    hidden = convolution = None
     if kind == HeadKind.HIDDEN:
-        hidden = _layer(sections, HIDDEN, spec.n_bits, units, hidden_weight_bits)
-    parts = (Section.WEIGHTS, Section.BIAS, Section.MULTIPLIERS)
-    output = _layer(sections, parts, units or spec.n_bits, classes, weight_bits)
+        hidden = _layer(sections, HIDDEN, spec.n_bits + dimensions, units, hidden_weight_bits)
+    if filters:
+        layer = _layer(sections, CONVOLUTION, width * dimensions, filters, 8)
+        convolution = QuantisedConvolution(layer, width, shift)
+    output = _layer(sections, PARTS, (units or spec.n_bits + dimensions) + filters, classes, weight_bits)
     labels = _labels(sections[Section.LABELS], classes)
     provenance = _provenance(sections.get(Section.PROVENANCE, b"{}"))
     try:
-        model = QuantisedModel(sections[Section.PROJECTION], output, hidden, hidden_shift, scale, labels)
+        model = QuantisedModel(
+            sections[Section.PROJECTION], output, hidden, hidden_shift, scale, labels, words, norm_shift, convolution
+        )
     except ConfigError as error:
         raise ModelFileError(str(error)) from error
     return model, provenance
+
+
+def _check_parts(sections: Mapping[int, bytes], parts: tuple[Section, ...], wanted: bool, expected: str) -> None:
+    for part in parts:
+        if (part in sections) != wanted:
+            _refuse(f"section {part.name}", "present" if part in sections else "missing", expected)
+
+
+def _words(sections: Mapping[int, bytes]) -> tuple[WordTable | None, int]:
+    """The table of words and its norm_shift, if there is one."""
+    if Section.WORDS not in sections:
+        return None, 0
+    if input_kind(sections[Section.PROJECTION]) != InputKind.TEXT:
+        _refuse("section WORDS", "present", "words in models of texts alone")
+    return WordTable.from_bytes(sections[Section.WORDS])
+
+
+def _convolution(sections: Mapping[int, bytes]) -> tuple[int, int, int]:
+    """Filters, width and shift; zeros where there is no convolution."""
+    section, filters, width, shift = sections.get(Section.CONVOLUTION), 0, 0, 0
+    if section is not None:
+        if Section.WORDS not in sections:
+            _refuse("section CONVOLUTION", "present", "a convolution with words alone")
+        if len(section) != CONVOLUTION_STRUCT.size:
+            _refuse("length of CONVOLUTION", len(section), str(CONVOLUTION_STRUCT.size))
+        filters, width, shift, reserved = CONVOLUTION_STRUCT.unpack(section)
+        for field, found, low, high in (
+            ("filters", filters, 1, MAX_FILTERS),
+            ("width", width, 1, MAX_WIDTH),
+            ("shift", shift, 0, MAX_SHIFT),
+            ("reserved", reserved, 0, 0),
+        ):
+            if not low <= found <= high:
+                _refuse(f"convolution.{field}", found, f"{low} to {high}" if high else "0")
+    _check_parts(sections, CONVOLUTION, section is not None, "the convolution's sections exactly with a convolution")
+    return filters, width, shift
 
 
 def _head(section: bytes) -> tuple[Any, ...]:

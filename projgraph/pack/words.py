@@ -31,6 +31,8 @@ _TEXTS_AT_ONCE = 256
 """So many texts of 4,096 words have running sums within 32 bits, and no more memory than that needs."""
 
 Rows: TypeAlias = NDArray[np.int64]
+Sequences: TypeAlias = tuple[Rows, Rows]
+"""The words of n texts: (N,) rows of the table, -1 of an unknown word, and (n + 1,) where those of each text start."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ class WordTable:
         """(N,) the table's row of each fingerprint, -1 of an unknown word."""
         places = np.searchsorted(self.fingerprints, fingerprints)
         places = np.minimum(places, len(self) - 1)
-        return np.where(self.fingerprints[places] == fingerprints, places, -1).astype(np.int64)
+        rows: Rows = np.where(self.fingerprints[places] == fingerprints, places, -1)
+        return rows
 
     def sums(self, rows: Rows, offsets: Rows, norm_shift: int) -> NDArray[np.int8]:
         """(n, D) the integer code sums m of n texts, as the core computes them.
@@ -87,7 +90,8 @@ class WordTable:
         known = squares > 0
         factors[known] = _root((1 << 2 * (16 + norm_shift)) // squares[known])
         scaled = (totals * factors[:, None] + (1 << 15)) >> 16
-        return np.clip(scaled, -LARGEST_SUM, LARGEST_SUM).astype(np.int8)
+        sums: NDArray[np.int8] = np.clip(scaled, -LARGEST_SUM, LARGEST_SUM).astype(np.int8)
+        return sums
 
     def raw_sums(self, rows: Rows, offsets: Rows) -> NDArray[np.float32]:
         """(n, D) the code sums s / sqrt(q) of n texts, 0 where no word is known; arguments as of ``sums``."""

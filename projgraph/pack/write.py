@@ -18,6 +18,7 @@ from projgraph.errors import ConfigError
 from projgraph.pack.format import (
     ALIGNMENT,
     CHECKED_FROM,
+    CONVOLUTION,
     HEAD,
     HEADER,
     MAGIC,
@@ -26,18 +27,22 @@ from projgraph.pack.format import (
     ROW_PADDING,
     SECTION,
     VECTOR_MINOR,
+    WORDS_MINOR,
     HeadKind,
     InputKind,
     Section,
     struct_code,
 )
+from projgraph.pack.layer import QuantisedLayer
 from projgraph.pack.projection import FAMILY_STRUCT, PROJECTION_STRUCT
-from projgraph.pack.quantise import QuantisedLayer, QuantisedModel
+from projgraph.pack.quantise import QuantisedModel
 from projgraph.pack.vector import VECTOR_STRUCT, input_kind
+from projgraph.pack.words import section_length
 
 HEADER_STRUCT = struct.Struct(struct_code(HEADER))
 SECTION_STRUCT = struct.Struct(struct_code(SECTION))
 HEAD_STRUCT = struct.Struct(struct_code(HEAD))
+CONVOLUTION_STRUCT = struct.Struct(struct_code(CONVOLUTION))
 
 
 def write_model(path: str | os.PathLike[str], model: QuantisedModel, provenance: Mapping[str, Any]) -> int:
@@ -64,6 +69,13 @@ def model_bytes(model: QuantisedModel, provenance: Mapping[str, Any]) -> bytes:
     if model.hidden:
         parts = (Section.HIDDEN_WEIGHTS, Section.HIDDEN_BIAS, Section.HIDDEN_MULTIPLIERS)
         sections |= _layer(model.hidden, *parts)
+    if model.words:
+        sections[Section.WORDS] = model.words.to_bytes(model.norm_shift)
+    if model.convolution:
+        filters = model.convolution
+        sections[Section.CONVOLUTION] = CONVOLUTION_STRUCT.pack(filters.filters, filters.width, filters.shift, 0)
+        parts = (Section.CONVOLUTION_WEIGHTS, Section.CONVOLUTION_BIAS, Section.CONVOLUTION_MULTIPLIERS)
+        sections |= _layer(filters.layer, *parts)
     sections |= {Section.LABELS: _labels(model.classes), Section.PROVENANCE: provenance_bytes(provenance)}
     offsets, length = layout(len(section) for section in sections.values())
     if length > MAX_LENGTH:
@@ -91,6 +103,9 @@ def predicted_size(
     families: int = 2,
     provenance_length: int = 2,
     thresholds: bool | None = None,
+    words: tuple[int, int] | None = None,
+    filters: int = 0,
+    width: int = 3,
 ) -> int:
     """Bytes of a model file of these dimensions, exactly.
 
@@ -104,13 +119,21 @@ def predicted_size(
         families: feature families of the projection.
         provenance_length: ``len(provenance_bytes(provenance))``.
         thresholds: None for a projection of texts; whether one of vectors, which has no families, has thresholds.
+        words: the number of words and the dimensions of their codes, or None.
+        filters: of the convolution over words, 0 without one.
+        width: words of its windows.
     """
     hidden_weight_bits = weight_bits if hidden_weight_bits is None else hidden_weight_bits
     rest = families * FAMILY_STRUCT.size if thresholds is None else VECTOR_STRUCT.size + 4 * bits * thresholds
     lengths = [PROJECTION_STRUCT.size + rest, HEAD_STRUCT.size]
-    lengths += layer_lengths(units or bits, classes, weight_bits)
+    dimensions = words[1] if words else 0
+    lengths += layer_lengths((units or bits + dimensions) + filters, classes, weight_bits)
     if units:
-        lengths += layer_lengths(bits, units, hidden_weight_bits)
+        lengths += layer_lengths(bits + dimensions, units, hidden_weight_bits)
+    if words:
+        lengths.append(section_length(*words))
+    if filters:
+        lengths += [CONVOLUTION_STRUCT.size, *layer_lengths(width * dimensions, filters, 8)]
     lengths += [4 + 4 * (classes + 1) + label_bytes, provenance_length]
     return layout(lengths)[1]
 
@@ -162,6 +185,8 @@ def _aligned(offset: int) -> int:
 
 def _minor(model: QuantisedModel) -> int:
     """The lowest minor version that describes the model."""
+    if model.words:
+        return WORDS_MINOR
     return VECTOR_MINOR if input_kind(model.projection) == InputKind.VECTOR else 0
 
 

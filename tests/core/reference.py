@@ -239,10 +239,13 @@ class Layer:
         return [acc[c] * self.multipliers[c] + self.bias[c] for c in outputs]
 
 
-def scores(values: Sequence[int], output: Layer, hidden: Layer | None = None, shift: int = 0) -> list[int]:
+def scores(
+    values: Sequence[int], output: Layer, hidden: Layer | None = None, shift: int = 0, behind: Sequence[int] = ()
+) -> list[int]:
+    """Of the first layer's inputs, and of what stands behind the hidden units as inputs of the last one."""
     if hidden is not None:
         values = [min(127, max(0, a) >> shift) for a in hidden(values)]
-    return output(values)
+    return output([*values, *behind])
 
 
 def label(found: Sequence[int]) -> int:

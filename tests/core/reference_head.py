@@ -13,14 +13,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from projgraph.native import word_fingerprints
+from projgraph.pack.convolution import QuantisedConvolution
 from projgraph.pack.format import MAX_BIAS
 from projgraph.pack.projection import ProjectionSpec
 from projgraph.pack.quantise import WEIGHT_RANGES, QuantisedLayer, QuantisedModel
 from projgraph.pack.vector import VectorSpec
+from projgraph.pack.words import WordTable
 from projgraph.pack.write import model_bytes
 from projgraph.records import Texts
 
-from . import reference
+from . import reference, reference_words
 from .reference import Family, Layer, Projection, VectorProjection
 
 
@@ -30,6 +33,8 @@ class Model:
     output: Layer
     hidden: Layer | None
     shift: int
+    words: reference_words.Words | None = None
+    convolution: reference_words.Convolution | None = None
 
     def bits(self, row: bytes | Sequence[float]) -> list[int]:
         if isinstance(self.projection, VectorProjection):
@@ -37,7 +42,13 @@ class Model:
         return reference.bits(self.projection, row)
 
     def scores(self, row: bytes | Sequence[float]) -> list[int]:
-        return reference.scores(self.bits(row), self.output, self.hidden, self.shift)
+        values, behind = self.bits(row), []
+        if self.words is not None:
+            found = reference_words.sequence(self.words, bytes(row), self.projection.seed)
+            values = values + reference_words.code_sums(self.words, found)
+            if self.convolution is not None:
+                behind = reference_words.filters(self.convolution, found, self.words.dimensions)
+        return reference.scores(values, self.output, self.hidden, self.shift, behind)
 
 
 def projection_of(section: bytes) -> Projection:
@@ -85,7 +96,13 @@ def model_of(data: bytes) -> Model:
     output = layer_of(sections[3], sections[4], sections[5], width)
     hidden = layer_of(sections[6], sections[7], sections[8], hidden_width) if kind == 2 else None
     projection = (vector_projection_of if sections[1][15] else projection_of)(sections[1])
-    return Model(projection, output, hidden, shift)
+    words = reference_words.words_in(sections[10]) if 10 in sections else None
+    convolution = None
+    if 11 in sections:
+        _, window, filter_shift, _ = struct.unpack("<HBBI", sections[11])
+        layer = layer_of(sections[12], sections[13], sections[14], 8)
+        convolution = reference_words.Convolution(layer, window, filter_shift)
+    return Model(projection, output, hidden, shift, words, convolution)
 
 
 def texts_of(rows: Sequence[bytes]) -> Texts:
@@ -137,3 +154,50 @@ def random_file(
     output = random_layer(rng, units or spec.n_bits, classes, width)
     hidden = random_layer(rng, spec.n_bits, units, hidden_width) if units else None
     return file_of(spec, output, hidden, shift if units else 0)
+
+
+@dataclass(frozen=True)
+class WordShape:
+    """Words of a random file: dimensions of their codes, and filters (0: none) over windows of some words."""
+
+    dimensions: int = 16
+    filters: int = 0
+    window: int = 3
+    norm_shift: int = 3
+    shift: int = 9
+
+
+def table_of(spec: ProjectionSpec, known: Sequence[bytes], dimensions: int, seed: int = 0) -> WordTable:
+    """Random codes and weights for all words of some texts, and for one that stands in none."""
+    rng = np.random.default_rng(seed)
+    found = np.unique(np.append(word_fingerprints(spec.to_bytes(), texts_of(known))[0], np.uint32(4)))
+    codes = rng.integers(0, 2, (len(found), dimensions)) * 2 - 1
+    return WordTable(found, rng.integers(0, 4, len(found)).astype(np.uint8), codes.astype(np.int8))
+
+
+def word_file(
+    spec: ProjectionSpec,
+    known: Sequence[bytes],
+    shape: WordShape,
+    seed: int = 0,
+    classes: int = 5,
+    width: int = 8,
+    units: int = 0,
+    hidden_width: int = 8,
+    shift: int = 9,
+) -> bytes:
+    """A model file of random integers that knows the words of some texts."""
+    rng = np.random.default_rng(seed)
+    first = spec.n_bits + shape.dimensions
+    output = random_layer(rng, (units or first) + shape.filters, classes, width)
+    hidden = random_layer(rng, first, units, hidden_width) if units else None
+    convolution = None
+    if shape.filters:
+        layer = random_layer(rng, shape.window * shape.dimensions, shape.filters, 8)
+        convolution = QuantisedConvolution(layer, shape.window, shape.shift)
+    names = tuple(f"class {index}" for index in range(classes))
+    table = table_of(spec, known, shape.dimensions, seed)
+    parts = (table, shape.norm_shift, convolution)
+    return model_bytes(
+        QuantisedModel(spec.to_bytes(), output, hidden, shift if units else 0, 1.0, names, *parts), {}
+    )
