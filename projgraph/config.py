@@ -193,6 +193,17 @@ class VectorsConfig(_Stage):
     )
 
 
+class WordsConfig(_Stage):
+    """The words that a model of texts carries codes of, where the budget has room for them."""
+
+    dimensions: Literal[0, 8, 16, 32, 64, 128] = Field(64, description="signs of a code; 0 is no words")
+    most: int = Field(8000, ge=1, le=1 << 20, description="words at most, the most frequent ones")
+    filters: int | None = Field(
+        None, ge=0, le=128, description="of the convolution over words; 0 is none, none lets the budget choose"
+    )
+    width: int = Field(3, ge=1, le=5, description="neighbouring words that a filter sees")
+
+
 class ProjectionConfig(_Stage):
     """How a text becomes bits."""
 
@@ -204,6 +215,7 @@ class ProjectionConfig(_Stage):
     additions: int = Field(2, ge=1, le=16, description="signed additions of one feature")
     quantiser: Literal["ternary", "sign"] = Field("ternary", description="how a sum becomes a bit")
     vectors: VectorsConfig = VectorsConfig()
+    words: WordsConfig = WordsConfig()
 
 
 class LossConfig(_Stage):

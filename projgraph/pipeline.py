@@ -16,17 +16,20 @@ from projgraph.evaluate.calibration import fit_temperature
 from projgraph.features.vectors import describe_vectors
 from projgraph.features.view import describe
 from projgraph.graph.knn import build_knn
+from projgraph.pack.convolution import float_activations
 from projgraph.pack.format import Quantiser
 from projgraph.pack.projection import ProjectionSpec
 from projgraph.pack.quantise import QuantisedModel, quantise
 from projgraph.pack.vector import VectorSpec, has_thresholds
+from projgraph.pack.words import Sequences, WordTable
 from projgraph.plan import Plan, head_weight_bits, plan_model
-from projgraph.projection.fit import Edges, Listener, Student, fit_student, sharpen
+from projgraph.projection.fit import Edges, Listener, Seen, Student, fit_student, sharpen
 from projgraph.projection.graph import ProjectionGraph, projection_graph
 from projgraph.projection.joint import fit_jointly
 from projgraph.records import (
     UNLABELLED,
     Bits,
+    Convolution,
     Dataset,
     FloatArray,
     Graph,
@@ -38,6 +41,7 @@ from projgraph.records import (
     Vectors,
 )
 from projgraph.trainers.registry import trainer
+from projgraph.vocabulary import word_table
 
 _CALIBRATION_ROWS = 2000
 
@@ -95,19 +99,21 @@ def train(dataset: Dataset, config: TrainConfig, progress: Progress, listener: L
     with _timed(clock, "bits"):
         progress(f"bits: {len(dataset):,} rows x {plan.bits:,} bits")
         bits = native.project(projection, rows)
+    with _timed(clock, "words"):
+        table, seen = _words(dataset, plan, projection, bits, taught, features, config, progress)
     with _timed(clock, "student"):
         progress(f"student: {f'{plan.units} hidden units' if plan.units else 'a linear head'}")
         targets = sharpen(taught.probabilities, dataset.labels, config.student.sharpen)
         joined = projection_graph(graph or _no_edges(len(dataset)), bits, config.graph.neighbours) if hamming else None
         edges = Edges(graph, joined.hamming_of_rows() if joined else None)
         if features is not None and config.student.joint:
-            both = fit_jointly(bits, features, targets, edges, config.student, plan.units, config.seed, listener)
+            both = fit_jointly(seen, features, targets, edges, config.student, plan.units, config.seed, listener)
             student, taught = both.student, SoftLabels(both.distributions, taught.reached)
         else:
-            student = fit_student(bits, targets, edges, config.student, plan.units, config.seed, listener)
+            student = fit_student(seen, targets, edges, config.student, plan.units, config.seed, listener)
     with _timed(clock, "pack"):
         progress(f"integers: {plan.weight_bits}-bit weights")
-        model, drop = _to_integers(dataset, plan, projection, bits, taught, student, config)
+        model, drop = _to_integers(dataset, plan, projection, seen, table, taught, student, config)
     return Trained(model, plan, bits, taught, graph, student, drop, clock, joined)
 
 
@@ -184,11 +190,44 @@ def _projection(rows: Texts | Vectors, plan: Plan, config: TrainConfig) -> bytes
     return spec.to_bytes()
 
 
-def _to_integers(
+def _words(
     dataset: Dataset,
     plan: Plan,
     projection: bytes,
     bits: Bits,
+    taught: SoftLabels,
+    features: FloatArray | None,
+    config: TrainConfig,
+    progress: Progress,
+) -> tuple[WordTable | None, Seen]:
+    """The words that the plan has room for, their codes fitted to what the rows look like and what they were taught."""
+    if not plan.words or not isinstance(dataset.rows, Texts):
+        return None, Seen(bits)
+    chosen = config.projection.words
+    progress(f"words: codes of {chosen.dimensions} signs")
+    views = [taught.probabilities] if features is None else [features, taught.probabilities]
+    places = np.hstack([view / np.sqrt(np.square(view).sum(axis=1).mean()) for view in views])
+    found = word_table(
+        projection,
+        dataset.rows,
+        places,
+        plan.words,
+        chosen.dimensions,
+        config.seed,
+        config.encoder if features is not None else None,
+    )
+    if found is None:
+        return None, Seen(bits)
+    table, words = found
+    return table, Seen(bits, words, plan.filters, chosen.width)
+
+
+def _to_integers(
+    dataset: Dataset,
+    plan: Plan,
+    projection: bytes,
+    seen: Seen,
+    table: WordTable | None,
     taught: SoftLabels,
     student: Student,
     config: TrainConfig,
@@ -196,20 +235,31 @@ def _to_integers(
     """The integer model, its scale calibrated on held-out rows, and the share of rows that rounding lost."""
     beliefs = taught.probabilities[student.held_out]
     temperature = fit_temperature(student.held_out_logits, beliefs)
-    float_model = ProjectionModel(projection, student.output, student.hidden, temperature, dataset.classes)
+    filters = student.convolution
+    convolution = None if filters is None else Convolution(filters, config.projection.words.width)
+    float_model = ProjectionModel(
+        projection, student.output, student.hidden, temperature, dataset.classes, table, convolution
+    )
     generator = np.random.default_rng(config.seed)
-    sample = np.sort(generator.choice(len(bits), min(len(bits), _CALIBRATION_ROWS), replace=False))
-    values = bits.select(sample).values()
-    model = quantise(float_model, *head_weight_bits(plan), values if plan.units else None)
+    n_rows = len(dataset)
+    sample = np.sort(generator.choice(n_rows, min(n_rows, _CALIBRATION_ROWS), replace=False))
+    values = seen.bits.select(sample).values()
+    sequences = None if seen.words is None else seen.words.sequences(sample)
+    model = quantise(float_model, *head_weight_bits(plan), values if plan.units or table else None, sequences)
     expected = taught.probabilities[sample].argmax(axis=1)
-    rounded = (model.scores(values).argmax(axis=1) == expected).mean()
-    exact = (_float_logits(float_model, values.astype(np.float32)).argmax(axis=1) == expected).mean()
+    rounded = (model.scores(values, sequences).argmax(axis=1) == expected).mean()
+    exact = (_float_logits(float_model, values.astype(np.float32), sequences).argmax(axis=1) == expected).mean()
     return model, float(exact - rounded)
 
 
-def _float_logits(model: ProjectionModel, values: FloatArray) -> FloatArray:
+def _float_logits(model: ProjectionModel, values: FloatArray, sequences: Sequences | None) -> FloatArray:
+    if model.words is not None and sequences is not None:
+        values = np.hstack([values, model.words.raw_sums(*sequences)])
     if model.hidden is not None:
         values = np.maximum(values @ model.hidden.weights + model.hidden.bias, 0.0)
+    if model.convolution is not None and model.words is not None and sequences is not None:
+        answers = float_activations(model.convolution, model.words, sequences)
+        values = np.hstack([values, answers.astype(np.float32)])
     return values @ model.output.weights + model.output.bias
 
 

@@ -35,6 +35,13 @@ class WordRows:
         """D, the numbers of a code."""
         return int(self.codes.shape[1])
 
+    def sequences(self, texts: IndexArray) -> tuple[IndexArray, IndexArray]:
+        """The rows of the codes of some texts, ascending, all of their words, and (len(texts) + 1,) their offsets."""
+        lengths = np.diff(self.offsets)[texts]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        text_of = np.repeat(np.arange(len(texts)), lengths)
+        return self.rows[self.offsets[texts][text_of] + np.arange(offsets[-1]) - offsets[text_of]], offsets
+
     def batch(self, texts: IndexArray) -> WordBatch:
         """The words of some texts, at most ``MOST_WORDS`` of each."""
         starts = self.offsets[texts]
