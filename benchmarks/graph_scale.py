@@ -235,6 +235,7 @@ def time_describe(folder: Path, classes: int, threads: int) -> Seconds:
     return best(lambda: describe_graph(graph), 2)
 
 
+STEPS = ["projgraph", "projgraph expander", "scipy", "torch.sparse", "PyG LabelPropagation"]
 PARTS = ("steps", "given", "features")
 
 METHODS = {
@@ -294,7 +295,9 @@ def main() -> None:
     parser.add_argument("--classes", type=int, default=64)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--orders", nargs="+", default=["clustered", "shuffled"])
-    parser.add_argument("--methods", nargs="+", default=[name for name in METHODS if name not in ("projgraph spreading", "describe")])
+    parser.add_argument(
+        "--methods", nargs="+", default=[name for name in METHODS if name not in ("projgraph spreading", "describe")]
+    )
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
     options = parser.parse_args()
     print(f"load {os.getloadavg()[0]:.1f}, {options.threads} threads\n")
@@ -353,9 +356,7 @@ def end_to_end(options: argparse.Namespace) -> None:
     scale = rows * math.log(rows) / (few * math.log(few))
     for name in ("knn", "rbf"):
         if (name, few) in seconds and ("projgraph", rows) in seconds:
-            wall, processor = (
-                ours / (scale * theirs) for ours, theirs in zip(seconds["projgraph", rows], seconds[name, few])
-            )
+            wall, processor = (seconds["projgraph", rows][at] / (scale * seconds[name, few][at]) for at in (0, 1))
             print(
                 f"\nprojgraph at {rows:,} rows over LabelSpreading({name}) at {few:,} rows times n log n "
                 f"({scale:.1f}): {wall:.3f} of its wall seconds, {processor:.3f} of its CPU seconds"
