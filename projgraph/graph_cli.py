@@ -30,7 +30,7 @@ def build(
     text_column: TextColumn = None,
     as_json: AsJson = False,
 ) -> None:
-    """Join the rows of a file into a graph; started again after a kill, it goes on."""
+    """Join the rows of a file into a graph; started again after a kill, it goes on (knn: from the views it has)."""
     with reported():
         from projgraph import graph_job
         from projgraph.config import load_config
