@@ -72,7 +72,7 @@ def head_weight_bits(plan: Plan) -> tuple[int, int | None]:
 
 def _size(classes: tuple[str, ...], bits: int, units: int, weight_bits: int, centred: bool | None) -> int:
     label_bytes = sum(len(name.encode("utf-8", "surrogatepass")) for name in classes)
-    output, hidden = (8, weight_bits) if units else (weight_bits, None)
+    output, hidden = head_weight_bits(Plan(bits, units, weight_bits, 0))
     return predicted_size(len(classes), label_bytes, bits, output, units, hidden, 2, PROVENANCE_ROOM, centred)
 
 

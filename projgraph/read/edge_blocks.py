@@ -2,8 +2,8 @@
 
 It reads only what it can read exactly as that module's loop over lines does: it never raises an error of its own and
 never guesses. A quote, an empty field, a number in another spelling, a comment between edges: all give None, and the
-loop finds the edge or the error. Measured on one million lines on one core: 1.2 to 2.6
-million lines a second, the loop 0.27.
+loop finds the edge or the error. One million lines on one core, lines a second of processor time: numbers with weights
+4.6 million, names 1.4 million, the loop 0.27 million.
 """
 
 from __future__ import annotations
