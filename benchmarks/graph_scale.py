@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from scipy import sparse
@@ -34,6 +35,7 @@ _STEPS = 4
 _GIGABYTE = 1 << 30
 _LIMIT = 11 * _GIGABYTE
 
+Method = Literal["auto", "ivf"]
 Seconds = tuple[float, float]
 
 
@@ -200,8 +202,8 @@ def spread_by_sklearn(rows: int, classes: int, kernel: str) -> tuple[Seconds, st
     return seconds, f"{(model.transduction_ == truth)[labels < 0].mean():.4f} | exact, {model.n_iter_} steps"
 
 
-def spread_by_projgraph(rows: int, classes: int, kernel: str) -> tuple[Seconds, str]:
-    """Features in, labels out: the default kNN search of 20 neighbours by Euclidean distance, at most 30 steps."""
+def spread_by_projgraph(rows: int, classes: int, method: Method) -> tuple[Seconds, str]:
+    """Features in, labels out: 20 neighbours by Euclidean distance, by the default search or ivf, at most 30 steps."""
     from projgraph.config import TrainerConfig
     from projgraph.graph.knn import build_knn
     from projgraph.records import TrainerTask
@@ -211,10 +213,10 @@ def spread_by_projgraph(rows: int, classes: int, kernel: str) -> tuple[Seconds, 
     config = TrainerConfig.model_validate(
         {"classic": {"smoothing": _SHARE, "tolerance": 1e-3, "max_steps": 30, "clamping": "soft"}}
     )
-    done = {}
+    done: dict[str, Any] = {}
 
     def build() -> None:
-        done["built"] = build_knn(features, 20, metric="euclidean", weight="binary")
+        done["built"] = build_knn(features, 20, metric="euclidean", weight="binary", method=method)
 
     def spread() -> None:
         task = TrainerTask(done["built"].graph, None, labels.astype(np.int64), classes)
@@ -258,7 +260,7 @@ def child(arguments: list[str]) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_LIMIT, _LIMIT))
     try:
         if method.startswith("end to end"):
-            spread = spread_by_projgraph if method.endswith("projgraph") else spread_by_sklearn
+            spread = spread_by_projgraph if method.startswith("end to end projgraph") else spread_by_sklearn
             (wall, processor), more = spread(int(place), classes, method.split()[-1])
         else:
             (wall, processor), more = METHODS[method](Path(place), classes, threads), ""
@@ -344,21 +346,23 @@ def end_to_end(options: argparse.Namespace) -> None:
     """Features in, labels out, beside scikit-learn at the most rows that it can hold."""
     rows, few = options.nodes * 7 // 10, min(20_000, options.nodes)
     print()
+    ours = ("projgraph auto", "projgraph ivf")
     row("features in, labels out", "rows", "classes", "wall s", "CPU s", "peak", "accuracy", "search")
     row(*["---"] * 8)
     seconds = {}
-    for name, count in (("knn", few), ("rbf", few), ("projgraph", few), ("projgraph", rows), ("rbf", rows)):
+    wanted = [*((name, few) for name in ("knn", "rbf", ours[0])), *((name, rows) for name in (*ours, "rbf"))]
+    for name, count in wanted:
         result = measure(f"end to end {name}", str(count), options.classes, options.threads)
-        shown = name if name == "projgraph" else f"LabelSpreading({name})"
+        shown = name if name in ours else f"LabelSpreading({name})"
         row(shown, f"{count:,}", options.classes, result)
         if " | " in result:
             seconds[name, count] = tuple(float(cell) for cell in result.split(" | ")[:2])
     scale = rows * math.log(rows) / (few * math.log(few))
-    for name in ("knn", "rbf"):
-        if (name, few) in seconds and ("projgraph", rows) in seconds:
-            wall, processor = (seconds["projgraph", rows][at] / (scale * seconds[name, few][at]) for at in (0, 1))
+    for mine, peer in ((mine, peer) for mine in ours for peer in ("knn", "rbf")):
+        if (peer, few) in seconds and (mine, rows) in seconds:
+            wall, processor = (seconds[mine, rows][at] / (scale * seconds[peer, few][at]) for at in (0, 1))
             print(
-                f"\nprojgraph at {rows:,} rows over LabelSpreading({name}) at {few:,} rows times n log n "
+                f"\n{mine} at {rows:,} rows over LabelSpreading({peer}) at {few:,} rows times n log n "
                 f"({scale:.1f}): {wall:.3f} of its wall seconds, {processor:.3f} of its CPU seconds"
             )
 
