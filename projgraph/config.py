@@ -9,7 +9,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -29,7 +29,9 @@ class FeaturesConfig(_Stage):
     dimensions: int = Field(384, ge=1, le=4096, description="dimensions of the joint view, an encoder's beside them")
     lsa_dimensions: int = Field(300, ge=1, le=2048, description="dimensions of the TF-IDF view, whose weight is 1")
     word_dimensions: int = Field(300, ge=1, le=2048, description="dimensions of a PPMI word vector")
-    windows: tuple[int, ...] = Field((4, 50), description="words on either side that are context, one view for each")
+    windows: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (4, 50), description="words on either side that are context, one view for each"
+    )
     sif_weight: float = Field(0.6, ge=0, le=10, description="weight of each view by averaged word vectors")
     contrastive_weight: float = Field(0.6, ge=0, le=10, description="weight of the contrastive bag of words")
     contrastive_dimensions: int = Field(256, ge=1, le=2048, description="dimensions of the contrastive bag of words")

@@ -1,7 +1,7 @@
 """Chooses bits, hidden units and weight bits that fit a byte budget; it trains nothing and looks at no data.
 
-Preference, measured on splits of training rows (`benchmarks/LOG.md`): for texts a hidden layer over 2,048 bits with word
-codes and a convolution beside it, then without the convolution, where there is room for ``FEWEST_WORDS``; else a hidden
+Preference, measured on splits of training rows (`benchmarks/LOG.md`): for texts a hidden layer over 2,048 bits with
+word codes and a convolution beside it, then without the convolution, where there is room for ``FEWEST_WORDS``; else a hidden
 layer over at least 2,048 bits; else a linear head with as many bits as fit, up to 4,096, eight-bit weights before
 four-bit ones as long as they do not cost bits below 2,048.
 """
@@ -121,7 +121,7 @@ def _size(
     width: int = 3,
 ) -> int:
     label_bytes = sum(len(name.encode("utf-8", "surrogatepass")) for name in classes)
-    output, hidden = (8, weight_bits) if units else (weight_bits, None)
+    output, hidden = head_weight_bits(Plan(bits, units, weight_bits, 0))
     lengths = (2, PROVENANCE_ROOM)
     return predicted_size(
         len(classes), label_bytes, bits, output, units, hidden, *lengths, thresholds, words, filters, width
