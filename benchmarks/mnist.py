@@ -4,7 +4,8 @@
 
 The folder holds MNIST's four IDX files. Labels are drawn from the training rows by the few-label protocol; the trainer
 labels the other training rows; the student learns from those and is measured on the test images, which are in no
-graph, as the integers of the model file predict. Figures: the trainer on hidden rows, the model on test rows.
+graph, as the integers of the model file predict. Slant is taken out of the images that the graph compares; the student
+sees pixels as they are. Figures: the trainer on hidden rows, the model on test rows.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from accuracy import spread
 
 from projgraph.config import ClassicConfig, StudentConfig, TrainerConfig
 from projgraph.features.patches import describe_images
+from projgraph.features.slant import upright
 from projgraph.graph.knn import build_knn
 from projgraph.native import NativeModel, project_vectors
 from projgraph.pack.quantise import quantise
@@ -68,7 +70,7 @@ def measure(folder: Path, labels: list[int], seeds: list[int], name: str) -> lis
     images, digits = (read_idx(folder / f"train-{part}-ubyte.gz") for part in ("images-idx3", "labels-idx1"))
     test_images, test_digits = (read_idx(folder / f"t10k-{part}-ubyte.gz") for part in ("images-idx3", "labels-idx1"))
     started = time.perf_counter()
-    graph = build_knn(describe_images(images, 0), NEIGHBOURS).graph
+    graph = build_knn(describe_images(upright(images), 0), NEIGHBOURS).graph
     graph_seconds = time.perf_counter() - started
     pixels = Vectors.from_matrix(images.reshape(len(images), -1))
     spec = VectorSpec.for_rows(pixels, BITS)

@@ -54,4 +54,5 @@ def _stand(images: FloatArray) -> NDArray[np.uint8]:
     moved = torch.nn.functional.grid_sample(
         torch.from_numpy(images)[:, None], torch.from_numpy(places.astype(np.float32)), align_corners=True
     )
-    return np.rint(moved[:, 0].numpy()).astype(np.uint8)
+    stood: NDArray[np.uint8] = np.rint(moved[:, 0].numpy()).astype(np.uint8)
+    return stood

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from projgraph.errors import ConfigError
 from projgraph.features.patches import describe_images
@@ -12,7 +16,7 @@ from projgraph.features.slant import upright
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def bars(slants: list[int], size: int = 21) -> np.ndarray:
+def bars(slants: list[int], size: int = 21) -> NDArray[np.uint8]:
     """A one-pixel stroke of 11 rows an image, that many columns to the right a row down."""
     images = np.zeros((len(slants), size, size), dtype=np.uint8)
     for image, slant in zip(images, slants, strict=True):
@@ -51,7 +55,7 @@ def test_patches_group_images_by_shape() -> None:
 
 @pytest.mark.parametrize("images", [np.zeros((2, 9), np.uint8), np.zeros((2, 9, 9), np.float32)])
 @pytest.mark.parametrize("describe", [upright, lambda images: describe_images(images, 0)])
-def test_other_arrays_are_refused(images, describe) -> None:
+def test_other_arrays_are_refused(images: NDArray[Any], describe: Callable[..., Any]) -> None:
     with pytest.raises(ConfigError, match=r"expected uint8 \(n, height, width\)"):
         describe(images)
 
