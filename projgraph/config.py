@@ -198,7 +198,9 @@ class VectorsConfig(_Stage):
 class WordsConfig(_Stage):
     """The words that a model of texts carries codes of, where the budget has room for them."""
 
-    dimensions: Literal[0, 8, 16, 32, 64, 128] = Field(64, description="signs of a code; 0 is no words")
+    dimensions: Literal[0, 8, 16, 32, 64, 128] | None = Field(
+        None, description="signs of a code; 0 is no words; none is 64 with an encoder and 0 without"
+    )
     most: int = Field(8000, ge=1, le=1 << 20, description="words at most, the most frequent ones")
     filters: int | None = Field(
         None, ge=0, le=128, description="of the convolution over words; 0 is none, none lets the budget choose"
@@ -265,6 +267,9 @@ class PackConfig(_Stage):
     weight_bits: Literal[4, 8] | None = Field(None, description="bits of a weight; none lets the budget choose")
 
 
+_CODE_DIMENSIONS = 64
+
+
 class TrainConfig(_Stage):
     """Everything that decides a trained model beside its data."""
 
@@ -283,6 +288,12 @@ class TrainConfig(_Stage):
     def _parse_budget(cls, value: Any) -> Any:
         """A recipe and ``--set`` may write 64KB as the option does."""
         return parse_bytes(value) if isinstance(value, str) else value
+
+    @property
+    def code_dimensions(self) -> int:
+        """Signs of a word's code; 0 for no words. Codes that the texts alone give earned nothing (benchmarks/LOG.md)."""
+        chosen = self.projection.words.dimensions
+        return (_CODE_DIMENSIONS if self.encoder else 0) if chosen is None else chosen
 
     def flattened(self) -> dict[str, Any]:
         """Every setting by its dotted name, in the order above."""

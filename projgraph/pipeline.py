@@ -203,8 +203,8 @@ def _words(
     """The words that the plan has room for, their codes fitted to what the rows look like and what they were taught."""
     if not plan.words or not isinstance(dataset.rows, Texts):
         return None, Seen(bits)
-    chosen = config.projection.words
-    progress(f"words: codes of {chosen.dimensions} signs")
+    dimensions = config.code_dimensions
+    progress(f"words: codes of {dimensions} signs")
     views = [taught.probabilities] if features is None else [features, taught.probabilities]
     places = np.hstack([view / np.sqrt(np.square(view).sum(axis=1).mean()) for view in views])
     found = word_table(
@@ -212,14 +212,14 @@ def _words(
         dataset.rows,
         places,
         plan.words,
-        chosen.dimensions,
+        dimensions,
         config.seed,
         config.encoder if features is not None else None,
     )
     if found is None:
         return None, Seen(bits)
     table, words = found
-    return table, Seen(bits, words, plan.filters, chosen.width)
+    return table, Seen(bits, words, plan.filters, config.projection.words.width)
 
 
 def _to_integers(

@@ -86,8 +86,8 @@ def head_weight_bits(plan: Plan) -> tuple[int, int | None]:
 
 def _with_words(classes: tuple[str, ...], config: TrainConfig) -> Plan | None:
     """The preferred plan with words, as many as the budget and the settings allow; None where too few fit."""
-    chosen = config.projection.words
-    if not chosen.dimensions:
+    chosen, dimensions = config.projection.words, config.code_dimensions
+    if not dimensions:
         return None
     fewest = min(FEWEST_WORDS, chosen.most)
     widths = (config.pack.weight_bits,) if config.pack.weight_bits else (8, 4)
@@ -101,10 +101,10 @@ def _with_words(classes: tuple[str, ...], config: TrainConfig) -> Plan | None:
     for (bits, units, width), count in product(heads, filters):
         if units + count > MAX_UNITS:
             continue
-        least = _size(classes, bits, units, width, None, (fewest, chosen.dimensions), count, chosen.width)
-        words = min(fewest + (config.budget - least) // (4 + chosen.dimensions // 8), chosen.most)
+        least = _size(classes, bits, units, width, None, (fewest, dimensions), count, chosen.width)
+        words = min(fewest + (config.budget - least) // (4 + dimensions // 8), chosen.most)
         if words >= fewest:
-            size = _size(classes, bits, units, width, None, (words, chosen.dimensions), count, chosen.width)
+            size = _size(classes, bits, units, width, None, (words, dimensions), count, chosen.width)
             if size <= config.budget:
                 return Plan(bits, units, width, size, words, count)
     return None
