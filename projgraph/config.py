@@ -291,7 +291,7 @@ class TrainConfig(_Stage):
 
     @property
     def code_dimensions(self) -> int:
-        """Signs of a word's code; 0 for no words. Codes that the texts alone give earned nothing (benchmarks/LOG.md)."""
+        """Signs of a word's code; 0 for no words."""
         chosen = self.projection.words.dimensions
         return (_CODE_DIMENSIONS if self.encoder else 0) if chosen is None else chosen
 

@@ -95,12 +95,14 @@ def train(dataset: Dataset, config: TrainConfig, progress: Progress, listener: L
     projection = _projection(rows, plan, config)
     hamming = config.student.loss.hamming > 0
     clock: dict[str, float] = {}
-    taught, graph, features = _teach(dataset, config, progress, clock)
+    taught, graph, features = _teach(dataset, config, plan.words > 0, progress, clock)
     with _timed(clock, "bits"):
         progress(f"bits: {len(dataset):,} rows x {plan.bits:,} bits")
         bits = native.project(projection, rows)
-    with _timed(clock, "words"):
-        table, seen = _words(dataset, plan, projection, bits, taught, features, config, progress)
+    table, seen = None, Seen(bits)
+    if plan.words and isinstance(rows, Texts):
+        with _timed(clock, "words"):
+            table, seen = _words(rows, plan, projection, bits, taught, features, config, progress)
     with _timed(clock, "student"):
         progress(f"student: {f'{plan.units} hidden units' if plan.units else 'a linear head'}")
         targets = sharpen(taught.probabilities, dataset.labels, config.student.sharpen)
@@ -128,17 +130,21 @@ def _check_labels(dataset: Dataset) -> None:
 
 
 def _teach(
-    dataset: Dataset, config: TrainConfig, progress: Progress, clock: dict[str, float]
+    dataset: Dataset, config: TrainConfig, words: bool, progress: Progress, clock: dict[str, float]
 ) -> tuple[SoftLabels, Graph | None, FloatArray | None]:
     """Label distributions of all rows, with graph and features where they were needed.
 
-    Without unlabelled rows there is nothing to teach but the labels; a joint trainer wants features all the same.
+    Without unlabelled rows there is nothing to teach but the labels; a joint trainer wants features all the same, and
+    so do words that an encoder describes.
     """
     all_labelled = bool((dataset.labels != UNLABELLED).all())
-    if all_labelled and not config.student.joint:
+    graphless = all_labelled and not config.student.joint
+    if graphless and not (words and config.encoder):
         return _certain(dataset), None, None
     with _timed(clock, "features"):
         features = _describe(dataset.rows, config, progress)
+    if graphless:
+        return _certain(dataset), None, features
     with _timed(clock, "graph"):
         progress(f"graph: {config.graph.neighbours} nearest neighbours of each row")
         graph = build_knn(features, **config.graph.model_dump(), seed=config.seed).graph
@@ -191,7 +197,7 @@ def _projection(rows: Texts | Vectors, plan: Plan, config: TrainConfig) -> bytes
 
 
 def _words(
-    dataset: Dataset,
+    texts: Texts,
     plan: Plan,
     projection: bytes,
     bits: Bits,
@@ -201,15 +207,13 @@ def _words(
     progress: Progress,
 ) -> tuple[WordTable | None, Seen]:
     """The words that the plan has room for, their codes fitted to what the rows look like and what they were taught."""
-    if not plan.words or not isinstance(dataset.rows, Texts):
-        return None, Seen(bits)
     dimensions = config.code_dimensions
     progress(f"words: codes of {dimensions} signs")
     views = [taught.probabilities] if features is None else [features, taught.probabilities]
     places = np.hstack([view / np.sqrt(np.square(view).sum(axis=1).mean()) for view in views])
     found = word_table(
         projection,
-        dataset.rows,
+        texts,
         places,
         plan.words,
         dimensions,

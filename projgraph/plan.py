@@ -1,9 +1,9 @@
 """Chooses bits, hidden units and weight bits that fit a byte budget; it trains nothing and looks at no data.
 
-Preference, measured on splits of training rows (`benchmarks/LOG.md`): for texts a hidden layer over 2,048 bits with
-word codes and a convolution beside it, then without the convolution, where there is room for ``FEWEST_WORDS``; else a hidden
-layer over at least 2,048 bits; else a linear head with as many bits as fit, up to 4,096, eight-bit weights before
-four-bit ones as long as they do not cost bits below 2,048.
+Preference, measured on splits of training rows (`benchmarks/LOG.md`): where words are asked for, a hidden layer over
+2,048 bits with word codes and a convolution beside it, then without the convolution, as long as there is room for
+``FEWEST_WORDS``; else a hidden layer over at least 2,048 bits; else a linear head with as many bits as fit, up to
+4,096, eight-bit weights before four-bit ones as long as they do not cost bits below 2,048.
 """
 
 from __future__ import annotations
