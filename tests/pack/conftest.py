@@ -83,5 +83,6 @@ def random_filters(rng: np.random.Generator, filters: int, width: int, dimension
 
 @pytest.fixture(scope="session")
 def make_model() -> MakeModel:
-    """``make_model(seed, bits, classes, weight_bits, units, hidden_weight_bits, families, words, dimensions, filters, width)``."""
+    """``make_model(seed, bits, classes, weight_bits, units, hidden_weight_bits, families)``, and of words ``words,
+    dimensions, filters, width``."""
     return random_model
