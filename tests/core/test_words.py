@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from projgraph import _core
 from projgraph.errors import ConfigError, InputError, ModelFileError
 from projgraph.native import NativeModel, features, project, word_fingerprints
 from projgraph.pack.convolution import QuantisedConvolution
@@ -229,3 +230,13 @@ def test_the_reference_reads_what_the_table_writes() -> None:
     assert plain.table == expected
     assert projection_of(SPEC.to_bytes()).seed == SPEC.seed
     assert MAX_BIAS == (1 << 30) - 1
+
+
+def test_buffers_that_do_not_fit_are_not_written_outside() -> None:
+    texts, section = texts_of([b"card my", b"a"]), SPEC.to_bytes()
+    with pytest.raises(ValueError, match="places has 16 bytes, expected 3 rows of 8"):
+        _core.word_fingerprints(section, texts.data, texts.offsets, 0, 2, np.zeros(2, np.int64), np.zeros(0, np.uint32))
+    for places in ([0, 2, 99], [-1, 2, 3], [2, 0, -5], [0, 1, 2]):
+        out = np.full(4, 7, dtype=np.uint32)
+        _core.word_fingerprints(section, texts.data, texts.offsets, 0, 2, np.array(places, np.int64), out[:3])
+        assert out[3] == 7
