@@ -26,12 +26,13 @@ from projgraph.features.patches import describe_images
 from projgraph.features.slant import upright
 from projgraph.graph.knn import build_knn
 from projgraph.native import NativeModel, project_vectors
+from projgraph.pack.model import ProjectionModel
 from projgraph.pack.quantise import quantise
 from projgraph.pack.vector import VectorSpec
 from projgraph.pack.write import model_bytes
 from projgraph.projection.fit import Edges, fit_student, sharpen
 from projgraph.read.idx import read_idx
-from projgraph.records import UNLABELLED, Bits, Graph, ProjectionModel, SoftLabels, TrainerTask, Vectors
+from projgraph.records import UNLABELLED, Bits, Graph, SoftLabels, TrainerTask, Vectors
 from projgraph.trainers.registry import trainer
 
 BITS = 2048

@@ -16,12 +16,13 @@ from projgraph.evaluate.calibration import fit_temperature
 from projgraph.features.vectors import describe_vectors
 from projgraph.features.view import describe
 from projgraph.graph.knn import build_knn
-from projgraph.pack.convolution import float_activations
+from projgraph.pack.convolution import Convolution
 from projgraph.pack.format import Quantiser
+from projgraph.pack.model import ProjectionModel
 from projgraph.pack.projection import ProjectionSpec
 from projgraph.pack.quantise import QuantisedModel, quantise
 from projgraph.pack.vector import VectorSpec, has_thresholds
-from projgraph.pack.words import Sequences, WordTable
+from projgraph.pack.words import WordTable
 from projgraph.plan import Plan, head_weight_bits, plan_model
 from projgraph.projection.fit import Edges, Listener, Seen, Student, fit_student, sharpen
 from projgraph.projection.graph import ProjectionGraph, projection_graph
@@ -29,12 +30,10 @@ from projgraph.projection.joint import fit_jointly
 from projgraph.records import (
     UNLABELLED,
     Bits,
-    Convolution,
     Dataset,
     FloatArray,
     Graph,
     Progress,
-    ProjectionModel,
     SoftLabels,
     Texts,
     TrainerTask,
@@ -252,19 +251,8 @@ def _to_integers(
     model = quantise(float_model, *head_weight_bits(plan), values if plan.units or table else None, sequences)
     expected = taught.probabilities[sample].argmax(axis=1)
     rounded = (model.scores(values, sequences).argmax(axis=1) == expected).mean()
-    exact = (_float_logits(float_model, values.astype(np.float32), sequences).argmax(axis=1) == expected).mean()
+    exact = (float_model.logits(values, sequences).argmax(axis=1) == expected).mean()
     return model, float(exact - rounded)
-
-
-def _float_logits(model: ProjectionModel, values: FloatArray, sequences: Sequences | None) -> FloatArray:
-    if model.words is not None and sequences is not None:
-        values = np.hstack([values, model.words.raw_sums(*sequences)])
-    if model.hidden is not None:
-        values = np.maximum(values @ model.hidden.weights + model.hidden.bias, 0.0)
-    if model.convolution is not None and model.words is not None and sequences is not None:
-        answers = float_activations(model.convolution, model.words, sequences)
-        values = np.hstack([values, answers.astype(np.float32)])
-    return values @ model.output.weights + model.output.bias
 
 
 @contextmanager
