@@ -24,9 +24,10 @@ from projgraph.pack.quantise import QuantisedModel, quantise
 from projgraph.pack.vector import VectorSpec, has_thresholds
 from projgraph.pack.words import WordTable
 from projgraph.plan import Plan, head_weight_bits, plan_model
-from projgraph.projection.fit import Edges, Listener, Seen, Student, fit_student, sharpen
+from projgraph.projection.fit import Listener, Student, StudentTask, fit_student, sharpen
 from projgraph.projection.graph import ProjectionGraph, projection_graph
 from projgraph.projection.joint import fit_jointly
+from projgraph.projection.words import WordRows
 from projgraph.records import (
     UNLABELLED,
     Bits,
@@ -98,23 +99,30 @@ def train(dataset: Dataset, config: TrainConfig, progress: Progress, listener: L
     with _timed(clock, "bits"):
         progress(f"bits: {len(dataset):,} rows x {plan.bits:,} bits")
         bits = native.project(projection, rows)
-    table, seen = None, Seen(bits)
+    table, words = None, None
     if plan.words and isinstance(rows, Texts):
         with _timed(clock, "words"):
-            table, seen = _words(rows, plan, projection, bits, taught, features, config, progress)
+            table, words = _words(rows, plan, projection, taught, features, config, progress)
     with _timed(clock, "student"):
         progress(f"student: {f'{plan.units} hidden units' if plan.units else 'a linear head'}")
         targets = sharpen(taught.probabilities, dataset.labels, config.student.sharpen)
         joined = projection_graph(graph or _no_edges(len(dataset)), bits, config.graph.neighbours) if hamming else None
-        edges = Edges(graph, joined.hamming_of_rows() if joined else None)
-        if features is not None and config.student.joint:
-            both = fit_jointly(seen, features, targets, edges, config.student, plan.units, config.seed, listener)
-            student, taught = both.student, SoftLabels(both.distributions, taught.reached)
-        else:
-            student = fit_student(seen, targets, edges, config.student, plan.units, config.seed, listener)
+        task = StudentTask(
+            bits,
+            targets,
+            config.student,
+            plan.units,
+            config.seed,
+            graph=graph,
+            hamming=joined.hamming_of_rows() if joined else None,
+            words=words,
+            filters=plan.filters,
+            width=config.projection.words.width,
+        )
+        student, taught = _learn(task, features, taught, listener)
     with _timed(clock, "pack"):
         progress(f"integers: {plan.weight_bits}-bit weights")
-        model, drop = _to_integers(dataset, plan, projection, seen, table, taught, student, config)
+        model, drop = _to_integers(dataset, plan, projection, task, table, taught, student, config)
     return Trained(model, plan, bits, taught, graph, student, drop, clock, joined)
 
 
@@ -199,12 +207,11 @@ def _words(
     texts: Texts,
     plan: Plan,
     projection: bytes,
-    bits: Bits,
     taught: SoftLabels,
     features: FloatArray | None,
     config: TrainConfig,
     progress: Progress,
-) -> tuple[WordTable | None, Seen]:
+) -> tuple[WordTable | None, WordRows | None]:
     """The words that the plan has room for, their codes fitted to what the rows look like and what they were taught."""
     dimensions = config.code_dimensions
     progress(f"words: codes of {dimensions} signs")
@@ -219,17 +226,24 @@ def _words(
         config.seed,
         config.encoder if features is not None else None,
     )
-    if found is None:
-        return None, Seen(bits)
-    table, words = found
-    return table, Seen(bits, words, plan.filters, config.projection.words.width)
+    return (None, None) if found is None else found
+
+
+def _learn(
+    task: StudentTask, features: FloatArray | None, taught: SoftLabels, listener: Listener | None
+) -> tuple[Student, SoftLabels]:
+    """The student, and what it was taught: a joint trainer's distributions, where there is one."""
+    if features is None or not task.config.joint:
+        return fit_student(task, listener), taught
+    joint = fit_jointly(task, features, listener)
+    return joint.student, SoftLabels(joint.distributions, taught.reached)
 
 
 def _to_integers(
     dataset: Dataset,
     plan: Plan,
     projection: bytes,
-    seen: Seen,
+    task: StudentTask,
     table: WordTable | None,
     taught: SoftLabels,
     student: Student,
@@ -246,8 +260,8 @@ def _to_integers(
     generator = np.random.default_rng(config.seed)
     n_rows = len(dataset)
     sample = np.sort(generator.choice(n_rows, min(n_rows, _CALIBRATION_ROWS), replace=False))
-    values = seen.bits.select(sample).values()
-    sequences = None if seen.words is None else seen.words.sequences(sample)
+    values = task.bits.select(sample).values()
+    sequences = None if task.words is None else task.words.sequences(sample)
     model = quantise(float_model, *head_weight_bits(plan), values if plan.units or table else None, sequences)
     expected = taught.probabilities[sample].argmax(axis=1)
     rounded = (model.scores(values, sequences).argmax(axis=1) == expected).mean()
