@@ -44,6 +44,7 @@ from projgraph.trainers.registry import trainer
 from projgraph.vocabulary import word_table
 
 _CALIBRATION_ROWS = 2000
+"""Sampled training rows that choose the integers' ranges."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,8 @@ def train(dataset: Dataset, config: TrainConfig, progress: Progress, listener: L
         student, taught = _learn(task, features, taught, listener)
     with _timed(clock, "pack"):
         progress(f"integers: {plan.weight_bits}-bit weights")
-        model, drop = _to_integers(dataset, plan, projection, task, table, taught, student, config)
+        float_model = _float_model(projection, dataset.classes, table, task, taught, student)
+        model, drop = _to_integers(float_model, plan, task, taught)
     return Trained(model, plan, bits, taught, graph, student, drop, clock, joined)
 
 
@@ -239,30 +241,31 @@ def _learn(
     return joint.student, SoftLabels(joint.distributions, taught.reached)
 
 
-def _to_integers(
-    dataset: Dataset,
-    plan: Plan,
+def _float_model(
     projection: bytes,
-    task: StudentTask,
+    classes: tuple[str, ...],
     table: WordTable | None,
+    task: StudentTask,
     taught: SoftLabels,
     student: Student,
-    config: TrainConfig,
-) -> tuple[QuantisedModel, float]:
-    """The integer model, its scale calibrated on held-out rows, and the share of rows that rounding lost."""
-    beliefs = taught.probabilities[student.held_out]
-    temperature = fit_temperature(student.held_out_logits, beliefs)
+) -> ProjectionModel:
+    """The student as a model, its temperature fitted on the held-out rows."""
+    temperature = fit_temperature(student.held_out_logits, taught.probabilities[student.held_out])
     filters = student.convolution
-    convolution = None if filters is None else Convolution(filters, config.projection.words.width)
-    float_model = ProjectionModel(
-        projection, student.output, student.hidden, temperature, dataset.classes, table, convolution
-    )
-    generator = np.random.default_rng(config.seed)
-    n_rows = len(dataset)
+    convolution = None if filters is None else Convolution(filters, task.width)
+    return ProjectionModel(projection, student.output, student.hidden, temperature, classes, table, convolution)
+
+
+def _to_integers(
+    float_model: ProjectionModel, plan: Plan, task: StudentTask, taught: SoftLabels
+) -> tuple[QuantisedModel, float]:
+    """The integer model, its ranges chosen on sampled rows, and the share of those that rounding lost."""
+    n_rows = len(task.bits)
+    generator = np.random.default_rng(task.seed)
     sample = np.sort(generator.choice(n_rows, min(n_rows, _CALIBRATION_ROWS), replace=False))
     values = task.bits.select(sample).values()
     sequences = None if task.words is None else task.words.sequences(sample)
-    model = quantise(float_model, *head_weight_bits(plan), values if plan.units or table else None, sequences)
+    model = quantise(float_model, *head_weight_bits(plan), values, sequences)
     expected = taught.probabilities[sample].argmax(axis=1)
     rounded = (model.scores(values, sequences).argmax(axis=1) == expected).mean()
     exact = (float_model.logits(values, sequences).argmax(axis=1) == expected).mean()
