@@ -14,7 +14,8 @@ from itertools import product
 
 from projgraph.config import TrainConfig
 from projgraph.errors import BudgetError
-from projgraph.pack.format import MAX_UNITS
+from projgraph.pack.format import MAX_INPUT_SUM
+from projgraph.pack.layer import MAX_ACTIVATION
 from projgraph.pack.write import predicted_size
 
 PROVENANCE_ROOM = 1024
@@ -92,14 +93,13 @@ def _with_words(classes: tuple[str, ...], config: TrainConfig) -> Plan | None:
         return None
     fewest = min(FEWEST_WORDS, chosen.most)
     filters = _FILTERS if chosen.filters is None else (chosen.filters,)
-    heads = (
-        (bits, units, weight_bits)
+    heads = dict.fromkeys(
+        (config.projection.bits or bits, units if config.student.units is None else config.student.units, weight_bits)
         for bits, units in _HIDDEN_AND_WORDS
         for weight_bits in _weight_bits(config)
-        if config.projection.bits in (None, bits) and config.student.units in (None, units)
     )
     for (bits, units, weight_bits), count in product(heads, filters):
-        if units + count > MAX_UNITS:
+        if _largest_sum(bits, units, dimensions, count) > MAX_INPUT_SUM:
             continue
         least = _sized(Plan(bits, units, weight_bits, 0, fewest, count), classes, config)
         words = min(fewest + (config.budget - least.size) // (4 + dimensions // 8), chosen.most)
@@ -108,6 +108,13 @@ def _with_words(classes: tuple[str, ...], config: TrainConfig) -> Plan | None:
             if plan.size <= config.budget:
                 return plan
     return None
+
+
+def _largest_sum(bits: int, units: int, dimensions: int, filters: int) -> int:
+    """The largest sum of one layer's inputs: a bit is at most 1 in size, every other input ``MAX_ACTIVATION``."""
+    if units:
+        return max(bits + MAX_ACTIVATION * dimensions, MAX_ACTIVATION * (units + filters))
+    return bits + MAX_ACTIVATION * (dimensions + filters)
 
 
 def _sized(plan: Plan, classes: tuple[str, ...], config: TrainConfig, thresholds: bool | None = None) -> Plan:

@@ -252,3 +252,27 @@ def test_a_training_that_diverges_is_told(config, held_out):
     chosen = changed(config, student__rate=1e30, student__units=8, student__held_out=held_out)
     with pytest.raises(ConfigError, match="training diverged: lower its learning rate"):
         pipeline.train(corpus(60)[0], chosen, quiet)
+
+
+# ------------------------------------------------------------------------------------------------------------- words
+
+
+@pytest.mark.parametrize(("units", "filters"), [(0, 0), (0, 8), (16, 0), (16, 8)])
+def test_words_beside_the_bits(config, units, filters):
+    """Float model and integers agree on labels, the core gives the integers' scores, the words are those of the texts."""
+    settings = {"projection__words__dimensions": 16, "projection__words__filters": filters, "student__units": units}
+    chosen = changed(config, **settings, pack__weight_bits=8)
+    dataset, truth = corpus()
+    result = pipeline.train(dataset, chosen, quiet)
+    model = result.model
+    assert model.words is not None
+    assert len(model.words) == sum(map(len, TOPICS.values())) + len(COMMON)
+    assert (model.convolution is not None) == (filters > 0)
+    assert "words" in result.seconds
+    device = NativeModel(to_bytes(result))
+    assert (device.labels(dataset.texts) == truth).mean() > 0.9
+    fingerprints, offsets = native.word_fingerprints(model.projection, dataset.texts)
+    sequences = (model.words.sequences(fingerprints), offsets)
+    scores = model.scores(result.bits.values(), sequences)
+    assert np.array_equal(device.scores(dataset.texts), scores)
+    assert abs(result.quantisation_drop) < 0.05

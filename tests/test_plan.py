@@ -149,3 +149,49 @@ def test_a_plan_is_a_projection_that_can_be_built():
             character_ngrams=chosen.character_ngrams,
         )
         assert spec.n_bits == plan.bits
+
+
+# ------------------------------------------------------------------------------------------------------------- words
+
+
+def words(**settings: object) -> TrainConfig:
+    return TrainConfig.model_validate({"projection": {"words": {"dimensions": 64} | settings}})
+
+
+def test_words_and_filters_fill_the_budget():
+    plan = plan_model(names(77, 20), words())
+    assert (plan.bits, plan.units, plan.weight_bits, plan.filters) == (2048, 128, 4, 128)
+    assert 2000 < plan.words < 8000
+    assert 256 * 1024 - 12 - 16 < plan.size <= 256 * 1024
+
+
+def test_no_more_words_than_asked_for():
+    assert plan_model(names(5), words(most=300)).words == 300
+
+
+def test_filters_give_way_to_words_and_words_to_bits():
+    many = plan_model(names(600), words())
+    assert (many.filters, many.units) == (0, 128)
+    assert many.words >= 2000
+    assert plan_model(names(77), words().model_copy(update={"budget": 64 * 1024})).words == 0
+
+
+def test_words_come_with_an_encoder_or_when_asked_for():
+    assert plan_model(names(5), TrainConfig()).words == 0
+    assert plan_model(names(5), TrainConfig(encoder="some/model")).words > 0
+    assert plan_model(names(5), TrainConfig(encoder="some/model", projection={"words": {"dimensions": 0}})).words == 0
+    assert plan_model(names(5), words(), thresholds=True).words == 0
+
+
+@pytest.mark.parametrize(("bits", "units"), [(512, 0), (1024, 32), (16384, 16)])
+def test_words_stand_beside_fixed_bits_and_units(bits, units):
+    chosen = words()
+    chosen = chosen.model_copy(
+        update={
+            "projection": chosen.projection.model_copy(update={"bits": bits}),
+            "student": chosen.student.model_copy(update={"units": units}),
+            "budget": 1 << 22,
+        }
+    )
+    plan = plan_model(names(4), chosen)
+    assert (plan.bits, plan.units, plan.words) == (bits, units, 8000)

@@ -7,7 +7,12 @@ import pytest
 import torch
 
 from projgraph.config import StudentConfig
+from projgraph.pack.convolution import Convolution as PackedConvolution
+from projgraph.pack.model import ProjectionModel
+from projgraph.pack.projection import ProjectionSpec
+from projgraph.pack.words import WordTable
 from projgraph.projection.fit import StudentTask, fit_student, sharpen
+from projgraph.projection.head import build_head, convolution_of, layers_of
 from projgraph.projection.words import MOST_WORDS, Convolution, WordRows
 from projgraph.records import UNLABELLED, Bits
 
@@ -112,3 +117,26 @@ def test_same_seed_same_student(codes):
     assert two.convolution is not None
     assert one.convolution.weights.tobytes() == two.convolution.weights.tobytes()
     assert one.output.weights.tobytes() == two.output.weights.tobytes()
+
+
+@pytest.mark.parametrize("units", [0, 16])
+def test_the_packed_float_model_is_the_head(codes, units):
+    """What training sees and what is rounded to integers are two implementations of the same inputs."""
+    generator = np.random.default_rng(1)
+    table = WordTable(np.arange(4, 28, 4, dtype=np.uint32), np.zeros(6, dtype=np.uint8), codes)
+    rows = generator.integers(-1, 6, 40)
+    offsets = np.array([0, 0, 3, 4, 11, 40])
+    words = WordRows(codes, rows, offsets, table.raw_sums(rows, offsets))
+    values = generator.integers(-1, 2, (5, 16)).astype(np.int8)
+    convolution = Convolution(codes, 4, 3, torch.Generator().manual_seed(0))
+    head = build_head(16 + DIMENSIONS, 3, units, 0.0, 0, DIMENSIONS, convolution)
+    for parameter in head.parameters():
+        torch.nn.init.normal_(parameter, generator=torch.Generator().manual_seed(1))
+    inputs = torch.from_numpy(np.hstack([values.astype(np.float32), words.sums]))
+    expected = head(inputs, words.batch(np.arange(5))).detach().numpy()
+    hidden, output = layers_of(head)
+    filters = convolution_of(head)
+    assert filters is not None
+    spec = ProjectionSpec.for_text(bits=16, functions=1).to_bytes()
+    model = ProjectionModel(spec, output, hidden, 1.0, ("a", "b", "c"), table, PackedConvolution(filters, 3))
+    np.testing.assert_allclose(model.logits(values, (rows, offsets)), expected, rtol=1e-4, atol=1e-4)
