@@ -206,6 +206,8 @@ class WordsConfig(_Stage):
         None, ge=0, le=128, description="of the convolution over words; 0 is none, none lets the budget choose"
     )
     width: int = Field(3, ge=1, le=5, description="neighbouring words that a filter sees")
+    min_steps: int = Field(1500, ge=1, description="steps of the student beside words, at least: sums learn slowly")
+    patience: int = Field(8, ge=1, description="student.patience beside words")
 
 
 class ProjectionConfig(_Stage):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from projgraph import native
-from projgraph.config import TrainConfig
+from projgraph.config import StudentConfig, TrainConfig
 from projgraph.errors import InputError
 from projgraph.evaluate.calibration import fit_temperature
 from projgraph.features.vectors import describe_vectors
@@ -111,7 +111,7 @@ def train(dataset: Dataset, config: TrainConfig, progress: Progress, listener: L
         task = StudentTask(
             bits,
             targets,
-            config.student,
+            config.student if words is None else _beside_words(config),
             plan.units,
             config.seed,
             graph=graph,
@@ -203,6 +203,16 @@ def _projection(rows: Texts | Vectors, plan: Plan, config: TrainConfig) -> bytes
         functions=chosen.functions,
     )
     return spec.to_bytes()
+
+
+def _beside_words(config: TrainConfig) -> StudentConfig:
+    """The student's settings with the schedule that sums of codes need."""
+    student, chosen = config.student, config.projection.words
+    changed = {
+        "min_steps": max(student.min_steps, chosen.min_steps),
+        "patience": max(student.patience, chosen.patience),
+    }
+    return student.model_copy(update=changed)
 
 
 def _words(

@@ -259,7 +259,7 @@ def test_a_training_that_diverges_is_told(config, held_out):
 
 @pytest.mark.parametrize(("units", "filters"), [(0, 0), (0, 8), (16, 0), (16, 8)])
 def test_words_beside_the_bits(config, units, filters):
-    """Float model and integers agree on labels, the core gives the integers' scores, the words are those of the texts."""
+    """Float model and integers agree on labels, the core gives the integers' scores; every word is there."""
     settings = {"projection__words__dimensions": 16, "projection__words__filters": filters, "student__units": units}
     chosen = changed(config, **settings, pack__weight_bits=8)
     dataset, truth = corpus()
