@@ -1,6 +1,6 @@
 """projgraph and its peers on the same labelled rows: accuracy, bytes, microseconds, seconds and memory, in one run.
 
-    python benchmarks/few_labels.py SETS/banking77 ANY/FOLDER --labels 1 5 10 --seeds 0 1 2 --out benchmarks/few_labels.md
+    python benchmarks/few_labels.py SETS/banking77 ANY/FOLDER --labels 1 5 10 --out benchmarks/few_labels.md
 
 A folder holds train.csv and test.csv with the columns text and label. Every method runs with its defaults in a process
 of its own; one that cannot run becomes a row that says why. `--runs FILE` keeps every single run, so that a run that
@@ -155,9 +155,9 @@ def report(runs: list[Run], picture: str | None) -> str:
     """The Markdown page of all sets."""
     lines = ["# Few labels", "", __doc__.split("\n\n")[0], ""]
     lines += [
-        "k labels of each class are drawn by the few-label protocol (`projgraph.read.few_labels`); every method gets the "
-        "same rows, the other training rows without their labels. Test accuracy in per cent: mean over the seeds, and in "
-        "brackets the range. Bytes, microseconds, seconds and megabytes are those of the largest k: what a device must "
+        "k labels of each class are drawn by the few-label protocol (`projgraph.read.few_labels`); every method gets "
+        "the same rows, the other training rows without their labels. Test accuracy in per cent: mean over the seeds, "
+        "and in brackets the range. Bytes, microseconds, seconds and megabytes are those of the largest k: what a device must "
         "hold; one text a call from Python (in brackets the C loop); training on the wall clock; peak memory of the "
         "process. LR is logistic regression with C = 30; every method runs with one setting for all sets.",
         "",
