@@ -158,8 +158,8 @@ def report(runs: list[Run], picture: str | None) -> str:
         "k labels of each class are drawn by the few-label protocol (`projgraph.read.few_labels`); every method gets "
         "the same rows, the other training rows without their labels. Test accuracy in per cent: mean over the seeds, "
         "and in brackets the range. Bytes, microseconds, seconds and megabytes are those of the largest k: what a "
-        "device must hold; one text a call from Python (in brackets the C loop); training on the wall clock; peak memory of the "
-        "process. LR is logistic regression with C = 30; every method runs with one setting for all sets.",
+        "device must hold; one text a call from Python (in brackets the C loop); training on the wall clock; peak "
+        "memory of the process. LR is logistic regression with C = 30; a method has one setting for all sets.",
         "",
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
         f"load {os.getloadavg()[0]:.1f} at the end, {time.strftime('%Y-%m-%d')}.",
