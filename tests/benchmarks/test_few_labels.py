@@ -1,4 +1,4 @@
-"""The harness of projgraph and its peers: the same rows for all, a row of the table each, reasons for what is absent."""
+"""The harness of projgraph and its peers: the same rows for all, one row of the table for each, reasons for a gap."""
 
 from __future__ import annotations
 
