@@ -29,7 +29,7 @@ from rows import draw
 from projgraph.atomic import atomic_write
 
 Run = dict[str, Any]
-"""One method on one draw: set, labels, seed, method, and its figures or why there are none."""
+"""One method on one draw: set, labels, seed, method, settings that are no defaults, its figures or why it has none."""
 
 
 def run_peer(
@@ -53,7 +53,8 @@ def run_peer(
 
 def run_all(options: argparse.Namespace, extra: list[str]) -> list[Run]:
     """Every method on every draw; runs that the file of runs already has are taken from there."""
-    runs = read_runs(options.runs)
+    settings = " ".join([*extra, *([f"--unlabelled {options.unlabelled}"] if options.unlabelled else [])])
+    runs = [run for run in read_runs(options.runs) if run["settings"] == settings]
     done = {_key(run) for run in runs}
     with tempfile.TemporaryDirectory() as scratch:
         for source in options.folders:
@@ -66,7 +67,8 @@ def run_all(options: argparse.Namespace, extra: list[str]) -> list[Run]:
                     draw(source, None if labels == "all" else int(labels), seed, folder, options.unlabelled)
                     for name in wanted:
                         figures = run_peer(name, folder, seed, Path(scratch), options.encoder, options.limit, extra)
-                        run = {"set": source.name, "labels": labels, "seed": seed, "method": name, **figures}
+                        run = {"set": source.name, "labels": labels, "seed": seed, "method": name, "settings": settings}
+                        run |= figures
                         keep(run, options.runs)
                         runs.append(run)
     chosen = {folder.name for folder in options.folders}
@@ -167,8 +169,10 @@ def report(runs: list[Run], picture: str | None) -> str:
     if picture is not None:
         lines += ["", f"![Test accuracy against bytes of the model]({picture})"]
     for name in dict.fromkeys(run["set"] for run in runs):
-        seeds = ", ".join(str(seed) for seed in sorted({run["seed"] for run in runs if run["set"] == name}))
-        lines += ["", f"## {name}", "", f"Seeds {seeds}.", "", *table(runs, name)]
+        of_set = [run for run in runs if run["set"] == name]
+        seeds = ", ".join(str(seed) for seed in sorted({run["seed"] for run in of_set}))
+        settings = " ".join(f"Settings: `{said}`." for said in sorted({run["settings"] for run in of_set}) if said)
+        lines += ["", f"## {name}", "", f"Seeds {seeds}. {settings}".strip(), "", *table(runs, name)]
     return "\n".join(lines) + "\n"
 
 
@@ -181,14 +185,18 @@ def draw_picture(runs: list[Run], path: Path) -> None:
     from matplotlib import pyplot
 
     names = list(dict.fromkeys(run["set"] for run in runs))
-    figure, panels = pyplot.subplots(1, len(names), figsize=(1 + 3.1 * len(names), 3.2), squeeze=False, sharey=True)
+    figure, panels = pyplot.subplots(
+        1, len(names), figsize=(1 + 3.1 * len(names), 3.2), squeeze=False, sharex=True, sharey=True
+    )
     for panel, name in zip(panels[0], names, strict=True):
         for number, (method, peer) in enumerate(PEERS.items()):
             points = _points([run for run in runs if run["set"] == name and run["method"] == method])
             if points:
                 sizes, accuracies = zip(*points, strict=True)
                 panel.plot(sizes, accuracies, "o-", color=f"C{number}", markersize=3 + (number < 2), label=peer.title)
-        panel.set(xscale="log", title=name, xlabel="bytes of the model")
+        panel.set(xscale="log", title=name, xlabel="size of the model", xlim=(1e5, 3e8))
+        panel.set_xticks([2**18, 2**20, 10 * 2**20, 100 * 2**20], ["256 KB", "1 MB", "10 MB", "100 MB"])
+        panel.minorticks_off()
         panel.axvline(256 * 1024, color="0.7", linewidth=0.8, linestyle=":", zorder=0)
     panels[0][0].set_ylabel("test accuracy, %")
     handles = {label: handle for panel in panels[0] for handle, label in zip(*panel.get_legend_handles_labels())}  # noqa: B905

@@ -38,7 +38,7 @@ def rows() -> ModuleType:
 
 
 def run(method: str, labels: str, seed: int, **figures: object) -> dict[str, object]:
-    return {"set": "s", "labels": labels, "seed": seed, "method": method, **figures}
+    return {"set": "s", "labels": labels, "seed": seed, "method": method, "settings": "", **figures}
 
 
 def ran(accuracy: float, size: int | None = 1000, micro: float | None = 250.4, **more: float) -> dict[str, object]:
@@ -82,7 +82,9 @@ def test_table(harness: ModuleType) -> None:
         "| fastText .bin | not run: fasttext is not installed |  |  |  |  |  |",
         "| Poisson learning, transductive | 25.0 (0.0) | not run: took more than 9 s | a graph | – | 3 | 100 |",
     ]
-    assert "Seeds 0, 1." in harness.report(runs, "picture.svg")
+    assert "\nSeeds 0, 1.\n" in harness.report(runs, "picture.svg")
+    sampled = [one | {"settings": "--unlabelled 9"} for one in runs]
+    assert "\nSeeds 0, 1. Settings: `--unlabelled 9`.\n" in harness.report(sampled, None)
     assert "![Test accuracy against bytes of the model](picture.svg)" in harness.report(runs, "picture.svg")
 
 
