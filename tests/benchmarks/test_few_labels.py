@@ -88,7 +88,7 @@ def test_table(harness: ModuleType) -> None:
     assert "![Test accuracy against bytes of the model](picture.svg)" in harness.report(runs, "picture.svg")
 
 
-@pytest.mark.parametrize("name", ["tfidf", "label_spreading", "poisson", "fasttext", "fasttext_ftz"])
+@pytest.mark.parametrize("name", ["label_spreading", "poisson", "fasttext", "fasttext_ftz"])
 def test_a_peer_learns(
     peers: ModuleType, rows: ModuleType, intents: Path, tmp_path: Path, name: str, one_thread: None
 ) -> None:
