@@ -183,8 +183,8 @@ class Fit:
         self._versions, rest = divmod(len(task.bits), len(task.targets.gold))
         if rest or not self._versions:
             raise InputError(
-                f"there are {len(task.bits):,} rows of bits for {len(task.targets.gold):,} targets; expected as many, or "
-                "whole copies of them behind"
+                f"there are {len(task.bits):,} rows of bits for {len(task.targets.gold):,} targets; expected as many, "
+                "or whole copies of them behind"
             )
         self._random = np.random.default_rng(task.seed)
         convolution, dense = None, 0
