@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from accuracy import train_file
+from rows import train_file
 from scipy import sparse
 
 from projgraph import native

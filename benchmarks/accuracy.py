@@ -17,26 +17,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline, make_union
-
-from projgraph.read import few_labels, read_dataset
-from projgraph.records import UNLABELLED
-
-
-def train_file(folder: Path) -> Path:
-    """The training rows: train and development set together where the set has such a file."""
-    both = folder / "trainfull.csv"
-    return both if both.exists() else folder / "train.csv"
+from few_labels import spread
+from peers import Setting, tfidf_regression
+from rows import draw, test_file, train_file
 
 
 def run_projgraph(folder: Path, labels: int | None, seed: int, extra: list[str]) -> dict[str, float]:
     """The figures of one training by the command."""
     with tempfile.TemporaryDirectory() as scratch:
         command = [sys.executable, "-m", "projgraph", "train", str(train_file(folder)), "--json", "--no-tracking"]
-        command += ["--test", str(folder / "test.csv"), "--seed", str(seed), "--out", f"{scratch}/model.pgb", *extra]
+        command += ["--test", str(test_file(folder)), "--seed", str(seed), "--out", f"{scratch}/model.pgb", *extra]
         command += [] if labels is None else ["--labels-per-class", str(labels)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -46,23 +36,11 @@ def run_projgraph(folder: Path, labels: int | None, seed: int, extra: list[str])
 
 def run_peer(folder: Path, labels: int | None, seed: int) -> float:
     """Test accuracy of TF-IDF (words 1-2, characters 3-5) + logistic regression on the same labelled rows."""
-    rows = read_dataset(train_file(folder))
-    if labels is not None:
-        rows, _ = few_labels(rows, labels, seed)
-    kept = np.flatnonzero(rows.labels != UNLABELLED)
-    names = np.array(rows.classes)
-    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
-    characters = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True)
-    model = make_pipeline(make_union(words, characters), LogisticRegression(C=30, max_iter=1000))
-    model.fit(list(rows.texts.select(kept)), names[rows.labels[kept]])
-    test = read_dataset(folder / "test.csv", keep_empty=True)
-    expected = np.array(test.classes)[test.labels]
-    return float((model.predict(list(test.texts)) == expected).mean())
-
-
-def spread(values: list[float]) -> str:
-    """Mean and range in per cent."""
-    return f"{100 * statistics.mean(values):.1f} ({100 * (max(values) - min(values)):.1f})"
+    with tempfile.TemporaryDirectory() as scratch:
+        task = draw(folder, labels, seed, Path(scratch) / "task")
+        texts, expected = task.test
+        found = tfidf_regression(task, Setting(Path(scratch))).predict(texts)
+    return statistics.fmean(label == wanted for label, wanted in zip(found, expected, strict=True))
 
 
 def main() -> None:

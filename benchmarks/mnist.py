@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from accuracy import spread
+from few_labels import spread
 
 from projgraph.config import ClassicConfig, StudentConfig, TrainerConfig
 from projgraph.features.patches import describe_images

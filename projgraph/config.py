@@ -234,6 +234,14 @@ class LossConfig(_Stage):
     hamming: float = Field(0.0, ge=0, description="consistency along Hamming edges")
 
 
+class CorruptionConfig(_Stage):
+    """Corrupted copies of the texts that the student sees beside them, one of each kind whose rate is above zero."""
+
+    typing: float = Field(0.0, ge=0, le=1, description="share of the characters that are mistyped")
+    truncation: float = Field(0.0, ge=0, le=1, description="share of the characters that are cut off at the end")
+    speech: float = Field(0.0, ge=0, le=1, description="share of the characters whose words are misheard")
+
+
 class StudentConfig(_Stage):
     """The projection model's head and its fit."""
 
@@ -251,6 +259,7 @@ class StudentConfig(_Stage):
     held_out_rows: int = Field(2000, ge=0, description="at most so many rows are held out")
     patience: int = Field(3, ge=1, description="epochs without a better held-out loss before the first fit stops")
     loss: LossConfig = LossConfig()
+    corruption: CorruptionConfig = CorruptionConfig()
     joint: bool = Field(False, description="train a neural trainer and the student together, in every step both")
     joint_units: int = Field(0, ge=0, le=4096, description="hidden units of that trainer; 0 is a linear one")
     anchor: float = Field(1.0, ge=0, description="in that trainer's loss, the pull to the propagated distributions")

@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from projgraph import native
 from projgraph.config import StudentConfig, TrainConfig
 from projgraph.errors import InputError
 from projgraph.evaluate.calibration import fit_temperature
+from projgraph.features.corruption import corrupt
 from projgraph.features.vectors import describe_vectors
 from projgraph.features.view import describe
 from projgraph.graph.knn import build_knn
@@ -41,7 +43,7 @@ from projgraph.records import (
     Vectors,
 )
 from projgraph.trainers.registry import trainer
-from projgraph.vocabulary import word_table
+from projgraph.vocabulary import word_rows, word_table
 
 _CALIBRATION_ROWS = 2000
 """Sampled training rows that choose the integers' ranges."""
@@ -120,6 +122,8 @@ def train(dataset: Dataset, config: TrainConfig, progress: Progress, listener: L
             filters=plan.filters,
             width=config.projection.words.width,
         )
+        if isinstance(rows, Texts):
+            task = _with_copies(task, table, rows, projection, config)
         student, taught = _learn(task, features, taught, listener)
     with _timed(clock, "pack"):
         progress(f"integers: {plan.weight_bits}-bit weights")
@@ -269,11 +273,30 @@ def _float_model(
     return ProjectionModel(projection, student.output, student.hidden, temperature, classes, table, convolution)
 
 
+def _with_copies(
+    task: StudentTask, table: WordTable | None, texts: Texts, projection: bytes, config: TrainConfig
+) -> StudentTask:
+    """The task with what is seen of each kind of corrupted copies of all texts behind what is seen of the texts."""
+    rates = {kind: rate for kind, rate in config.student.corruption.model_dump().items() if rate > 0}
+    if not rates:
+        return task
+    copies = Texts.from_strings(copy for kind in rates for copy in corrupt(texts, rates[kind], config.seed, kind))
+    bits, words = native.project(projection, copies), task.words
+    planes = [np.concatenate(pair) for pair in zip(_planes(task.bits), _planes(bits), strict=True)]
+    if words is not None and table is not None:
+        words = words.followed_by(word_rows(table, *native.word_fingerprints(projection, copies)))
+    return replace(task, bits=Bits(planes[0], planes[1], bits.n_bits), words=words)
+
+
+def _planes(bits: Bits) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    return bits.positive, bits.negative
+
+
 def _to_integers(
     float_model: ProjectionModel, plan: Plan, task: StudentTask, taught: SoftLabels
 ) -> tuple[QuantisedModel, float]:
     """The integer model, its ranges chosen on sampled rows, and the share of those that rounding lost."""
-    n_rows = len(task.bits)
+    n_rows = len(task.targets.gold)
     generator = np.random.default_rng(task.seed)
     sample = np.sort(generator.choice(n_rows, min(n_rows, _CALIBRATION_ROWS), replace=False))
     values = task.bits.select(sample).values()

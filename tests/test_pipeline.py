@@ -198,6 +198,20 @@ def test_joint_training_without_unlabelled_rows(config):
     assert set(result.student.history[0]) >= {"trainer", "distil", "gold"}
 
 
+@pytest.mark.parametrize("beside", [{}, {"student__joint": True}, {"projection__words__dimensions": 16}])
+def test_corrupted_copies_change_the_student_alone(config, beside):
+    dataset, truth = corpus()
+    plain = pipeline.train(dataset, changed(config, **beside), quiet)
+    settings = changed(config, **beside, student__corruption__typing=0.2, student__corruption__truncation=0.3)
+    noisy = pipeline.train(dataset, settings, quiet)
+    assert to_bytes(noisy) != to_bytes(plain)
+    assert to_bytes(noisy) == to_bytes(pipeline.train(dataset, settings, quiet))
+    np.testing.assert_array_equal(noisy.bits.positive, plain.bits.positive)
+    if "student__joint" not in beside:
+        np.testing.assert_array_equal(noisy.taught.probabilities, plain.taught.probabilities)
+    assert (NativeModel(to_bytes(noisy)).labels(dataset.texts) == truth).mean() > 0.85
+
+
 def test_signs_instead_of_ternary_bits(config):
     dataset, _ = corpus(60)
     result = pipeline.train(dataset, changed(config, projection__quantiser="sign", projection__word_share=1.0), quiet)

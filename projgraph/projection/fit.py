@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from projgraph.config import StudentConfig
-from projgraph.errors import ConfigError
+from projgraph.errors import ConfigError, InputError
 from projgraph.projection.head import build_head, convolution_of, layers_of
 from projgraph.projection.loss import EdgeSampler, distillation, edge_consistency, gold, weighted_sum
 from projgraph.projection.words import Convolution, WordBatch, WordRows
@@ -45,6 +45,9 @@ class Targets:
 @dataclass(frozen=True)
 class StudentTask:
     """What a student is given, all of the same n rows, and how it is fitted.
+
+    Behind the n rows of bits and words whole copies of them may follow. In every step a row is then seen as it is or as
+    one of its copies, drawn at random; held-out rows are judged as they are.
 
     Attributes:
         bits: the projection nodes of the rows.
@@ -177,6 +180,12 @@ class Fit:
 
     def __init__(self, task: StudentTask) -> None:
         self._task = task
+        self._versions, rest = divmod(len(task.bits), len(task.targets.gold))
+        if rest or not self._versions:
+            raise InputError(
+                f"there are {len(task.bits):,} rows of bits for {len(task.targets.gold):,} targets; expected as many, "
+                "or whole copies of them behind"
+            )
         self._random = np.random.default_rng(task.seed)
         convolution, dense = None, 0
         if task.words is not None:
@@ -221,7 +230,7 @@ class Fit:
     def terms(self, batch: IndexArray) -> dict[str, torch.Tensor]:
         """Every term of the loss on a batch of rows, and their weighted sum as ``loss``."""
         targets, weights = self._task.targets, self._task.config.loss
-        logits = self.head(*self._inputs(batch))
+        logits = self.head(*self._version(batch))
         terms = {
             "distil": distillation(
                 logits, torch.from_numpy(targets.distributions[batch]), torch.from_numpy(targets.weights[batch])
@@ -238,6 +247,13 @@ class Fit:
             neighbours, joined = sampler.draw(batch, self._random)
             terms[name] = edge_consistency(logits, self.head(*self._inputs(neighbours)), torch.from_numpy(joined))
         return terms
+
+    def _version(self, batch: IndexArray) -> tuple[torch.Tensor, WordBatch | None]:
+        """Each row of a batch as it is, or as one of its copies."""
+        if self._versions == 1:
+            return self._inputs(batch)
+        drawn = self._random.integers(self._versions, size=len(batch))
+        return self._inputs(batch + drawn * len(self._task.targets.gold))
 
     def _inputs(self, rows: IndexArray) -> tuple[torch.Tensor, WordBatch | None]:
         bits, words = torch.from_numpy(self._task.bits.select(rows).values(np.float32)), self._task.words

@@ -82,7 +82,7 @@ class JointFit(Fit):
 
     def terms(self, batch: IndexArray) -> dict[str, torch.Tensor]:
         """Every term of the loss on a batch of rows, and their weighted sum as ``loss``."""
-        logits, taught = self.head(*self._inputs(batch)), self.trainer(self._rows(batch))
+        logits, taught = self.head(*self._version(batch)), self.trainer(self._rows(batch))
         labels = torch.from_numpy(self._task.targets.gold[batch])
         shares, trust = self._lesson(taught, labels)
         terms = {
@@ -146,7 +146,7 @@ def _set_linear(trainer: Head, coefficients: FloatArray) -> None:
 
 def _check(task: StudentTask, features: FloatArray) -> None:
     bits, targets = task.bits, task.targets
-    if features.ndim != 2 or not len(bits) == len(features) == len(targets.gold):
+    if features.ndim != 2 or not len(features) == len(targets.gold) or len(bits) % max(len(features), 1):
         raise InputError(
             f"joint training: {len(bits)} rows of bits, features of shape {features.shape}, targets of "
             f"{len(targets.gold)} rows; expected the same rows in each"

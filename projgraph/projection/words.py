@@ -42,6 +42,15 @@ class WordRows:
         text_of = np.repeat(np.arange(len(texts)), lengths)
         return self.rows[self.offsets[texts][text_of] + np.arange(offsets[-1]) - offsets[text_of]], offsets
 
+    def followed_by(self, more: WordRows) -> WordRows:
+        """These texts and more of them, of the same codes."""
+        return WordRows(
+            self.codes,
+            np.concatenate([self.rows, more.rows]),
+            np.concatenate([self.offsets, self.offsets[-1] + more.offsets[1:]]),
+            np.concatenate([self.sums, more.sums]),
+        )
+
     def batch(self, texts: IndexArray) -> WordBatch:
         """The words of some texts, at most ``MOST_WORDS`` of each."""
         starts = self.offsets[texts]

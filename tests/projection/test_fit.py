@@ -8,6 +8,7 @@ import torch
 from scipy import sparse
 
 from projgraph.config import StudentConfig
+from projgraph.errors import InputError
 from projgraph.graph.csr import from_csr
 from projgraph.projection.fit import Student, StudentTask, Targets, fit_student, sharpen
 from projgraph.records import UNLABELLED, Bits, Graph
@@ -283,3 +284,49 @@ def test_nodes_without_edges_are_fitted_as_if_there_were_no_graph(pairs):
     student = fit_student(StudentTask(bits, targets, config({"edges": 1.0}, epochs=2), graph=nothing))
     assert student.history[-1]["edges"] == 0.0
     assert np.isfinite(student.output.weights).all()
+
+
+# ------------------------------------------------------------------------------------------------------------- copies
+
+
+@pytest.fixture(scope="module")
+def halves(separable):
+    """The separable rows with their second half of bits blank, and copies of them with the first half blank."""
+    bits, labels = separable
+    first, second = bits.values(), bits.values()
+    first[:, N_BITS // 2 :] = 0
+    second[:, : N_BITS // 2] = 0
+    return pack(first), pack(second), labels
+
+
+def stacked(*versions: Bits) -> Bits:
+    return pack(np.concatenate([bits.values() for bits in versions]))
+
+
+def test_copies_of_rows_are_learnt_beside_them(halves):
+    rows, copies, labels = halves
+    alone = fit_student(StudentTask(rows, certain(labels, 3), config()))
+    both = fit_student(StudentTask(stacked(rows, copies), certain(labels, 3), config(epochs=16)))
+    assert (logits(alone, copies).argmax(axis=1) == labels).mean() < 0.8
+    assert (logits(both, copies).argmax(axis=1) == labels).mean() > 0.97
+    assert (logits(both, rows).argmax(axis=1) == labels).mean() > 0.97
+    again = fit_student(StudentTask(stacked(rows, copies), certain(labels, 3), config(epochs=16)))
+    np.testing.assert_array_equal(both.output.weights, again.output.weights)
+
+
+def test_held_out_rows_are_judged_as_they_are(halves):
+    rows, copies, labels = halves
+    student = fit_student(StudentTask(stacked(rows, copies), certain(labels, 3), config(epochs=16)))
+    assert len(student.held_out) == 48
+    assert student.held_out.max() < len(labels)
+    assert (student.held_out_logits.argmax(axis=1) == labels[student.held_out]).mean() > 0.95
+
+
+def test_half_a_copy_is_told(halves):
+    rows, _, labels = halves
+    seen = stacked(rows, rows.select(np.arange(7)))
+    with pytest.raises(InputError) as error:
+        fit_student(StudentTask(seen, certain(labels, 3), config()))
+    assert str(error.value) == (
+        "there are 247 rows of bits for 240 targets; expected as many, or whole copies of them behind"
+    )
