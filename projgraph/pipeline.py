@@ -216,9 +216,6 @@ def _beside_words(config: TrainConfig) -> StudentConfig:
         "min_steps": max(student.min_steps, chosen.min_steps),
         "patience": max(student.patience, chosen.patience),
     }
-        "min_steps": max(student.min_steps, chosen.min_steps),
-        "patience": max(student.patience, chosen.patience),
-    }
     return student.model_copy(update=changed)
 
 
