@@ -38,6 +38,7 @@ from projgraph.records import (
     Vectors,
 )
 from projgraph.trainers.registry import trainer
+from projgraph.trust import belief_temperature, score_threshold, tempered
 
 _CALIBRATION_ROWS = 2000
 
@@ -57,6 +58,7 @@ class Trained:
         quantisation_drop: share of sampled training rows that the float head got right, less that of the integers.
         seconds: what each stage took, by its name.
         projection_graph: links and Hamming edges; None where no term of the loss asks for them.
+        temperature: that the model's scale holds; its logits before calibration are ``score * scale * temperature``.
     """
 
     model: QuantisedModel
@@ -68,6 +70,7 @@ class Trained:
     quantisation_drop: float
     seconds: dict[str, float]
     projection_graph: ProjectionGraph | None = None
+    temperature: float = 1.0
 
 
 def train(dataset: Dataset, config: TrainConfig, progress: Progress, listener: Listener | None = None) -> Trained:
@@ -91,7 +94,7 @@ def train(dataset: Dataset, config: TrainConfig, progress: Progress, listener: L
     projection = _projection(rows, plan, config)
     hamming = config.student.loss.hamming > 0
     clock: dict[str, float] = {}
-    taught, graph, features = _teach(dataset, config, progress, clock)
+    taught, graph, features, belief = _teach(dataset, config, progress, clock)
     with _timed(clock, "bits"):
         progress(f"bits: {len(dataset):,} rows x {plan.bits:,} bits")
         bits = native.project(projection, rows)
@@ -103,12 +106,15 @@ def train(dataset: Dataset, config: TrainConfig, progress: Progress, listener: L
         if features is not None and config.student.joint:
             both = fit_jointly(bits, features, targets, edges, config.student, plan.units, config.seed, listener)
             student, taught = both.student, SoftLabels(both.distributions, taught.reached)
+            belief = 1.0  # another trainer's
         else:
             student = fit_student(bits, targets, edges, config.student, plan.units, config.seed, listener)
     with _timed(clock, "pack"):
         progress(f"integers: {plan.weight_bits}-bit weights")
-        model, drop = _to_integers(dataset, plan, projection, bits, taught, student, config)
-    return Trained(model, plan, bits, taught, graph, student, drop, clock, joined)
+        beliefs = tempered(taught.probabilities[student.held_out], belief)
+        temperature = fit_temperature(student.held_out_logits, beliefs)
+        model, drop = _to_integers(dataset, plan, projection, bits, taught, student, temperature, config)
+    return Trained(model, plan, bits, taught, graph, student, drop, clock, joined, temperature)
 
 
 def _check_labels(dataset: Dataset) -> None:
@@ -123,25 +129,27 @@ def _check_labels(dataset: Dataset) -> None:
 
 def _teach(
     dataset: Dataset, config: TrainConfig, progress: Progress, clock: dict[str, float]
-) -> tuple[SoftLabels, Graph | None, FloatArray | None]:
-    """Label distributions of all rows, with graph and features where they were needed.
+) -> tuple[SoftLabels, Graph | None, FloatArray | None, float]:
+    """Label distributions of all rows, with graph and features where they were needed, and the beliefs' temperature.
 
     Without unlabelled rows there is nothing to teach but the labels; a joint trainer wants features all the same.
     """
     all_labelled = bool((dataset.labels != UNLABELLED).all())
     if all_labelled and not config.student.joint:
-        return _certain(dataset), None, None
+        return _certain(dataset), None, None, 1.0
     with _timed(clock, "features"):
         features = _describe(dataset.rows, config, progress)
     with _timed(clock, "graph"):
         progress(f"graph: {config.graph.neighbours} nearest neighbours of each row")
         graph = build_knn(features, **config.graph.model_dump(), seed=config.seed).graph
     if all_labelled:
-        return _certain(dataset), graph, features
+        return _certain(dataset), graph, features, 1.0
     with _timed(clock, "trainer"):
         task = TrainerTask(graph, features, dataset.labels, len(dataset.classes))
         taught = trainer(config.trainer.name)(task, config.trainer, config.seed, progress)
-    return taught, graph, features
+    with _timed(clock, "trust"):
+        belief = 1.0 if config.student.joint else belief_temperature(task, taught, config, progress)
+    return taught, graph, features, belief
 
 
 def _certain(dataset: Dataset) -> SoftLabels:
@@ -191,11 +199,10 @@ def _to_integers(
     bits: Bits,
     taught: SoftLabels,
     student: Student,
+    temperature: float,
     config: TrainConfig,
 ) -> tuple[QuantisedModel, float]:
-    """The integer model, its scale calibrated on held-out rows, and the share of rows that rounding lost."""
-    beliefs = taught.probabilities[student.held_out]
-    temperature = fit_temperature(student.held_out_logits, beliefs)
+    """The integer model, its scale calibrated by the temperature, and the share of rows that rounding lost."""
     float_model = ProjectionModel(projection, student.output, student.hidden, temperature, dataset.classes)
     generator = np.random.default_rng(config.seed)
     sample = np.sort(generator.choice(len(bits), min(len(bits), _CALIBRATION_ROWS), replace=False))
