@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -114,6 +114,8 @@ def train(dataset: Dataset, config: TrainConfig, progress: Progress, listener: L
         beliefs = tempered(taught.probabilities[student.held_out], belief)
         temperature = fit_temperature(student.held_out_logits, beliefs)
         model, drop = _to_integers(dataset, plan, projection, bits, taught, student, temperature, config)
+        unit = model.scale * temperature
+        model = replace(model, threshold=score_threshold(student.held_out_logits, config.trust.abstain, unit))
     return Trained(model, plan, bits, taught, graph, student, drop, clock, joined, temperature)
 
 

@@ -24,7 +24,7 @@ def run(arguments: Sequence[str]) -> int:
     """Predict as the arguments say; returns the exit status."""
     options = _parser().parse_args(arguments)
     try:
-        _predict(options.model, options.file, options.proba, options.text_column)
+        _predict(options.model, options.file, options.proba, options.text_column, options.oos_label)
     except ProjgraphError as error:
         sys.stderr.write(one_line(error))
         return 2
@@ -55,22 +55,25 @@ def _parser() -> argparse.ArgumentParser:
         "file", nargs="?", default="-", metavar="FILE|-", help="one text a line, or a table by extension"
     )
     parser.add_argument("--proba", action="store_true", help="print the label, a tab and its probability")
+    parser.add_argument(
+        "--oos-label", default="", metavar="NAME", help="printed where the model gives no label; nothing if left out"
+    )
     parser.add_argument("--text-column", metavar="NAME", help="of a table; guessed if left out")
     return parser
 
 
-def _predict(path: str, file: str, proba: bool, text_column: str | None) -> None:
+def _predict(path: str, file: str, proba: bool, text_column: str | None, oos_label: str) -> None:
     from projgraph.runtime import load
 
     # Bytes, since labels are UTF-8 as the texts are, whatever the locale says.
     out = sys.stdout.buffer
     with load(path) as model:
-        labels, native = [name.encode() for name in model.classes], model.native
+        # No label is -1, the last of the list.
+        labels, native = [*(name.encode() for name in model.classes), oos_label.encode("utf-8", "surrogateescape")], model.native
         for text in _texts(file, text_column):
             if proba:
-                row = model.predict_proba(text)[0]
-                best = int(row.argmax())
-                out.write(labels[best] + b"\t%.6f\n" % row[best])
+                label = labels[native.predict_one(text)]
+                out.write(label + b"\t%.6f\n" % model.predict_proba(text)[0].max())
             else:
                 out.write(labels[native.predict_one(text)] + b"\n")
             if file == "-":
