@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from projgraph import graph_cli
+from projgraph import graph_cli, labelling_cli
 from projgraph.console import AsJson, LabelColumn, TextColumn, print_json, progress_lines, reported, say_line, show
 
 app = typer.Typer(
@@ -22,6 +22,8 @@ app = typer.Typer(
 data_app = typer.Typer(help="The catalogue of public data sets.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.add_typer(graph_cli.app, name="graph")
+graph_cli.app.command()(labelling_cli.suspects)
+app.command()(labelling_cli.suggest)
 
 
 @app.command()

@@ -67,7 +67,7 @@ def test_an_overconfident_trainer_is_cooled(labelled_task):
     lines: list[str] = []
     temperature = belief_temperature(task, taught, config, lines.append)
     # Self-training makes it all but certain, and a quarter of the rows are wrong.
-    assert temperature > 1.5
+    assert temperature > 1.2
     assert lines == [f"trainer: labels left out, part {part} of 3" for part in (1, 2, 3)]
 
 

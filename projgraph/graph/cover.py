@@ -62,3 +62,14 @@ def greedy_cover(
             gains[graph.indices[around]] -= strengths[around] * loss
         gains[node] = -np.inf
     return np.array(chosen, dtype=np.int64), np.array(added)
+
+
+def uncovered(graph: Graph, chosen: IndexArray) -> FloatArray:
+    """(n,) what chosen nodes leave of every node's need: the product of 1 - s_ij over them; 0 for themselves."""
+    left = np.ones(graph.n_nodes, dtype=np.float64)
+    largest = max(float(graph.weights.max(initial=0.0)), np.finfo(float).tiny)
+    for node in chosen.tolist():
+        edges = slice(graph.indptr[node], graph.indptr[node + 1])
+        left[graph.indices[edges]] *= 1 - graph.weights[edges].astype(np.float64) / largest
+    left[chosen] = 0.0
+    return left.astype(np.float32)
