@@ -252,7 +252,10 @@ class TrustConfig(_Stage):
         100, ge=0, description="labels that the trainer is asked about without seeing them, to calibrate it; 0 for none"
     )
     abstain: float = Field(
-        0.0, ge=0, le=0.5, description="share of rows like the training's that get no label, so that foreign ones do not"
+        0.0,
+        ge=0,
+        le=0.5,
+        description="share of rows like the training's that get no label, so that foreign ones get none",
     )
 
 

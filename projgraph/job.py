@@ -178,9 +178,7 @@ def _read_training(job: TrainJob, config: TrainConfig) -> tuple[Dataset, IndexAr
     return dataset, hidden, tuple(notes)
 
 
-def _evaluate(
-    out: Path, test: Dataset | None, size: int, temperature: float, progress: Progress
-) -> Evaluation | None:
+def _evaluate(out: Path, test: Dataset | None, size: int, temperature: float, progress: Progress) -> Evaluation | None:
     if test is None:
         return None
     progress(f"evaluating on {len(test):,} rows")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from projgraph.atomic import atomic_write, check_target
 from projgraph.config import TrainConfig
@@ -140,11 +141,12 @@ def suggest(job: SuggestJob, config: TrainConfig, progress: Progress) -> dict[st
     dataset = _read(job.source, job.out, job.text_column, job.label_column)
     free = dataset.labels == UNLABELLED
     if not free.any():
-        raise InputError(f"{job.source}: all {len(dataset)} rows have a label; expected some without one to choose from")
+        raise InputError(f"{job.source}: all {len(dataset)} rows have a label; expected some without to choose from")
     model = None if job.model is None else Model(NativeModel(model_file_bytes(job.model)[0]), str(job.model))
     progress(f"read {job.source}: {len(dataset):,} rows")
     features, graph = _graph(dataset, config, progress)
-    beliefs, names, by = np.ones((len(dataset), 0), dtype=np.float32), dataset.classes, "nothing"
+    beliefs: NDArray[np.floating[Any]] = np.ones((len(dataset), 0), dtype=np.float32)
+    names, by = dataset.classes, "nothing"
     if model is not None:
         beliefs, names, by = model.predict_proba(list(dataset.texts)), model.classes, str(job.model)
     elif len(dataset.classes) > 1:

@@ -26,9 +26,7 @@ def rows_of(labelled: int, wrong: dict[int, str] | None = None) -> list[tuple[st
     for number in range(8):
         for topic, texts in TOPICS.items():
             rows += [(f"{text} {number}", topic) for text in texts]
-    return [
-        (text, (wrong or {}).get(at, topic) if at < labelled else "") for at, (text, topic) in enumerate(rows)
-    ]
+    return [(text, (wrong or {}).get(at, topic) if at < labelled else "") for at, (text, topic) in enumerate(rows)]
 
 
 def write(path, rows):
@@ -132,7 +130,7 @@ def test_a_model_may_say_what_is_unsure(tmp_path, small_model):
 @pytest.mark.parametrize(
     ("rows", "options", "message"),
     [
-        ([("a", "x"), ("b", "y")], ["--count", 1], "all 2 rows have a label; expected some without one"),
+        ([("a", "x"), ("b", "y")], ["--count", 1], "all 2 rows have a label; expected some without to"),
         ([("a", "x"), ("b", "")], ["--count", 0], "count is 0; expected 1 or more rows to label"),
         ([("a", "x"), ("b", "")], ["--count", 1, "--model", "missing.pgb"], "cannot read 'missing.pgb'"),
     ],

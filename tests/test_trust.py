@@ -44,7 +44,9 @@ def test_a_weighted_row_counts_as_often_as_it_weighs():
     logits = np.random.default_rng(1).normal(size=(40, 3)) * 2
     labels = np.random.default_rng(2).integers(0, 3, 40)
     weights = np.where(np.arange(40) < 20, 3.0, 0.0)
-    assert fit_temperature(logits, labels, weights) == pytest.approx(fit_temperature(logits[:20], labels[:20]), rel=1e-4)
+    assert fit_temperature(logits, labels, weights) == pytest.approx(
+        fit_temperature(logits[:20], labels[:20]), rel=1e-4
+    )
     assert fit_temperature(logits, labels, np.full(40, 7.0)) == pytest.approx(fit_temperature(logits, labels), rel=1e-6)
 
 

@@ -6,8 +6,8 @@ surely. With a need d_j of every node, the chosen set A is worth
     f(A) = sum_j d_j (1 - product over i in A of (1 - s_ij))
 
 which is monotone and submodular, so the greedy choice is worth at least 1 - 1/e of the best (Nemhauser, Wolsey & Fisher
-1978). Neighbours of a chosen node are worth little afterwards: the choice spreads. Source of the use for labels: Yehuda,
-Dekel, Hacohen & Weinshall 2022 ("Active Learning Through a Covering Lens"). Time O(m + count (n + degree^2)).
+1978). Neighbours of a chosen node are worth little afterwards: the choice spreads. Source of the use for labels:
+Yehuda, Dekel, Hacohen & Weinshall 2022 ("Active Learning Through a Covering Lens"). Time O(m + count (n + degree^2)).
 """
 
 from __future__ import annotations

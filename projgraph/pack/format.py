@@ -8,8 +8,8 @@ fails when they differ. All integers are little-endian; offsets count from the f
 The checksum is the CRC-32 of zlib over every byte from ``CHECKED_FROM`` to the end.
 
 Minor versions: 1.0 holds projections of texts, 1.1 adds projections of vectors (``InputKind.VECTOR``), 1.2 adds word
-codes and a convolution over them (``Section.WORDS``, ``Section.CONVOLUTION`` and what belongs to it), 1.3 a threshold in
-the head. A file carries the lowest minor version that describes it, so a model of texts has the bytes it always had;
+codes and a convolution over them (``Section.WORDS``, ``Section.CONVOLUTION`` and what belongs to it), 1.3 a threshold
+in the head. A file carries the lowest minor version that describes it, so a model of texts has the bytes it always had;
 what a reader does not know it refuses by the field, whatever the minor version says.
 """
 

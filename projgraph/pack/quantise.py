@@ -116,7 +116,7 @@ class QuantisedModel:
     def labels(self, values: NDArray[np.int8], sequences: Sequences | None = None) -> NDArray[np.int64]:
         """(n,) class indices of n texts, given as to ``scores``; -1 where no score reaches the threshold."""
         scores = self.scores(values, sequences)
-        found = scores.argmax(axis=1).astype(np.int64)
+        found: NDArray[np.int64] = scores.argmax(axis=1).astype(np.int64)
         if self.threshold:
             found[scores.max(axis=1) < self.threshold] = -1
         return found

@@ -1,4 +1,4 @@
-"""What a trainer says of labelled rows whose label it is not shown: cross-validation along a graph; it knows no trainer.
+"""What a trainer says of labelled rows whose label it is not shown: cross-validation on a graph; it knows no trainer.
 
 The labelled rows of each class are dealt into folds in a random order; for each fold the trainer sees the labels of the
 others. A class keeps a label at least, so one with a single label is never asked about. Source: cross-validation as

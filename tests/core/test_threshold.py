@@ -29,9 +29,7 @@ def test_a_row_whose_largest_score_is_below_gets_no_label(units: int) -> None:
     largest = scores.max(axis=1)
     for threshold in (int(largest.min()), int(largest.min()) + 1, int(largest.max()) + 1, -(2**31), 2**31 - 1, -1, 1):
         native = NativeModel(model_bytes(dataclasses.replace(model, threshold=threshold), facts))
-        expected = [
-            -1 if max(row) < threshold else reference.label(row) for row in scores.tolist()
-        ]
+        expected = [-1 if max(row) < threshold else reference.label(row) for row in scores.tolist()]
         assert native.threshold == threshold
         assert native.labels(texts).tolist() == expected
         assert [native.predict_one(text) for text in LINES] == expected

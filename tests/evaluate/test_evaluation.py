@@ -125,7 +125,9 @@ def test_what_a_threshold_costs_and_catches():
     always = evaluate(WordModel(), texts, labels, names)
     assert (always.answered, always.in_scope_accuracy, always.out_of_scope_recall) == (None, None, None)
     known = labels != 2
-    assert evaluate(HesitantModel(), texts.select(np.flatnonzero(known)), labels[known], names).out_of_scope_recall is None
+    assert (
+        evaluate(HesitantModel(), texts.select(np.flatnonzero(known)), labels[known], names).out_of_scope_recall is None
+    )
 
 
 def test_the_calibration_error_before_the_temperature():

@@ -50,7 +50,7 @@ def test_every_label_is_left_out_once_and_a_class_keeps_one(folds):
 
 def test_what_is_said_of_a_row_is_said_without_its_label():
     found = leave_out(task(), Spy(), TrainerConfig(), 0, 5)
-    # Five folds of one label of class 0, three of which hold one of class 1: 4 of 7 or 4 of 8 that are seen are class 0.
+    # Five folds of one label of class 0, three of which hold one of class 1: 4 of 7 or 4 of 8 seen are of class 0.
     assert sorted(set(found.probabilities[:, 0].tolist())) == pytest.approx([0.5, 4 / 7])
     assert found.probabilities.sum(axis=1) == pytest.approx(np.ones(8))
 
