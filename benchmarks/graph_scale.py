@@ -1,11 +1,13 @@
 """Seconds and memory of one propagation step beside scipy, PyTorch and PyG, and of label spreading beside scikit-learn.
 
     python benchmarks/graph_scale.py [--nodes 1000000] [--neighbours 20] [--classes 64] [--threads 2]
+        [--parts steps given features]
 
 The graph imitates that of nearest neighbours: nodes fall into clusters of 500, each asks for so many others, four in
 five of them in its own cluster and the rest anywhere. ``clustered`` numbers nodes cluster by cluster, ``shuffled``
 numbers them at random, which is how rows of a file come. Every figure is the best of a few steps, taken in a process of
-its own that loads the graph from a temporary file; peak memory is that process's, graph and arrays included.
+its own that loads the graph from a temporary file; peak memory is that process's, graph and arrays included. The part
+``features`` starts from clustered features instead (`clustered`), builds the graph too, and runs once.
 """
 
 from __future__ import annotations
@@ -20,17 +22,20 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from scipy import sparse
 
 _CLUSTER = 500
+_DIMENSIONS = 64
 _OWN_CLUSTER = 0.8
 _SHARE = 0.9
 _STEPS = 4
 _GIGABYTE = 1 << 30
 _LIMIT = 11 * _GIGABYTE
 
+Method = Literal["auto", "ivf"]
 Seconds = tuple[float, float]
 
 
@@ -130,7 +135,7 @@ def time_torch(folder: Path, classes: int, threads: int) -> Seconds:
 
 
 def time_pyg(folder: Path, classes: int, threads: int) -> Seconds:
-    """LabelPropagation of two layers less one of one layer."""
+    """A step of LabelPropagation: ten layers less none, over ten, so that its preparation is not counted as a step."""
     import torch
     from torch_geometric.nn import LabelPropagation
 
@@ -142,8 +147,8 @@ def time_pyg(folder: Path, classes: int, threads: int) -> Seconds:
     )
     labels = torch.from_numpy(np.random.default_rng(1).integers(0, classes, nodes))
     LabelPropagation(1, _SHARE)(labels[:1], index[:, :0])
-    one, two = (best(lambda layers=layers: LabelPropagation(layers, _SHARE)(labels, index), 1) for layers in (1, 2))
-    return two[0] - one[0], two[1] - one[1]
+    none, ten = (best(lambda layers=layers: LabelPropagation(layers, _SHARE)(labels, index), 1) for layers in (0, 10))
+    return (ten[0] - none[0]) / 10, (ten[1] - none[1]) / 10
 
 
 def time_spreading(folder: Path, classes: int, threads: int) -> Seconds:
@@ -167,15 +172,73 @@ def time_spreading(folder: Path, classes: int, threads: int) -> Seconds:
     return best(spread, 1)
 
 
-def time_sklearn(rows: int, classes: int, kernel: str) -> Seconds:
+def clustered(rows: int, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(n, 64) float32 features, and the class of each row, known (else -1) and true.
+
+    Rows fall at random into n / 500 Gaussian clusters: a row is its cluster's centre, drawn from N(0, 1 / 64) in each
+    dimension, and noise of half that deviation, so that squared distances are about 1/2 within a cluster and 5/2
+    between clusters. Cluster i has class i mod c. One row in a hundred is labelled, and the first one of each class.
+    """
+    random = np.random.default_rng(1)
+    centres = random.standard_normal((max(rows // _CLUSTER, classes), _DIMENSIONS), dtype=np.float32)
+    cluster = random.integers(0, len(centres), rows)
+    features = random.standard_normal((rows, _DIMENSIONS), dtype=np.float32)
+    features *= np.float32(0.5)
+    features += centres[cluster]
+    features /= np.float32(_DIMENSIONS**0.5)
+    truth = cluster % classes
+    known = random.random(rows) < 0.01
+    known[np.unique(truth, return_index=True)[1]] = True
+    return features, np.where(known, truth, -1), truth
+
+
+def spread_by_sklearn(rows: int, classes: int, kernel: str) -> tuple[Seconds, str]:
+    """Features in, labels out: 20 neighbours or its default rbf, at most 30 steps (its default)."""
     from sklearn.semi_supervised import LabelSpreading
 
-    random = np.random.default_rng(1)
-    features = random.random((rows, 32), dtype=np.float32)
-    labels = np.where(random.random(rows) < 0.01, random.integers(0, classes, rows), -1)
-    labels[:classes] = np.arange(classes)
-    return best(lambda: LabelSpreading(kernel=kernel, n_neighbors=20, alpha=_SHARE).fit(features, labels), 1)
+    features, labels, truth = clustered(rows, classes)
+    model = LabelSpreading(kernel=kernel, n_neighbors=20, alpha=_SHARE)
+    seconds = best(lambda: model.fit(features, labels), 1)
+    return seconds, f"{(model.transduction_ == truth)[labels < 0].mean():.4f} | exact, {model.n_iter_} steps"
 
+
+def spread_by_projgraph(rows: int, classes: int, method: Method) -> tuple[Seconds, str]:
+    """Features in, labels out: 20 neighbours by Euclidean distance, by the default search or ivf, at most 30 steps."""
+    from projgraph.config import TrainerConfig
+    from projgraph.graph.knn import build_knn
+    from projgraph.records import TrainerTask
+    from projgraph.trainers.label_spreading import label_spreading
+
+    features, labels, truth = clustered(rows, classes)
+    config = TrainerConfig.model_validate(
+        {"classic": {"smoothing": _SHARE, "tolerance": 1e-3, "max_steps": 30, "clamping": "soft"}}
+    )
+    done: dict[str, Any] = {}
+
+    def build() -> None:
+        done["built"] = build_knn(features, 20, metric="euclidean", weight="binary", method=method)
+
+    def spread() -> None:
+        task = TrainerTask(done["built"].graph, None, labels.astype(np.int64), classes)
+        done["labels"] = label_spreading(task, config, 0, lambda line: done.update(said=line)).labels
+
+    built, taught = best(build, 1), best(spread, 1)
+    search = f"{done['built'].method}, recall {done['built'].recall:.3f}, graph {built[0]:.1f} s; {done['said']}"
+    right = (done["labels"] == truth)[labels < 0].mean()
+    return (built[0] + taught[0], built[1] + taught[1]), f"{right:.4f} | {search}"
+
+
+def time_describe(folder: Path, classes: int, threads: int) -> Seconds:
+    """What `graph info` counts, of a graph that is in memory."""
+    from projgraph.graph.describe import describe_graph
+    from projgraph.records import Graph
+
+    graph = Graph(*arrays(folder))
+    return best(lambda: describe_graph(graph), 2)
+
+
+STEPS = ["projgraph", "projgraph expander", "scipy", "torch.sparse", "PyG LabelPropagation"]
+PARTS = ("steps", "given", "features")
 
 METHODS = {
     "projgraph": time_projgraph,
@@ -184,6 +247,7 @@ METHODS = {
     "scipy": time_scipy,
     "torch.sparse": time_torch,
     "PyG LabelPropagation": time_pyg,
+    "describe": time_describe,
 }
 
 
@@ -195,14 +259,16 @@ def child(arguments: list[str]) -> None:
         return
     resource.setrlimit(resource.RLIMIT_AS, (_LIMIT, _LIMIT))
     try:
-        if method.startswith("sklearn"):
-            wall, processor = time_sklearn(int(place), classes, method.split()[1])
+        if method.startswith("end to end"):
+            spread = spread_by_projgraph if method.startswith("end to end projgraph") else spread_by_sklearn
+            (wall, processor), more = spread(int(place), classes, method.split()[-1])
         else:
-            wall, processor = METHODS[method](Path(place), classes, threads)
+            (wall, processor), more = METHODS[method](Path(place), classes, threads), ""
     except (MemoryError, RuntimeError) as error:
         print(f"fails under {_LIMIT // _GIGABYTE} GB: {str(error).splitlines()[0][:110]}")
         return
-    print(f"{wall:.3f} | {processor:.3f} | {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MB")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{wall:.3f} | {processor:.3f} | {peak:,.0f} MB" + (more and f" | {more}"))
 
 
 def measure(method: str, place: str, classes: int, threads: int) -> str:
@@ -231,14 +297,19 @@ def main() -> None:
     parser.add_argument("--classes", type=int, default=64)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--orders", nargs="+", default=["clustered", "shuffled"])
-    parser.add_argument("--methods", nargs="+", default=[name for name in METHODS if name != "projgraph spreading"])
-    parser.add_argument("--no-spreading", action="store_true")
+    parser.add_argument(
+        "--methods", nargs="+", default=[name for name in METHODS if name not in ("projgraph spreading", "describe")]
+    )
+    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
     options = parser.parse_args()
     print(f"load {os.getloadavg()[0]:.1f}, {options.threads} threads\n")
     with tempfile.TemporaryDirectory() as folder:
-        steps(options, folder)
-        if not options.no_spreading:
-            spreading(options, folder)
+        if "steps" in options.parts:
+            steps(options, folder)
+        if "given" in options.parts:
+            given(options, folder)
+    if "features" in options.parts:
+        end_to_end(options)
 
 
 def steps(options: argparse.Namespace, folder: str) -> None:
@@ -261,17 +332,39 @@ def steps(options: argparse.Namespace, folder: str) -> None:
             print(f"\n{name}, {order}: CPU seconds grow as edges^{power:.2f}")
 
 
-def spreading(options: argparse.Namespace, folder: str) -> None:
+def given(options: argparse.Namespace, folder: str) -> None:
     rows = options.nodes * 7 // 10
     print()
-    row("label spreading", "rows", "classes", "wall s", "CPU s", "peak")
+    row("at", "nodes", "classes", "wall s", "CPU s", "peak")
     row(*["---"] * 6)
     written(folder, rows, options.neighbours, "shuffled")
-    result = measure("projgraph spreading", folder, options.classes, options.threads)
-    row("projgraph, graph given", f"{rows:,}", options.classes, result)
-    for kernel, count in (("rbf", rows), ("knn", 20_000)):
-        result = measure(f"sklearn {kernel}", str(count), options.classes, options.threads)
-        row(f"LabelSpreading({kernel})", f"{count:,}", options.classes, result)
+    for method in ("projgraph spreading", "describe"):
+        row(f"{method}, graph given", f"{rows:,}", options.classes, measure(method, folder, 64, options.threads))
+
+
+def end_to_end(options: argparse.Namespace) -> None:
+    """Features in, labels out, beside scikit-learn at the most rows that it can hold."""
+    rows, few = options.nodes * 7 // 10, min(20_000, options.nodes)
+    print()
+    ours = ("projgraph auto", "projgraph ivf")
+    row("features in, labels out", "rows", "classes", "wall s", "CPU s", "peak", "accuracy", "search")
+    row(*["---"] * 8)
+    seconds = {}
+    wanted = [*((name, few) for name in ("knn", "rbf", ours[0])), *((name, rows) for name in (*ours, "rbf"))]
+    for name, count in wanted:
+        result = measure(f"end to end {name}", str(count), options.classes, options.threads)
+        shown = name if name in ours else f"LabelSpreading({name})"
+        row(shown, f"{count:,}", options.classes, result)
+        if " | " in result:
+            seconds[name, count] = tuple(float(cell) for cell in result.split(" | ")[:2])
+    scale = rows * math.log(rows) / (few * math.log(few))
+    for mine, peer in ((mine, peer) for mine in ours for peer in ("knn", "rbf")):
+        if (peer, few) in seconds and (mine, rows) in seconds:
+            wall, processor = (seconds[mine, rows][at] / (scale * seconds[peer, few][at]) for at in (0, 1))
+            print(
+                f"\n{mine} at {rows:,} rows over LabelSpreading({peer}) at {few:,} rows times n log n "
+                f"({scale:.1f}): {wall:.3f} of its wall seconds, {processor:.3f} of its CPU seconds"
+            )
 
 
 if __name__ == "__main__":

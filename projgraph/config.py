@@ -9,7 +9,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -29,7 +29,9 @@ class FeaturesConfig(_Stage):
     dimensions: int = Field(384, ge=1, le=4096, description="dimensions of the joint view, an encoder's beside them")
     lsa_dimensions: int = Field(300, ge=1, le=2048, description="dimensions of the TF-IDF view, whose weight is 1")
     word_dimensions: int = Field(300, ge=1, le=2048, description="dimensions of a PPMI word vector")
-    windows: tuple[int, ...] = Field((4, 50), description="words on either side that are context, one view for each")
+    windows: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (4, 50), description="words on either side that are context, one view for each"
+    )
     sif_weight: float = Field(0.6, ge=0, le=10, description="weight of each view by averaged word vectors")
     contrastive_weight: float = Field(0.6, ge=0, le=10, description="weight of the contrastive bag of words")
     contrastive_dimensions: int = Field(256, ge=1, le=2048, description="dimensions of the contrastive bag of words")
@@ -193,6 +195,19 @@ class VectorsConfig(_Stage):
     )
 
 
+class WordsConfig(_Stage):
+    """The words that a model of texts carries codes of, where the budget has room for them."""
+
+    dimensions: Literal[0, 8, 16, 32, 64, 128] | None = Field(
+        None, description="signs of a code; 0 is no words; none is 64 with an encoder and 0 without"
+    )
+    most: int = Field(8000, ge=1, le=1 << 20, description="words at most, the most frequent ones")
+    filters: int | None = Field(
+        None, ge=0, le=128, description="of the convolution over words; 0 is none, none lets the budget choose"
+    )
+    width: int = Field(3, ge=1, le=5, description="neighbouring words that a filter sees")
+
+
 class ProjectionConfig(_Stage):
     """How a text becomes bits."""
 
@@ -204,6 +219,7 @@ class ProjectionConfig(_Stage):
     additions: int = Field(2, ge=1, le=16, description="signed additions of one feature")
     quantiser: Literal["ternary", "sign"] = Field("ternary", description="how a sum becomes a bit")
     vectors: VectorsConfig = VectorsConfig()
+    words: WordsConfig = WordsConfig()
 
 
 class LossConfig(_Stage):
@@ -265,6 +281,9 @@ class PackConfig(_Stage):
     weight_bits: Literal[4, 8] | None = Field(None, description="bits of a weight; none lets the budget choose")
 
 
+_CODE_DIMENSIONS = 64
+
+
 class TrainConfig(_Stage):
     """Everything that decides a trained model beside its data."""
 
@@ -284,6 +303,12 @@ class TrainConfig(_Stage):
     def _parse_budget(cls, value: Any) -> Any:
         """A recipe and ``--set`` may write 64KB as the option does."""
         return parse_bytes(value) if isinstance(value, str) else value
+
+    @property
+    def code_dimensions(self) -> int:
+        """Signs of a word's code; 0 for no words."""
+        chosen = self.projection.words.dimensions
+        return (_CODE_DIMENSIONS if self.encoder else 0) if chosen is None else chosen
 
     def flattened(self) -> dict[str, Any]:
         """Every setting by its dotted name, in the order above."""

@@ -30,7 +30,7 @@ def build(
     text_column: TextColumn = None,
     as_json: AsJson = False,
 ) -> None:
-    """Join the rows of a file into a graph; started again after a kill, it goes on."""
+    """Join the rows of a file into a graph; started again after a kill, it goes on (knn: from the views it has)."""
     with reported():
         from projgraph import graph_job
         from projgraph.config import load_config
@@ -82,3 +82,45 @@ def info(
         from projgraph import graph_job
 
         show(graph_job.info(graph, labels, label_column), as_json, str(graph))
+
+
+@app.command()
+def draw(
+    graph: GraphFile,
+    node: Annotated[int, typer.Option(help="the centre: a row of the file that the graph was built of, from 0")],
+    out: Annotated[Path, typer.Option(help="the picture to write, .png or .svg")],
+    hops: Annotated[int, typer.Option(help="1 for its neighbours, 2 for theirs too")] = 1,
+    max_nodes: Annotated[int, typer.Option(help="nodes at most; the heaviest edges win")] = 40,
+    labels: Annotated[Path | None, typer.Option(help="labelled file over the same rows: colours and texts")] = None,
+    texts: Annotated[Path | None, typer.Option(help="texts over the same rows, where no row has a label")] = None,
+    projection: Annotated[
+        Path | None, typer.Option(help="projection nodes: a graph of the kind hamming, or a MODEL.pgb beside texts")
+    ] = None,
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draw the neighbourhood of a node, its projection nodes beside it."""
+    with reported():
+        from projgraph import graph_view
+
+        rows = graph_view.RowFiles(labels, texts, text_column, label_column)
+        job = graph_view.DrawJob(graph, node, out, hops, max_nodes, projection)
+        show(graph_view.draw(job, rows), as_json, f"drew {out}")
+
+
+@app.command()
+def export(
+    graph: GraphFile,
+    out: Annotated[Path, typer.Option(help=".graphml for Gephi and igraph, .parquet for edges, .pt for PyG")],
+    labels: Annotated[Path | None, typer.Option(help="labelled file over the same rows: a label for each node")] = None,
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a graph for other programs: GraphML, Parquet, or the tensors of PyTorch Geometric's Data."""
+    with reported():
+        from projgraph import graph_view
+
+        rows = graph_view.RowFiles(labels, None, text_column, label_column)
+        show(graph_view.export(graph, out, rows), as_json, f"wrote {out}")

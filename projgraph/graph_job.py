@@ -19,7 +19,6 @@ from projgraph.atomic import atomic_write, check_target
 from projgraph.checkpoint import Checkpoints, digest
 from projgraph.config import TrainConfig
 from projgraph.errors import ConfigError, InputError
-from projgraph.features.view import describe
 from projgraph.graph.describe import describe_graph
 from projgraph.graph.given import given_graph
 from projgraph.graph.hamming import hamming_search
@@ -85,6 +84,10 @@ class PropagateJob:
 
 def build(job: BuildJob, config: TrainConfig, progress: Progress) -> dict[str, Any]:
     """Build a graph and write it.
+
+    What is done is kept beside the output until it stands, so that a killed run goes on: of the kind hamming the
+    neighbours found so far, every 20 seconds; of the kind knn the views of the texts, not the search, which faiss
+    cannot interrupt and which begins again.
 
     Raises:
         InputError: the source cannot be used.
@@ -223,9 +226,13 @@ def _knn(view: FloatArray, config: TrainConfig, progress: Progress) -> tuple[Gra
 
 def _view(texts: Texts, config: TrainConfig, kept: Checkpoints, progress: Progress) -> FloatArray:
     progress(f"features: {len(texts):,} texts")
-    return kept.part(
-        "view", lambda: {"vectors": describe(texts, config.features, config.seed, config.encoder).vectors}
-    )["vectors"]
+
+    def make() -> dict[str, FloatArray]:
+        from projgraph.features.view import describe  # brings torch and sklearn, which bits and edges need not load
+
+        return {"vectors": describe(texts, config.features, config.seed, config.encoder).vectors}
+
+    return kept.part("view", make)["vectors"]
 
 
 def _write_labels(out: Path, dataset: Dataset, taught: SoftLabels, labels: IndexArray, proba: bool) -> None:

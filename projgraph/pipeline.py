@@ -16,17 +16,20 @@ from projgraph.evaluate.calibration import fit_temperature
 from projgraph.features.vectors import describe_vectors
 from projgraph.features.view import describe
 from projgraph.graph.knn import build_knn
+from projgraph.pack.convolution import float_activations
 from projgraph.pack.format import Quantiser
 from projgraph.pack.projection import ProjectionSpec
 from projgraph.pack.quantise import QuantisedModel, quantise
 from projgraph.pack.vector import VectorSpec, has_thresholds
+from projgraph.pack.words import Sequences, WordTable
 from projgraph.plan import Plan, head_weight_bits, plan_model
-from projgraph.projection.fit import Edges, Listener, Student, fit_student, sharpen
+from projgraph.projection.fit import Edges, Listener, Seen, Student, fit_student, sharpen
 from projgraph.projection.graph import ProjectionGraph, projection_graph
 from projgraph.projection.joint import fit_jointly
 from projgraph.records import (
     UNLABELLED,
     Bits,
+    Convolution,
     Dataset,
     FloatArray,
     Graph,
@@ -39,6 +42,7 @@ from projgraph.records import (
 )
 from projgraph.trainers.registry import trainer
 from projgraph.trust import belief_temperature, score_threshold, tempered
+from projgraph.vocabulary import word_table
 
 _CALIBRATION_ROWS = 2000
 
@@ -94,26 +98,30 @@ def train(dataset: Dataset, config: TrainConfig, progress: Progress, listener: L
     projection = _projection(rows, plan, config)
     hamming = config.student.loss.hamming > 0
     clock: dict[str, float] = {}
-    taught, graph, features, belief = _teach(dataset, config, progress, clock)
+    taught, graph, features, belief = _teach(dataset, config, plan.words > 0, progress, clock)
     with _timed(clock, "bits"):
         progress(f"bits: {len(dataset):,} rows x {plan.bits:,} bits")
         bits = native.project(projection, rows)
+    table, seen = None, Seen(bits)
+    if plan.words and isinstance(rows, Texts):
+        with _timed(clock, "words"):
+            table, seen = _words(rows, plan, projection, bits, taught, features, config, progress)
     with _timed(clock, "student"):
         progress(f"student: {f'{plan.units} hidden units' if plan.units else 'a linear head'}")
         targets = sharpen(taught.probabilities, dataset.labels, config.student.sharpen)
         joined = projection_graph(graph or _no_edges(len(dataset)), bits, config.graph.neighbours) if hamming else None
         edges = Edges(graph, joined.hamming_of_rows() if joined else None)
         if features is not None and config.student.joint:
-            both = fit_jointly(bits, features, targets, edges, config.student, plan.units, config.seed, listener)
+            both = fit_jointly(seen, features, targets, edges, config.student, plan.units, config.seed, listener)
             student, taught = both.student, SoftLabels(both.distributions, taught.reached)
             belief = 1.0  # another trainer's
         else:
-            student = fit_student(bits, targets, edges, config.student, plan.units, config.seed, listener)
+            student = fit_student(seen, targets, edges, config.student, plan.units, config.seed, listener)
     with _timed(clock, "pack"):
         progress(f"integers: {plan.weight_bits}-bit weights")
         beliefs = tempered(taught.probabilities[student.held_out], belief)
         temperature = fit_temperature(student.held_out_logits, beliefs)
-        model, drop = _to_integers(dataset, plan, projection, bits, taught, student, temperature, config)
+        model, drop = _to_integers(dataset, plan, projection, seen, table, taught, student, temperature, config)
         unit = model.scale * temperature
         model = replace(model, threshold=score_threshold(student.held_out_logits, config.trust.abstain, unit))
     return Trained(model, plan, bits, taught, graph, student, drop, clock, joined, temperature)
@@ -130,17 +138,21 @@ def _check_labels(dataset: Dataset) -> None:
 
 
 def _teach(
-    dataset: Dataset, config: TrainConfig, progress: Progress, clock: dict[str, float]
+    dataset: Dataset, config: TrainConfig, words: bool, progress: Progress, clock: dict[str, float]
 ) -> tuple[SoftLabels, Graph | None, FloatArray | None, float]:
     """Label distributions of all rows, with graph and features where they were needed, and the beliefs' temperature.
 
-    Without unlabelled rows there is nothing to teach but the labels; a joint trainer wants features all the same.
+    Without unlabelled rows there is nothing to teach but the labels; a joint trainer wants features all the same, and
+    so do words that an encoder describes.
     """
     all_labelled = bool((dataset.labels != UNLABELLED).all())
-    if all_labelled and not config.student.joint:
+    graphless = all_labelled and not config.student.joint
+    if graphless and not (words and config.encoder):
         return _certain(dataset), None, None, 1.0
     with _timed(clock, "features"):
         features = _describe(dataset.rows, config, progress)
+    if graphless:
+        return _certain(dataset), None, features, 1.0
     with _timed(clock, "graph"):
         progress(f"graph: {config.graph.neighbours} nearest neighbours of each row")
         graph = build_knn(features, **config.graph.model_dump(), seed=config.seed).graph
@@ -194,31 +206,73 @@ def _projection(rows: Texts | Vectors, plan: Plan, config: TrainConfig) -> bytes
     return spec.to_bytes()
 
 
+def _words(
+    texts: Texts,
+    plan: Plan,
+    projection: bytes,
+    bits: Bits,
+    taught: SoftLabels,
+    features: FloatArray | None,
+    config: TrainConfig,
+    progress: Progress,
+) -> tuple[WordTable | None, Seen]:
+    """The words that the plan has room for, their codes fitted to what the rows look like and what they were taught."""
+    dimensions = config.code_dimensions
+    progress(f"words: codes of {dimensions} signs")
+    views = [taught.probabilities] if features is None else [features, taught.probabilities]
+    places = np.hstack([view / np.sqrt(np.square(view).sum(axis=1).mean()) for view in views])
+    found = word_table(
+        projection,
+        texts,
+        places,
+        plan.words,
+        dimensions,
+        config.seed,
+        config.encoder if features is not None else None,
+    )
+    if found is None:
+        return None, Seen(bits)
+    table, words = found
+    return table, Seen(bits, words, plan.filters, config.projection.words.width)
+
+
 def _to_integers(
     dataset: Dataset,
     plan: Plan,
     projection: bytes,
-    bits: Bits,
+    seen: Seen,
+    table: WordTable | None,
     taught: SoftLabels,
     student: Student,
     temperature: float,
     config: TrainConfig,
 ) -> tuple[QuantisedModel, float]:
     """The integer model, its scale calibrated by the temperature, and the share of rows that rounding lost."""
-    float_model = ProjectionModel(projection, student.output, student.hidden, temperature, dataset.classes)
+    filters = student.convolution
+    convolution = None if filters is None else Convolution(filters, config.projection.words.width)
+    float_model = ProjectionModel(
+        projection, student.output, student.hidden, temperature, dataset.classes, table, convolution
+    )
     generator = np.random.default_rng(config.seed)
-    sample = np.sort(generator.choice(len(bits), min(len(bits), _CALIBRATION_ROWS), replace=False))
-    values = bits.select(sample).values()
-    model = quantise(float_model, *head_weight_bits(plan), values if plan.units else None)
+    n_rows = len(dataset)
+    sample = np.sort(generator.choice(n_rows, min(n_rows, _CALIBRATION_ROWS), replace=False))
+    values = seen.bits.select(sample).values()
+    sequences = None if seen.words is None else seen.words.sequences(sample)
+    model = quantise(float_model, *head_weight_bits(plan), values if plan.units or table else None, sequences)
     expected = taught.probabilities[sample].argmax(axis=1)
-    rounded = (model.scores(values).argmax(axis=1) == expected).mean()
-    exact = (_float_logits(float_model, values.astype(np.float32)).argmax(axis=1) == expected).mean()
+    rounded = (model.scores(values, sequences).argmax(axis=1) == expected).mean()
+    exact = (_float_logits(float_model, values.astype(np.float32), sequences).argmax(axis=1) == expected).mean()
     return model, float(exact - rounded)
 
 
-def _float_logits(model: ProjectionModel, values: FloatArray) -> FloatArray:
+def _float_logits(model: ProjectionModel, values: FloatArray, sequences: Sequences | None) -> FloatArray:
+    if model.words is not None and sequences is not None:
+        values = np.hstack([values, model.words.raw_sums(*sequences)])
     if model.hidden is not None:
         values = np.maximum(values @ model.hidden.weights + model.hidden.bias, 0.0)
+    if model.convolution is not None and model.words is not None and sequences is not None:
+        answers = float_activations(model.convolution, model.words, sequences)
+        values = np.hstack([values, answers.astype(np.float32)])
     return values @ model.output.weights + model.output.bias
 
 

@@ -1,22 +1,29 @@
 """Chooses bits, hidden units and weight bits that fit a byte budget; it trains nothing and looks at no data.
 
-Preference, measured on splits of training rows (`benchmarks/LOG.md`): a hidden layer over at least 2,048 bits where it
-fits, else a linear head with as many bits as fit, up to 4,096, eight-bit weights before four-bit ones as long as they
-do not cost bits below 2,048.
+Preference, measured on splits of training rows (`benchmarks/LOG.md`): where words are asked for, a hidden layer over
+2,048 bits with word codes and a convolution beside it, then without the convolution, as long as there is room for
+``FEWEST_WORDS``; else a hidden layer over at least 2,048 bits; else a linear head with as many bits as fit, up to
+4,096, eight-bit weights before four-bit ones as long as they do not cost bits below 2,048.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 from projgraph.config import TrainConfig
 from projgraph.errors import BudgetError
+from projgraph.pack.format import MAX_UNITS
 from projgraph.pack.write import predicted_size
 
 PROVENANCE_ROOM = 1024
 """Bytes kept for the provenance section."""
 
+FEWEST_WORDS = 2000
+"""Fewer words are not worth their bytes: the bits tell as much."""
+_FILTERS = (128, 0)
+_HIDDEN_AND_WORDS = ((2048, 128), (2048, 96), (2048, 64))
 _HIDDEN = ((3072, 128), (2048, 128), (2048, 96), (2048, 64))
 _LINEAR_MOST = 4096
 _LINEAR_ENOUGH = 2048
@@ -32,12 +39,16 @@ class Plan:
         units: hidden units, 0 for a linear head.
         weight_bits: 8 or 4, of the layer over the bits; a layer behind hidden units has 8.
         size: bytes of the file, at most.
+        words: that the file has room for; 0 for none.
+        filters: of the convolution over words.
     """
 
     bits: int
     units: int
     weight_bits: int
     size: int
+    words: int = 0
+    filters: int = 0
 
 
 def plan_model(classes: tuple[str, ...], config: TrainConfig, thresholds: bool | None = None) -> Plan:
@@ -51,6 +62,9 @@ def plan_model(classes: tuple[str, ...], config: TrainConfig, thresholds: bool |
     Raises:
         BudgetError: nothing fits; the message names the smallest budget that works.
     """
+    wordy = _with_words(classes, config) if thresholds is None else None
+    if wordy is not None:
+        return wordy
     smallest: Plan | None = None
     for bits, units, weight_bits in _candidates(config):
         plan = Plan(bits, units, weight_bits, _size(classes, bits, units, weight_bits, thresholds))
@@ -70,10 +84,48 @@ def head_weight_bits(plan: Plan) -> tuple[int, int | None]:
     return (8, plan.weight_bits) if plan.units else (plan.weight_bits, None)
 
 
-def _size(classes: tuple[str, ...], bits: int, units: int, weight_bits: int, thresholds: bool | None) -> int:
+def _with_words(classes: tuple[str, ...], config: TrainConfig) -> Plan | None:
+    """The preferred plan with words, as many as the budget and the settings allow; None where too few fit."""
+    chosen, dimensions = config.projection.words, config.code_dimensions
+    if not dimensions:
+        return None
+    fewest = min(FEWEST_WORDS, chosen.most)
+    widths = (config.pack.weight_bits,) if config.pack.weight_bits else (8, 4)
+    filters = _FILTERS if chosen.filters is None else (chosen.filters,)
+    heads = (
+        (bits, units, width)
+        for bits, units in _HIDDEN_AND_WORDS
+        for width in widths
+        if config.projection.bits in (None, bits) and config.student.units in (None, units)
+    )
+    for (bits, units, width), count in product(heads, filters):
+        if units + count > MAX_UNITS:
+            continue
+        least = _size(classes, bits, units, width, None, (fewest, dimensions), count, chosen.width)
+        words = min(fewest + (config.budget - least) // (4 + dimensions // 8), chosen.most)
+        if words >= fewest:
+            size = _size(classes, bits, units, width, None, (words, dimensions), count, chosen.width)
+            if size <= config.budget:
+                return Plan(bits, units, width, size, words, count)
+    return None
+
+
+def _size(
+    classes: tuple[str, ...],
+    bits: int,
+    units: int,
+    weight_bits: int,
+    thresholds: bool | None,
+    words: tuple[int, int] | None = None,
+    filters: int = 0,
+    width: int = 3,
+) -> int:
     label_bytes = sum(len(name.encode("utf-8", "surrogatepass")) for name in classes)
-    output, hidden = (8, weight_bits) if units else (weight_bits, None)
-    return predicted_size(len(classes), label_bytes, bits, output, units, hidden, 2, PROVENANCE_ROOM, thresholds)
+    output, hidden = head_weight_bits(Plan(bits, units, weight_bits, 0))
+    lengths = (2, PROVENANCE_ROOM)
+    return predicted_size(
+        len(classes), label_bytes, bits, output, units, hidden, *lengths, thresholds, words, filters, width
+    )
 
 
 def _candidates(config: TrainConfig) -> Iterator[tuple[int, int, int]]:

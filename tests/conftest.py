@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from .read.loopback import Loopback
+
 HOME_INTENTS = Path(__file__).parents[1] / "data" / "home_intents"
 INTENTS = ("alarm_set", "door_lock", "light_on", "music_play", "weather_ask")
 
@@ -36,6 +38,24 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def public_sets() -> Path:
+    """The folder of converted public sets beside the checkout, where a developer has one."""
+    folder = Path(__file__).parents[1].parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"the public sets are not beside this checkout ({folder.name} folder missing)")
+    return folder
+
+
+@pytest.fixture
+def loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
+    """A scripted web server, reached past any proxy."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    server = Loopback()
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")

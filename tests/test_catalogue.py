@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,14 +21,6 @@ from .read.test_checksum import write_archive
 QUICK = Patience(attempts=2, first_wait=0.0, timeout=5.0)
 ORIGIN = b"text,category\r\nwhere is my card,card\r\n"
 OUTPUT = b"text,label\r\nwhere is my card,card\r\n"
-
-
-@pytest.fixture
-def loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    server = Loopback()
-    yield server
-    server.close()
 
 
 def sha256(content: bytes) -> str:
@@ -261,14 +252,6 @@ def test_the_folder_for_people_shows_the_same_file() -> None:
     shown = Path(__file__).parents[1] / "data" / "catalogue.toml"
     assert shown.resolve() == CATALOGUE.resolve()
     assert tomllib.loads(shown.read_text(encoding="utf-8")).keys() == {entry.name for entry in list_sets()}
-
-
-@pytest.fixture
-def public_sets() -> Path:
-    folder = Path(__file__).parents[1].parent / "shared" / "data"
-    if not folder.is_dir():
-        pytest.skip(f"the public sets are not beside this checkout ({folder.name} folder missing)")
-    return folder
 
 
 @pytest.mark.parametrize("name", ["clinc150", "banking77", "atis", "swda", "mnist", "cora", "citeseer"])

@@ -130,6 +130,7 @@ def test_every_error_is_told_at_once(recipe):
         ("seed=4294967296", "seed is 4294967296: input should be less than 4294967296"),
         ("student.epochs=2.5", "student.epochs is 2.5: input should be a valid integer"),
         ("projection.word_ngrams=[1]", "projection.word_ngrams"),
+        ("features.windows=[4, -1]", "features.windows.1 is -1: input should be greater than or equal to 1"),
         ("pack.weight_bits=5", "pack.weight_bits is 5: input should be 4 or 8"),
     ],
 )

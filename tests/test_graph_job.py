@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 from typer.testing import CliRunner
 
 from projgraph import graph_job
@@ -156,10 +163,82 @@ def test_a_killed_propagation_goes_on_to_the_same_bytes(rows, tmp_path, monkeypa
     assert not job.out.exists()
     assert (tmp_path / "labels.parquet.partial" / "view.npz").exists()
     with monkeypatch.context() as patch:
-        patch.setattr(graph_job, "describe", lambda *_: pytest.fail("the view was kept, and is made again"))
+        patch.setattr(
+            "projgraph.features.view.describe", lambda *_: pytest.fail("the view was kept, and is made again")
+        )
         graph_job.propagate(job, config, lambda _: None, proba=True)
     assert job.out.read_bytes() == whole
     assert not (tmp_path / "labels.parquet.partial").exists()
+
+
+EAGER = """
+import functools
+from projgraph import graph_job
+from projgraph.checkpoint import Checkpoints
+from projgraph.__main__ import main
+
+graph_job.Checkpoints = functools.partial(Checkpoints, seconds=0)
+main()
+"""
+"""The command, but a state is kept after every step and not only every 20 seconds."""
+
+
+def killed(arguments, out, name):
+    """Run a command and kill -9 it as soon as it kept a state; once more where it was done before the signal came."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    state = out.parent / f"{out.name}.partial" / f"{name}.npz"
+    for _ in range(5):
+        command = [sys.executable, "-c", EAGER, "graph", *map(str, arguments), "--out", str(out)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment) as child:
+            while not state.exists() and child.poll() is None:
+                time.sleep(0.001)
+            child.send_signal(signal.SIGKILL)
+            said = child.communicate()[0].decode()
+        if child.returncode == -signal.SIGKILL and not out.exists():
+            assert state.exists(), said
+            return
+        assert child.returncode in (0, -signal.SIGKILL), said
+        out.unlink()
+    pytest.fail("the command was always done before it could be killed")
+
+
+BUILD = ("build", "--kind", "hamming", "--bits", 256, "--k", 5)
+QUICK = ("features.windows=[]", "features.contrastive_weight=0", "trainer.classic.smoothing=0.99")
+PROPAGATE = ("propagate", "--labels-per-class", 5, "--trainer", "label_spreading")
+
+
+@pytest.mark.parametrize(
+    ("count", "state", "arguments"),
+    [
+        (40_000, "hamming_neighbours", BUILD),
+        (2_000, "label_spreading", (*PROPAGATE, *(part for setting in QUICK for part in ("--set", setting)))),
+    ],
+)
+def test_after_kill_9_the_same_bytes(tmp_path, monkeypatch, count, state, arguments):
+    draw = random.Random(0)
+    words = [f"w{number}" for number in range(400)]
+    rows = [f"{' '.join(draw.choices(words[row % 3 * 100 :][:200], k=6))},c{row % 3}" for row in range(count)]
+    (tmp_path / "rows.csv").write_text("\n".join(["text,label", *rows]))
+    arguments = [arguments[0], tmp_path / "rows.csv", *arguments[1:]]
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    killed(arguments, out, state)
+    loaded = []
+
+    def load(self, name):
+        found = original(self, name)
+        loaded.append((name, found is not None))
+        return found
+
+    original = Checkpoints.load
+    with threadpool_limits(1):
+        figures(*arguments, "--out", whole)
+        with monkeypatch.context() as patch:
+            patch.setattr(Checkpoints, "load", load)
+            figures(*arguments, "--out", out)
+    assert (state, True) in loaded
+    assert all(found for _, found in loaded)
+    assert out.read_bytes() == whole.read_bytes()
+    assert not (tmp_path / "out.partial").exists()
 
 
 @pytest.mark.parametrize(

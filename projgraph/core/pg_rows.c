@@ -8,7 +8,8 @@ enum {
     LANES = PG_ROW_PADDING, /* bytes of a vector; rows are read in whole ones, past their end */
     GROUP = 8,              /* rows read in one pass over the sums */
     INT8_ROWS = 256,        /* rows whose unsigned bytes sum within 16 bits: 256 x 255 < 2^16 */
-    INT4_ROWS = 4096        /* and nibbles: 4,096 x 15 < 2^16 */
+    INT4_ROWS = 4096,       /* and nibbles: 4,096 x 15 < 2^16 */
+    MULTIPLES = 32          /* inputs taken at a time that are no bits */
 };
 
 static size_t row_bytes(const pg_layer *layer) {
@@ -231,46 +232,78 @@ PG_HOT void pg_finish(const pg_layer *layer, const pg_sums *sums, int32_t *score
 typedef struct {
     const uint8_t *row;
     int16_t value;
-} activation;
+} multiple;
 
-/* wide += the rows of two inputs, each times its value. A product is at most 127 x 128 in size, so the sum of two fits
- * 16 bits, and a vector holds twice as many of them as of 32 bits. */
-PG_HOT static void add_multiples(unsigned weight_bits, activation one, activation other, const pg_sums *sums) {
+/* wide += four rows of bytes, each times its value. A product is at most 127 x 128 in size, so the sum of two fits 16
+ * bits, and a vector holds twice as many of them as of 32 bits. */
+PG_HOT static void multiples_int8(const multiple *four, const pg_sums *sums) {
     int32_t *lower = sums->wide, *upper = sums->wide + sums->units;
-    const uint8_t *first = one.row, *second = other.row;
-    int16_t a = one.value, b = other.value;
-    if (weight_bits == 8) {
-        PG_INDEPENDENT
-        for (size_t k = 0; k < sums->units; k++) {
-            uint16_t x = byte_pair(first, k), y = byte_pair(second, k);
-            lower[k] += (int16_t)(a * (int16_t)((x & 0xFF) - 0x80) + b * (int16_t)((y & 0xFF) - 0x80));
-            upper[k] += (int16_t)(a * (int16_t)((x >> 8) - 0x80) + b * (int16_t)((y >> 8) - 0x80));
-        }
-    } else {
-        PG_INDEPENDENT
-        for (size_t k = 0; k < sums->units; k++) {
-            uint16_t x = nibble_pair(first, k), y = nibble_pair(second, k);
-            lower[k] += (int16_t)(a * (int16_t)((x & 15) - 8) + b * (int16_t)((y & 15) - 8));
-            upper[k] += (int16_t)(a * (int16_t)((x >> 4) - 8) + b * (int16_t)((y >> 4) - 8));
-        }
+    const uint8_t *first = four[0].row, *second = four[1].row, *third = four[2].row, *fourth = four[3].row;
+    int16_t a = four[0].value, b = four[1].value, c = four[2].value, d = four[3].value;
+    PG_INDEPENDENT
+    for (size_t k = 0; k < sums->units; k++) {
+        uint16_t w = byte_pair(first, k), x = byte_pair(second, k), y = byte_pair(third, k), z = byte_pair(fourth, k);
+        lower[k] += (int16_t)(a * (int16_t)((w & 0xFF) - 0x80) + b * (int16_t)((x & 0xFF) - 0x80)) +
+                    (int16_t)(c * (int16_t)((y & 0xFF) - 0x80) + d * (int16_t)((z & 0xFF) - 0x80));
+        upper[k] += (int16_t)(a * (int16_t)((w >> 8) - 0x80) + b * (int16_t)((x >> 8) - 0x80)) +
+                    (int16_t)(c * (int16_t)((y >> 8) - 0x80) + d * (int16_t)((z >> 8) - 0x80));
     }
 }
 
+/* narrow += four rows of nibbles, biased by 8 each, times their values; modulo 2^16. */
+PG_HOT static void multiples_int4(const multiple *four, const pg_sums *sums) {
+    uint16_t *lower = sums->narrow, *upper = sums->narrow + sums->units;
+    const uint8_t *first = four[0].row, *second = four[1].row, *third = four[2].row, *fourth = four[3].row;
+    int16_t a = four[0].value, b = four[1].value, c = four[2].value, d = four[3].value;
+    PG_INDEPENDENT
+    for (size_t k = 0; k < sums->units; k++) {
+        uint8_t w = nibble_pair(first, k), x = nibble_pair(second, k);
+        uint8_t y = nibble_pair(third, k), z = nibble_pair(fourth, k);
+        lower[k] = (uint16_t)(lower[k] + a * (w & 15) + b * (x & 15) + c * (y & 15) + d * (z & 15));
+        upper[k] = (uint16_t)(upper[k] + a * (w >> 4) + b * (x >> 4) + c * (y >> 4) + d * (z >> 4));
+    }
+}
+
+/* wide += (narrow - bias) modulo 2^16, a number of 16 bits with its sign. */
+PG_HOT static void widen_signed(const pg_sums *sums, uint32_t bias) {
+    PG_INDEPENDENT
+    for (size_t k = 0; k < 2 * sums->units; k++)
+        sums->wide[k] += (int32_t)(uint16_t)(sums->narrow[k] - bias + 0x8000u) - 0x8000;
+}
+
+/* wide += the rows of up to MULTIPLES inputs, each times its value. Of nibbles as many products fit 16 bits: 32 x 127 x
+ * 8 < 2^15. */
+static void add_multiples(const pg_layer *layer, multiple *inputs, size_t count, const pg_sums *sums) {
+    uint32_t bias = 0;
+    for (; count % 4 != 0; count++) {
+        inputs[count].row = layer->weights;
+        inputs[count].value = 0;
+    }
+    if (layer->weight_bits == 8) {
+        for (size_t i = 0; i < count; i += 4)
+            multiples_int8(inputs + i, sums);
+        return;
+    }
+    memset(sums->narrow, 0, 2 * sums->units * sizeof *sums->narrow);
+    for (size_t i = 0; i < count; i += 4)
+        multiples_int4(inputs + i, sums);
+    for (size_t i = 0; i < count; i++)
+        bias += 8 * (uint32_t)inputs[i].value;
+    widen_signed(sums, bias);
+}
+
 void pg_add_values(const pg_layer *layer, uint32_t first, const int16_t *values, uint32_t count, const pg_sums *sums) {
-    const uint8_t *weights = layer->weights + first * sums->row;
-    activation waiting = {weights, 0};
-    for (uint32_t j = 0; j < count; j++) {
-        if (values[j] == 0) continue;
-        activation input = {weights + j * sums->row, values[j]};
-        if (waiting.value != 0) {
-            add_multiples(layer->weight_bits, waiting, input, sums);
-            waiting.value = 0;
-        } else {
-            waiting = input;
+    const uint8_t *row = layer->weights + first * sums->row;
+    multiple inputs[MULTIPLES];
+    size_t found = 0;
+    for (uint32_t j = 0; j < count; j++, row += sums->row) {
+        inputs[found].row = row; /* written whether it counts or not: a branch would be mispredicted */
+        inputs[found].value = values[j];
+        found += values[j] != 0;
+        if (found == MULTIPLES) {
+            add_multiples(layer, inputs, found, sums);
+            found = 0;
         }
     }
-    if (waiting.value != 0) {
-        activation none = {waiting.row, 0};
-        add_multiples(layer->weight_bits, waiting, none, sums);
-    }
+    if (found > 0) add_multiples(layer, inputs, found, sums);
 }

@@ -28,15 +28,16 @@ PG_HOT static size_t words_next(word_walk *walk, uint64_t seed, uint32_t *finger
     return 0;
 }
 
-/* The table's place of a fingerprint, or the number of words if it has none. No branch depends on the fingerprint: its
- * outcomes could not be predicted. */
-static inline uint32_t find(const uint8_t *entries, uint32_t count, uint32_t fingerprint) {
-    uint32_t first = 0;
-    for (uint32_t size = count; size > 1; size -= size / 2) {
-        uint32_t middle = first + size / 2;
-        first = pg_u32(entries + sizeof middle * middle) <= (fingerprint | 3) ? middle : first;
-    }
-    return (pg_u32(entries + sizeof first * first) ^ fingerprint) < 4 ? first : count;
+/* The table's places of some fingerprints: of each the last entry that is not above it, or the first. All of them take
+ * each step together, so that no step waits for the one before; and no branch depends on a fingerprint, since its
+ * outcomes could not be predicted. Not PG_HOT: with gathered loads 12 words take 0.9 us longer among 7,334 (Xeon). */
+static void find(const uint8_t *entries, uint32_t count, const uint32_t *fingerprints, size_t found, uint32_t *places) {
+    memset(places, 0, found * sizeof *places);
+    for (uint32_t size = count; size > 1; size -= size / 2)
+        for (size_t i = 0; i < found; i++) {
+            uint32_t middle = places[i] + size / 2;
+            places[i] = pg_u32(entries + sizeof middle * middle) <= (fingerprints[i] | 3) ? middle : places[i];
+        }
 }
 
 /* What is known of the text so far. Code bits count as 0 and 1 here, so a sum is (2 * ones - weights). */
@@ -177,26 +178,29 @@ size_t pg_words_scratch(const pg_model *model) {
 
 void pg_word_inputs(const pg_model *model, const pg_row *row, uint8_t *scratch, int16_t *code_sums, int16_t *filters) {
     word_walk *walk = pg_take(&scratch, sizeof *walk);
-    uint32_t fingerprints[PG_CHUNK], bytes = model->dimensions / 8, known = model->word_count;
-    const uint8_t *codes = model->words + sizeof(uint32_t) * (size_t)known;
+    uint32_t fingerprints[PG_CHUNK], places[PG_CHUNK], bytes = model->dimensions / 8;
+    const uint8_t *codes = model->words + sizeof(uint32_t) * (size_t)model->word_count;
     code_totals totals = {{0}, 0, 0};
     convolution state;
     int filtered = model->convolution.outputs > 0;
     if (filtered) convolution_start(model, &state, scratch);
     words_start(walk, row->text, row->length);
-    for (size_t count; (count = words_next(walk, model->projection.seed, fingerprints)) > 0;)
+    for (size_t count; (count = words_next(walk, model->projection.seed, fingerprints)) > 0;) {
+        find(model->words, model->word_count, fingerprints, count, places);
         for (size_t i = 0; i < count; i++) {
-            uint32_t word = find(model->words, known, fingerprints[i]);
-            if (word < known) {
-                uint32_t weight = 1u << (pg_u32(model->words + sizeof weight * word) & 3);
-                add_code(&totals, codes + (size_t)word * bytes, bytes, weight);
-                if (filtered) convolution_add(model, &state, codes + (size_t)word * bytes, (int32_t)weight);
+            uint32_t entry = pg_u32(model->words + sizeof entry * places[i]);
+            const uint8_t *code = codes + (size_t)places[i] * bytes;
+            if ((entry ^ fingerprints[i]) < 4) {
+                uint32_t weight = 1u << (entry & 3);
+                add_code(&totals, code, bytes, weight);
+                if (filtered) convolution_add(model, &state, code, (int32_t)weight);
             }
             if (filtered) {
                 state.has_words = 1;
                 convolution_advance(model, &state);
             }
         }
+    }
     normalise(model, &totals, code_sums);
     if (filtered) convolution_finish(model, &state, filters);
 }

@@ -20,7 +20,8 @@ PATCH = 6
 _REGIONS = 3
 _SAMPLE = 100_000
 _SAMPLED_IMAGES = 3_000
-_BLOCK = 250
+_BLOCK = 32
+"""Images at a time: activations of so many stay in the cache of a processor."""
 _CONTRAST_FLOOR = 0.01
 _WHITENING_FLOOR = 0.05
 _BLANK = 0.05
@@ -58,7 +59,7 @@ def _dictionary(
     images: NDArray[np.uint8], generator: np.random.Generator, words: int
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """The whitening of patches and the centroids of whitened ones."""
-    from sklearn.cluster import MiniBatchKMeans
+    from sklearn.cluster import KMeans
 
     drawn = generator.choice(len(images), min(len(images), _SAMPLED_IMAGES), replace=False)
     patches = _patches(images[np.sort(drawn)]).reshape(-1, PATCH * PATCH)
@@ -68,7 +69,8 @@ def _dictionary(
     values, directions = np.linalg.eigh(np.cov(patches.T))
     whitening = ((directions / np.sqrt(np.maximum(values, 0) + _WHITENING_FLOOR)) @ directions.T).astype(np.float32)
     state = int(generator.integers(1 << 31))
-    found = MiniBatchKMeans(words, batch_size=4096, n_init=1, max_iter=20, random_state=state)
+    # Every patch in every step: neighbours found by the words of small batches agree less on their class.
+    found = KMeans(words, init="random", n_init=1, max_iter=20, random_state=state)
     found.fit((patches - mean) @ whitening)
     return mean, whitening, found.cluster_centers_.astype(np.float32)
 
@@ -91,10 +93,12 @@ def _activations(
     images: NDArray[np.uint8], mean: FloatArray, whitening: FloatArray, centroids: FloatArray
 ) -> NDArray[np.float16]:
     """(n, regions ** 2 x words) triangle activations, summed over regions."""
+    import torch
+
     patches = (_normalised(_patches(images)) - mean) @ whitening
-    squares = (patches**2).sum(axis=-1, keepdims=True) + (centroids**2).sum(axis=1)
-    distances = np.sqrt(np.maximum(squares - 2 * (patches @ centroids.T), 0))
-    active = np.maximum(distances.mean(axis=-1, keepdims=True) - distances, 0)
-    columns = [part.sum(axis=2) for part in np.array_split(active, _REGIONS, axis=2)]
-    pooled = [part.sum(axis=1) for column in columns for part in np.array_split(column, _REGIONS, axis=1)]
-    return np.concatenate(pooled, axis=1).astype(np.float16)
+    flat = torch.from_numpy(patches.reshape(-1, patches.shape[-1]))
+    distances = torch.cdist(flat, torch.from_numpy(centroids), compute_mode="use_mm_for_euclid_dist")
+    active = distances.mean(dim=1, keepdim=True).sub(distances).relu_().reshape(*patches.shape[:3], -1)
+    columns = [part.sum(dim=2) for part in torch.tensor_split(active, _REGIONS, dim=2)]
+    pooled = [part.sum(dim=1) for column in columns for part in torch.tensor_split(column, _REGIONS, dim=1)]
+    return torch.cat(pooled, dim=1).numpy().astype(np.float16)

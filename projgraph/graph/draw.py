@@ -1,8 +1,8 @@
 """A drawing of a node's neighbourhood, its projection nodes beside it; the only file here that imports matplotlib.
 
 Trainer nodes are circles, coloured by label, joined by lines as wide as their weight. A dotted line joins each to its
-projection node, a square in the same place of the right half; Hamming edges join the squares. The same graph gives the
-same bytes.
+projection node, a square in the same place of the right half, or between the places of the nodes that share it; Hamming
+edges join the squares. The same graph gives the same bytes.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ def draw_neighbourhood(
     hops: int = 1,
     max_nodes: int = 40,
     hamming: Graph | None = None,
+    links: IndexArray | None = None,
     labels: Sequence[str | None] | None = None,
     texts: Sequence[str] | None = None,
 ) -> int:
@@ -81,7 +82,8 @@ def draw_neighbourhood(
         node: the centre, drawn with a thick rim.
         hops: 1 or 2.
         max_nodes: nodes at most, the centre counted; the heaviest edges win.
-        hamming: of the n projection nodes; None draws no projection nodes.
+        hamming: of the projection nodes; None draws no projection nodes.
+        links: (n,) the projection node of each trainer node; None where trainer node i has projection node i.
         labels: of the n nodes, None where unknown.
         texts: of the n nodes; a node is called by the beginning of its text, or by its number.
 
@@ -93,7 +95,8 @@ def draw_neighbourhood(
     kind = Path(path).suffix.lower()
     if kind not in FORMATS:
         raise ConfigError(f"drawing: {os.fspath(path)} ends in {kind!r}; expected one of {', '.join(FORMATS)}")
-    given = {"labels": labels, "texts": texts, "projection nodes": None if hamming is None else range(hamming.n_nodes)}
+    linked = links if links is not None or hamming is None else np.arange(hamming.n_nodes)
+    given = {"labels": labels, "texts": texts, "projection nodes": linked}
     for name, values in given.items():
         if values is not None and len(values) != graph.n_nodes:
             raise InputError(f"drawing: {len(values):,} {name} for {graph.n_nodes:,} nodes; expected as many")
@@ -106,7 +109,12 @@ def draw_neighbourhood(
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # a script that the font lacks is drawn as boxes
         figure = Figure(figsize=(12 if hamming is not None else 7, 6.5), layout="constrained")
         FigureCanvasAgg(figure)
-        _draw(figure.add_subplot(), graph, nodes, hamming, labels, texts)
+        axes = figure.add_subplot()
+        colours = _colours([None if labels is None else labels[node] for node in nodes.tolist()])
+        places = _places(graph, nodes)
+        if hamming is not None and linked is not None:
+            _draw_projection(axes, hamming, linked[nodes], places, colours[0])
+        _draw(axes, graph, nodes, places, colours, texts)
         metadata = {"Date": None} if kind == ".svg" else {"Software": None}
         return atomic_write(path, lambda file: figure.savefig(file, format=kind[1:], dpi=150, metadata=metadata))
 
@@ -115,21 +123,12 @@ def _draw(
     axes: Any,
     graph: Graph,
     nodes: IndexArray,
-    hamming: Graph | None,
-    labels: Sequence[str | None] | None,
+    places: Any,
+    coloured: tuple[list[str], dict[str, str]],
     texts: Sequence[str] | None,
 ) -> None:
-    places = _places(graph, nodes)
-    colours, legend = _colours([None if labels is None else labels[node] for node in nodes.tolist()])
+    colours, legend = coloured
     _edges(axes, graph, nodes, places, _FAINT)
-    if hamming is not None:
-        beside = places + np.array([2.6, 0.0])
-        for one, other in zip(places, beside, strict=True):
-            axes.plot(*zip(one, other, strict=True), color=_LINK, linewidth=0.5, linestyle=":", zorder=1)
-        _edges(axes, hamming, nodes, beside, _LINK)
-        axes.scatter(*beside.T, s=55, c=colours, marker="s", edgecolors=_LINK, linewidths=1.0, zorder=3)
-        axes.text(2.6, 1.25, "projection nodes, Hamming edges", ha="center", color=_INK)
-        axes.text(0.0, 1.25, "trainer nodes, trainer edges", ha="center", color=_INK)
     rims = [2.4] + [0.8] * (len(nodes) - 1)
     axes.scatter(*places.T, s=90, c=colours, edgecolors=_INK, linewidths=rims, zorder=3)
     for node, place in zip(nodes.tolist(), places, strict=True):
@@ -140,6 +139,21 @@ def _draw(
         axes.legend(loc="lower left", frameon=False)
     axes.set_axis_off()
     axes.margins(0.08)
+
+
+def _draw_projection(axes: Any, hamming: Graph, owners: IndexArray, places: Any, colours: Sequence[str]) -> None:
+    """Squares beside the trainer nodes, in the colour that their drawn nodes agree on."""
+    drawn, square = np.unique(owners, return_inverse=True)
+    shared = np.bincount(square)[:, None]
+    beside = np.array([2.6, 0.0]) + np.stack([np.bincount(square, axis) for axis in places.T], axis=1) / shared
+    for one, other in zip(places, beside[square], strict=True):
+        axes.plot(*zip(one, other, strict=True), color=_LINK, linewidth=0.5, linestyle=":", zorder=1)
+    _edges(axes, hamming, drawn, beside, _LINK)
+    theirs = [{colours[node] for node in np.flatnonzero(square == one).tolist()} for one in range(len(drawn))]
+    filled = [next(iter(found)) if len(found) == 1 else _FAINT for found in theirs]
+    axes.scatter(*beside.T, s=55, c=filled, marker="s", edgecolors=_LINK, linewidths=1.0, zorder=3)
+    axes.text(2.6, 1.25, "projection nodes, Hamming edges", ha="center", color=_INK)
+    axes.text(0.0, 1.25, "trainer nodes, trainer edges", ha="center", color=_INK)
 
 
 def _places(graph: Graph, nodes: IndexArray) -> Any:

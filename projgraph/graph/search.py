@@ -35,6 +35,9 @@ _HNSW_LINKS = 24
 _HNSW_BUILD = 80
 _HNSW_SEARCH = 96
 _IVF_PROBES = 8
+_IVF_ROUNDS, _IVF_SAMPLE = 8, 50
+"""Of k-means, and rows a cell that it looks at. With faiss's 25 and 256 rows 100,000 clustered rows of 64 dimensions
+took 13.7 s of a processor, with these 7.6 s, at recalls of 0.992 and 0.996; 60,000 images 8 s at 0.98."""
 _BLOCK = 8192
 
 
@@ -109,6 +112,7 @@ def _index(rows: FloatArray, metric: Metric, method: str) -> Any:
         cells = max(1, min(int(4 * len(rows) ** 0.5), len(rows) // 40))
         index = faiss.IndexIVFFlat(index, rows.shape[1], cells, kind)
         index.cp.min_points_per_centroid = 1
+        index.cp.niter, index.cp.max_points_per_centroid = _IVF_ROUNDS, _IVF_SAMPLE
         index.nprobe = min(_IVF_PROBES, cells)
         index.train(rows)
     index.add(rows)

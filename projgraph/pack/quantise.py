@@ -216,11 +216,8 @@ def quantise(
         inputs = np.concatenate([calibration, model.words.sums(*sequences, norm_shift)], axis=1)
     hidden, hidden_shift, scales = None, 0, _input_scales(model, norm_shift)
     if model.hidden is not None and inputs is not None:
-        weights, bias = _scaled(model.hidden, scales)
-        step = best_activation_step(np.maximum(inputs.astype(np.float64) @ weights + bias, 0.0))
-        hidden, hidden_shift, unit = round_rectified(weights, bias, hidden_weight_bits, step)
-        scales = np.full(len(model.hidden.bias), unit)
-        inputs = rectified(hidden.sums(inputs), hidden_shift)
+        hidden, hidden_shift, unit = _round_hidden(*_scaled(model.hidden, scales), hidden_weight_bits, inputs)
+        scales, inputs = np.full(len(model.hidden.bias), unit), rectified(hidden.sums(inputs), hidden_shift)
     convolution = None
     if model.convolution is not None and model.words is not None and sequences is not None and inputs is not None:
         filters, words = model.convolution, model.words
@@ -228,17 +225,9 @@ def quantise(
         scales = np.concatenate([scales, np.full(convolution.filters, unit)])
     output, scale = _round_output(*_scaled(model.output, scales), weight_bits)
     logit_scale = min(max(scale / model.temperature, SMALLEST_SCALE), LARGEST_SCALE)
-    return QuantisedModel(
-        projection=model.projection,
-        output=output,
-        hidden=hidden,
-        hidden_shift=hidden_shift,
-        scale=float(np.float32(logit_scale)),
-        classes=model.classes,
-        words=model.words,
-        norm_shift=norm_shift,
-        convolution=convolution,
-    )
+    of_words = (model.words, norm_shift, convolution)
+    rounded_scale = float(np.float32(logit_scale))
+    return QuantisedModel(model.projection, output, hidden, hidden_shift, rounded_scale, model.classes, *of_words)
 
 
 def _input_scales(model: ProjectionModel, norm_shift: int) -> Doubles:
@@ -251,6 +240,14 @@ def _input_scales(model: ProjectionModel, norm_shift: int) -> Doubles:
 def _scaled(layer: Layer, scales: Doubles) -> tuple[Doubles, Doubles]:
     """Weights and bias of the same layer over inputs that are integers of these scales."""
     return layer.weights.astype(np.float64) * scales[:, None], layer.bias.astype(np.float64)
+
+
+def _round_hidden(
+    weights: Doubles, bias: Doubles, weight_bits: int, inputs: NDArray[np.int8]
+) -> tuple[QuantisedLayer, int, float]:
+    """The hidden layer in integers, the shift of its sums and what one step of its units is worth on these inputs."""
+    step = best_activation_step(np.maximum(inputs.astype(np.float64) @ weights + bias, 0.0))
+    return round_rectified(weights, bias, weight_bits, step)
 
 
 def _round_output(weights: Doubles, bias: Doubles, weight_bits: int) -> tuple[QuantisedLayer, float]:

@@ -35,6 +35,13 @@ class WordRows:
         """D, the numbers of a code."""
         return int(self.codes.shape[1])
 
+    def sequences(self, texts: IndexArray) -> tuple[IndexArray, IndexArray]:
+        """The rows of the codes of some texts, ascending, all of their words, and (len(texts) + 1,) their offsets."""
+        lengths = np.diff(self.offsets)[texts]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        text_of = np.repeat(np.arange(len(texts)), lengths)
+        return self.rows[self.offsets[texts][text_of] + np.arange(offsets[-1]) - offsets[text_of]], offsets
+
     def batch(self, texts: IndexArray) -> WordBatch:
         """The words of some texts, at most ``MOST_WORDS`` of each."""
         starts = self.offsets[texts]
@@ -75,15 +82,13 @@ class Convolution(torch.nn.Module):
 
     def forward(self, words: WordBatch) -> torch.Tensor:
         """(b, filters) of b texts; zeros for a text without a word."""
-        texts, filters = len(words.lengths), len(self.bias)
-        places = (int(words.lengths.max()) if texts else 0) + self.width - 1
+        runs = words.lengths + (self.width - 1) * (words.lengths > 0)
+        firsts = torch.cumsum(runs, 0) - runs
         codes = self._codes[words.rows + 1]
-        answers = self.bias.repeat(texts * places, 1)
+        answers = self.bias.repeat(int(runs.sum()), 1)
         for slot in range(self.width):
             # The word at position t stands in slot j of the run that starts at t - j.
-            place = words.text_of * places + words.positions - slot + self.width - 1
-            answers = answers.index_add(0, place, codes @ self.weight[slot])
-        inside = torch.arange(places)[None, :] < (words.lengths + (self.width - 1) * (words.lengths > 0))[:, None]
-        rectified = answers.relu().view(texts, places, filters) * inside[:, :, None]
-        largest: torch.Tensor = rectified.amax(dim=1)
+            run = firsts[words.text_of] + words.positions - slot + self.width - 1
+            answers = answers.index_add(0, run, codes @ self.weight[slot])
+        largest: torch.Tensor = torch.segment_reduce(answers.relu(), "max", lengths=runs, initial=0.0)
         return largest

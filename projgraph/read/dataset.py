@@ -120,6 +120,8 @@ def _format(source: Source, name: str | None) -> str:
     path = source.path
     extension = (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
     if extension not in EXTENSIONS:
+        with source.open():  # says first what is wrong with the path itself
+            pass
         known = ", ".join(EXTENSIONS)
         source.fail(
             f"the extension {extension!r} says no format; expected one of {known} (and .gz), "

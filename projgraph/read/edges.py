@@ -12,7 +12,7 @@ import os
 import re
 from array import array
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +52,8 @@ def read_edges(path: str | os.PathLike[str], ids: Ids = "auto", n_nodes: int | N
         return _of_npz(source, n_nodes)
     if name.endswith((".parquet", ".pq")):
         return _of_parquet(source, ids, n_nodes)
-    return _of_text(source, ids, n_nodes)
+    quick = _of_blocks(source, ids, n_nodes) if ids in get_args(Ids) else None
+    return quick or _of_text(source, ids, n_nodes)
 
 
 class _Nodes:
@@ -67,6 +68,28 @@ class _Nodes:
         if found == len(self.lines):
             self.lines.append(line)
         return found
+
+
+def _of_blocks(source: Source, ids: Ids, n_nodes: int | None) -> EdgeList | None:
+    """What `_of_text` would return, or None for it to find out: it reads what is unusual, and says what is wrong."""
+    from projgraph.read.edge_blocks import read_named, read_numbered
+
+    numbered = None if ids == "name" else read_numbered(source)
+    if numbered is not None:
+        pairs, weights = numbered
+        largest = int(pairs.max(initial=-1))
+        limit = _SPARSE if n_nodes is None else n_nodes
+        if n_nodes is None and largest >= limit:
+            limit = min(100 * len(np.unique(pairs)), MAX_NODES)
+        if largest >= limit:
+            return None
+        counted = largest + 1 if n_nodes is None else n_nodes
+        return EdgeList(pairs[:, 0], pairs[:, 1], weights.astype(np.float32), counted)
+    named = None if ids == "index" else read_named(source)
+    if named is None or (ids == "auto" and all(_INDEX.fullmatch(name) for name in named[1])):
+        return None
+    (pairs, weights), names = named
+    return EdgeList(pairs[:, 0], pairs[:, 1], weights.astype(np.float32), len(names), names)
 
 
 def _of_text(source: Source, ids: Ids, n_nodes: int | None) -> EdgeList:

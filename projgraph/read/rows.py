@@ -70,6 +70,12 @@ class RowCollector:
             self._source.fail(
                 f"the label {name!r} has a NUL character; expected UTF-8 text without one", line, unit=self._unit
             )
+        if "\n" in name or "\r" in name:
+            self._source.fail(
+                f"the label {name!r} has a line break; expected one line: labels are printed one a line",
+                line,
+                unit=self._unit,
+            )
         try:
             name.encode()
         except UnicodeEncodeError:

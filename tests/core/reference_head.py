@@ -198,6 +198,4 @@ def word_file(
     names = tuple(f"class {index}" for index in range(classes))
     table = table_of(spec, known, shape.dimensions, seed)
     parts = (table, shape.norm_shift, convolution)
-    return model_bytes(
-        QuantisedModel(spec.to_bytes(), output, hidden, shift if units else 0, 1.0, names, *parts), {}
-    )
+    return model_bytes(QuantisedModel(spec.to_bytes(), output, hidden, shift if units else 0, 1.0, names, *parts), {})

@@ -68,7 +68,7 @@ def filters(convolution: Convolution, found: Sequence[tuple[int, list[int]]], di
         return [0] * outputs
     blank = [[0] * dimensions] * (width - 1)
     padded = blank + [[weight * x for x in code] for weight, code in found] + blank
-    windows = [sum(padded[at : at + width], []) for at in range(len(padded) - width + 1)]
+    windows = [[x for code in padded[at : at + width] for x in code] for at in range(len(padded) - width + 1)]
     values = [convolution.layer(window) for window in windows]
     largest = [max(value[f] for value in values) for f in range(outputs)]
     return [min(max(0, z) >> convolution.shift, 127) for z in largest]

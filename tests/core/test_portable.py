@@ -16,7 +16,7 @@ from projgraph.native import NativeModel
 from projgraph.pack.projection import ProjectionSpec
 from projgraph.pack.vector import VectorSpec
 
-from .reference_head import random_file, texts_of
+from .reference_head import WordShape, random_file, texts_of, word_file
 
 CORE = Path(projgraph.core.__file__).parent
 COMMON = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-ffp-contract=off", "-fPIC", "-shared"]
@@ -59,6 +59,13 @@ def scores_with(library: ctypes.CDLL) -> Scores:
     return scores
 
 
+def assert_same(scores: Scores, data: bytes) -> None:
+    expected = NativeModel(data).scores(texts_of(TEXTS), threads=1)
+    found = [scores(data, text) for text in TEXTS]
+    np.testing.assert_array_equal([values for _, values in found], expected)
+    assert [label for label, _ in found] == expected.argmax(axis=1).tolist()
+
+
 @pytest.mark.parametrize(
     "flags",
     [
@@ -81,10 +88,10 @@ def test_another_build_finds_the_same_integers(tmp_path: Path, compiler: str, fl
     scores = scores_with(ctypes.CDLL(str(library)))
     for seed, (classes, width, units) in enumerate([(77, 8, 0), (77, 4, 0), (33, 8, 20), (5, 4, 33)]):
         data = random_file(SPEC, seed, classes, width, units, hidden_width=12 - width)
-        expected = NativeModel(data).scores(texts_of(TEXTS), threads=1)
-        found = [scores(data, text) for text in TEXTS]
-        np.testing.assert_array_equal([values for _, values in found], expected)
-        assert [label for label, _ in found] == expected.argmax(axis=1).tolist()
+        shape = WordShape(dimensions=(8, 64, 72, 128)[seed], filters=(0, 33, 128, 5)[seed], window=2 + seed)
+        words = word_file(SPEC, TEXTS, shape, seed, classes, width, units, hidden_width=12 - width)
+        assert_same(scores, data)
+        assert_same(scores, words)
         data = random_file(VECTORS, seed, classes, width, units, hidden_width=12 - width)
         rows = np.random.default_rng(seed).integers(-32768, 32767, (5, 33), dtype=np.int16, endpoint=True)
         expected = NativeModel(data).scores(rows / np.float32(4), threads=1)

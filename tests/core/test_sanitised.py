@@ -22,7 +22,7 @@ from projgraph.pack.projection import ProjectionSpec
 from projgraph.pack.read import parse_model
 from projgraph.pack.vector import VectorSpec
 
-from .reference_head import random_file, texts_of
+from .reference_head import WordShape, random_file, texts_of, word_file
 
 CORE = Path(projgraph.core.__file__).parent
 STRICT = ["-std=c99", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pedantic"]
@@ -66,6 +66,10 @@ static void project(const pg_projection *projection, const char *text, size_t le
     uint8_t *positive = off_by_one(plane), *negative = off_by_one(plane);
     pg_feature *features = malloc(capacity * sizeof *features);
     if (pg_project(projection, text, length, scratch, size, positive, negative) != PG_OK) exit(5);
+    uint32_t *words = malloc(capacity * sizeof *words);
+    if (pg_word_fingerprints(projection, text, length, scratch, size, words, capacity, &count) != PG_OK) exit(15);
+    if (count > PG_MAX_WORDS || (count > 0 && words[0] % 4 != 0)) exit(16);
+    free(words);
     if (pg_features(projection, text, length, scratch, size, features, capacity, &count) != PG_OK) exit(6);
     for (size_t i = 0; i < count && i < capacity; i++)
         if (features[i].family >= projection->family_count) exit(7);
@@ -214,12 +218,23 @@ def whole_models() -> list[bytes]:
         ProjectionSpec.for_text(bits=1040, additions=13, word_share=0.0, seen_slots_log2=0),
     ]
     heads = [(8, 0, 8), (4, 0, 8), (8, 5, 4), (4, 16, 8)]
-    return [
+    plain = [
         random_file(spec, seed, classes, width, units, hidden_width)
         for spec in specs
         for seed, (width, units, hidden_width) in enumerate(heads)
         for classes in (1, 33)
     ]
+    known = [b"where is my card", b"a b Z9", "日本語 don't".encode()]
+    shapes = [WordShape(8), WordShape(64, 3, 1), WordShape(72, 33, 3, 6), WordShape(128, 2, 5, 0)]
+    return plain + [
+        word_file(specs[seed % 3], known, shape, seed, 7, *heads[seed]) for seed, shape in enumerate(shapes)
+    ]
+
+
+def section_of(data: bytes | bytearray, kind: int) -> int | None:
+    """Where a section begins, None if there is none."""
+    rows = (struct.unpack_from("<II", data, 32 + 16 * row) for row in range(data[16]))
+    return next((offset for found, offset in rows if found == kind), None)
 
 
 def whole_vector_models() -> list[bytes]:
@@ -240,8 +255,11 @@ def damaged(rng: np.random.Generator, count: int, models: list[bytes]) -> Iterat
         table_end = 32 + 16 * data[16]
         # Mostly the header, the table, the projection and the head, which decide what is read; at times any byte.
         end = len(data) if index % 4 == 0 else table_end + 80
+        first = 16
+        if index % 4 == 1 and (words := section_of(data, 10)) is not None:
+            first, end = words, words + 60
         for _ in range(int(rng.integers(1, 4))):
-            at = int(rng.integers(16, min(end, len(data))))
+            at = int(rng.integers(first, min(end, len(data))))
             data[at] = int(rng.choice([0, 1, 2, 16, 127, 128, 255, data[at] ^ 1, data[at] + 1 & 255]))
         if index % 7 == 0:
             del data[int(rng.integers(0, len(data))) :]

@@ -18,12 +18,14 @@ from projgraph.pack.format import MAX_BIAS, Section
 from projgraph.pack.projection import ProjectionSpec
 from projgraph.pack.vector import VectorSpec
 
-from .reference_head import random_file, texts_of
+from .reference_head import WordShape, random_file, texts_of, word_file
 
 SPEC = ProjectionSpec.for_text(bits=64, additions=4)
 LINEAR = random_file(SPEC, classes=5, width=4)
 VECTORS = random_file(VectorSpec(16, 4, 7, 3, thresholds=np.arange(64, dtype=np.int32)), classes=5)
 HIDDEN = random_file(SPEC, classes=5, units=7)
+WORDS = word_file(SPEC, [b"where is my card"], WordShape(16, 3, 2), classes=5)
+DIRECT = word_file(ProjectionSpec.for_text(bits=384, additions=4), [b"card"], WordShape(128, 128, 1), classes=1)
 HEADER = (Path(projgraph.core.__file__).parent / "projgraph.h").read_text(encoding="utf-8")
 STATUSES = dict(re.findall(r'X\((PG_\w+),\s*"(.*?)"\)', HEADER))
 FROM_C_ALONE = {"PG_OK", "PG_BAD_ARGUMENT", "PG_SCRATCH_TOO_SMALL", "PG_NO_SUCH_LABEL"}
@@ -80,7 +82,7 @@ WRONG: dict[str, tuple[str, Callable[[], bytes]]] = {
     "65 sections": ("PG_BAD_SECTION_COUNT", lambda: patched(LINEAR, 16, "I", 65)),
     "table past the end": ("PG_BAD_SECTION_COUNT", lambda: patched(sealed(shrunk(LINEAR, 64)), 16, "I", 3)),
     "kind 0": ("PG_BAD_SECTION_KIND", lambda: table(LINEAR, Section.BIAS, 0, 0)),
-    "kind 10": ("PG_BAD_SECTION_KIND", lambda: table(LINEAR, Section.BIAS, 0, 10)),
+    "kind 15": ("PG_BAD_SECTION_KIND", lambda: table(LINEAR, Section.BIAS, 0, 15)),
     "kind 0x7fff": ("PG_BAD_SECTION_KIND", lambda: table(LINEAR, Section.BIAS, 0, 0x7FFF)),
     "unaligned": ("PG_BAD_SECTION_ALIGNMENT", lambda: table(LINEAR, Section.BIAS, 4, 8)),
     "offset past the end": ("PG_BAD_SECTION_BOUNDS", lambda: table(LINEAR, Section.LABELS, 4, 1 << 31)),
@@ -112,6 +114,25 @@ WRONG: dict[str, tuple[str, Callable[[], bytes]]] = {
     "thresholds' flag": ("PG_BAD_COLUMNS", lambda: field(VECTORS, Section.PROJECTION, 26, "B", 2)),
     "thresholds left out": ("PG_BAD_PROJECTION", lambda: field(VECTORS, Section.PROJECTION, 26, "B", 0)),
     "thresholds of another size": ("PG_BAD_PROJECTION", lambda: field(VECTORS, Section.PROJECTION, 10, "H", 2)),
+    "reserved in words": ("PG_BAD_RESERVED", lambda: field(WORDS, Section.WORDS, 7, "B", 1)),
+    "reserved in a convolution": ("PG_BAD_RESERVED", lambda: field(WORDS, Section.CONVOLUTION, 4, "I", 1)),
+    "no words": ("PG_BAD_WORDS", lambda: field(WORDS, Section.WORDS, 0, "I", 0)),
+    "more words than there are": ("PG_BAD_WORDS", lambda: field(WORDS, Section.WORDS, 0, "I", 2**32 - 1)),
+    "dimensions": ("PG_BAD_WORDS", lambda: field(WORDS, Section.WORDS, 4, "H", 12)),
+    "dimensions of others": ("PG_BAD_WORDS", lambda: field(WORDS, Section.WORDS, 4, "H", 24)),
+    "norm shift": ("PG_BAD_WORDS", lambda: field(WORDS, Section.WORDS, 6, "B", 7)),
+    "words cut": ("PG_BAD_WORDS", lambda: shorter(WORDS, Section.WORDS)),
+    "words repeat": ("PG_WORD_ORDER", lambda: field(WORDS, Section.WORDS, 12, "I", 7)),
+    "words of vectors": ("PG_UNEXPECTED_SECTION", lambda: table(VECTORS, Section.PROVENANCE, 0, Section.WORDS)),
+    "filters": ("PG_BAD_CONVOLUTION", lambda: field(WORDS, Section.CONVOLUTION, 0, "H", 129)),
+    "width": ("PG_BAD_CONVOLUTION", lambda: field(WORDS, Section.CONVOLUTION, 2, "B", 6)),
+    "shift of filters": ("PG_BAD_CONVOLUTION", lambda: field(WORDS, Section.CONVOLUTION, 3, "B", 31)),
+    "convolution cut": ("PG_BAD_CONVOLUTION", lambda: table(WORDS, Section.CONVOLUTION, 8, 7)),
+    "convolution without words": ("PG_UNEXPECTED_SECTION", lambda: table(WORDS, Section.WORDS, 0, 0x9000)),
+    "filters without a convolution": ("PG_UNEXPECTED_SECTION", lambda: table(WORDS, Section.CONVOLUTION, 0, 0x9000)),
+    "filters' part missing": ("PG_MISSING_SECTION", lambda: table(WORDS, Section.CONVOLUTION_BIAS, 0, 0x9000)),
+    "other width": ("PG_BAD_WEIGHTS", lambda: field(WORDS, Section.CONVOLUTION, 2, "B", 3)),
+    "too many inputs": ("PG_TOO_MANY_INPUTS", lambda: field(DIRECT, Section.PROJECTION, 10, "H", 65)),
     "head kind": ("PG_BAD_HEAD", lambda: field(LINEAR, Section.HEAD, 0, "B", 3)),
     "units of a linear head": ("PG_BAD_HEAD", lambda: field(LINEAR, Section.HEAD, 6, "H", 1)),
     "shift": ("PG_BAD_HEAD", lambda: field(HIDDEN, Section.HEAD, 3, "B", 31)),

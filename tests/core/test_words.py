@@ -9,10 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from projgraph import _core
 from projgraph.errors import ConfigError, InputError, ModelFileError
 from projgraph.native import NativeModel, features, project, word_fingerprints
 from projgraph.pack.convolution import QuantisedConvolution
-from projgraph.pack.format import MAX_BIAS, MAX_INPUT_SUM, MAX_WORDS, FamilyKind
+from projgraph.pack.format import MAX_BIAS, MAX_INPUT_SUM, MAX_WORDS, FamilyKind, Quantiser
 from projgraph.pack.projection import Family, ProjectionSpec
 from projgraph.pack.quantise import QuantisedModel
 from projgraph.pack.read import read_model
@@ -34,13 +35,19 @@ texts = st.lists(st.builds(lambda piece, times: piece * times, st.sampled_from(P
 
 def assert_same_scores(data: bytes, rows: list[bytes]) -> None:
     """Of the core, of the reference, and of the integers that the packer reads."""
-    model, native, (packed, _) = model_of(data), NativeModel(data), read_model(data)
-    expected = [model.scores(row) for row in rows]
-    assert native.scores(texts_of(rows), threads=1).tolist() == expected
+    model = model_of(data)
+    assert packed_scores(data, rows) == [model.scores(row) for row in rows]
+
+
+def packed_scores(data: bytes, rows: list[bytes]) -> list[list[int]]:
+    """What the packer's numpy computes, after the core has found the same."""
+    native, (packed, _) = NativeModel(data), read_model(data)
     found, offsets = word_fingerprints(packed.projection, texts_of(rows))
     assert packed.words is not None
     values = project(packed.projection, texts_of(rows)).values()
-    assert packed.scores(values, (packed.words.sequences(found), offsets)).tolist() == expected
+    scores: list[list[int]] = packed.scores(values, (packed.words.sequences(found), offsets)).tolist()
+    assert native.scores(texts_of(rows), threads=1).tolist() == scores
+    return scores
 
 
 shapes = st.builds(
@@ -90,7 +97,7 @@ def test_fingerprints_of_any_texts(rows: list[bytes], seed: int) -> None:
     spec = replace(SPEC, seed=seed)
     found, offsets = word_fingerprints(spec.to_bytes(), texts_of(rows))
     expected = [reference_words.fingerprints(row, seed) for row in rows]
-    assert found.tolist() == sum(expected, [])
+    assert found.tolist() == [fingerprint for row in expected for fingerprint in row]
     assert np.diff(offsets).tolist() == [len(row) for row in expected]
     assert found.dtype == np.uint32
     assert offsets.dtype == np.int64
@@ -153,38 +160,46 @@ def test_every_entry_of_a_table_is_found_and_its_neighbours_are_not(count: int) 
     assert not scores[-1].any()
 
 
-def extreme(dimensions: int, filters: int, units: int, window: int, weight: int, bias: int) -> QuantisedModel:
-    """All codes +1, all weights 8, every layer at the ends of its ranges."""
-    spec = ProjectionSpec.for_text(bits=64, additions=4)
-    table = table_of(spec, [b"a"], dimensions)
+def extreme(bits: int, units: int, filters: int, weight: int) -> QuantisedModel:
+    """All codes +1, all words weigh 8, every layer as large as it may be, at the ends of its ranges."""
+    spec = ProjectionSpec.for_text(bits=bits, additions=4, quantiser=Quantiser.SIGN)
+    table = table_of(spec, [b"a"], 128)
     table = WordTable(table.fingerprints, np.full(len(table), 3, np.uint8), np.ones_like(table.codes))
-    hidden = constant_layer(64 + dimensions, units, weight, bias) if units else None
-    output = constant_layer((units or 64 + dimensions) + filters, 3, weight, bias)
-    layer = constant_layer(window * dimensions, filters, -128 if weight < 0 else 127, MAX_BIAS)
-    convolution = QuantisedConvolution(layer, window, 0) if filters else None
+    hidden = constant_layer(bits + 128, units, weight, MAX_BIAS) if units else None
+    output = constant_layer((units or bits + 128) + filters, 3, weight, MAX_BIAS)
+    convolution = QuantisedConvolution(constant_layer(5 * 128, filters, 127, MAX_BIAS), 5, 0)
     return QuantisedModel(spec.to_bytes(), output, hidden, 0, 1.0, ("a", "b", "c"), table, 6, convolution)
 
 
 @pytest.mark.parametrize("weight", [-128, 127])
-@pytest.mark.parametrize("units", [0, 131])
-def test_sums_at_the_ends_of_their_ranges(units: int, weight: int) -> None:
-    dimensions, filters = 128, 128
-    if units == 0:
-        filters = (MAX_INPUT_SUM - 64) // 127 - dimensions
-    data = model_bytes(extreme(dimensions, filters, units, 5, weight, MAX_BIAS), {})
-    assert_same_scores(data, [b"a " * 4096, b"a", b"", b"b"])
+@pytest.mark.parametrize(("bits", "units", "filters"), [(384, 0, 128), (16640 - 256, 131, 128)])
+def test_sums_at_the_ends_of_their_ranges(bits: int, units: int, filters: int, weight: int) -> None:
+    """The empty text has all bits below zero, a full one the largest code sums and filters."""
+    data = model_bytes(extreme(bits, units, filters, weight), {})
+    empty, full, unknown = packed_scores(data, [b"", b"a " * MAX_WORDS, b"b"])
+    if units:
+        assert 127 * (units + filters) == MAX_INPUT_SUM - 3
+        silent = 0 if bits * weight * 255 > MAX_BIAS else units * 127
+        assert empty == [silent * weight * 255 + MAX_BIAS] * 3
+        assert full == [(units + filters) * 127 * weight * 255 + MAX_BIAS] * 3 or weight > 0
+        assert unknown == [(silent + filters * 127) * weight * 255 + MAX_BIAS] * 3
+    else:
+        assert bits + 127 * (128 + filters) == MAX_INPUT_SUM
+        assert empty == [-bits * weight * 255 + MAX_BIAS] * 3
+        assert abs(full[0] - (256 * 127 - bits) * weight * 255 - MAX_BIAS) <= 2 * bits * 128 * 255
+        assert unknown[0] - filters * 127 * weight * 255 - MAX_BIAS in range(-bits * 128 * 255, bits * 128 * 255 + 1)
 
 
 def test_a_layer_of_one_input_too_many_is_refused() -> None:
     parts = "64 bits, 128 dimensions of words, 132 hidden units and 128 filters"
     with pytest.raises(ConfigError, match=f"{parts} are too many inputs for a layer's sums; expected fewer units"):
-        extreme(128, 128, 132, 5, 1, 0)
+        extreme(64, 132, 128, 1)
 
 
 @pytest.mark.parametrize("window", [1, 2, 3, 5])
 def test_the_order_of_words_reaches_the_filters(window: int) -> None:
     """A filter that wants one word before another finds it in one order alone, unless a window has one word."""
-    shape = WordShape(dimensions=64, filters=16, window=window, shift=4)
+    shape = WordShape(dimensions=64, filters=16, window=window, shift=14)
     data = word_file(SPEC, KNOWN, shape, 1, units=4, shift=30)
     native = NativeModel(data)
     forth, back = native.scores(texts_of([b"my card", b"card my"])).tolist()
@@ -215,3 +230,13 @@ def test_the_reference_reads_what_the_table_writes() -> None:
     assert plain.table == expected
     assert projection_of(SPEC.to_bytes()).seed == SPEC.seed
     assert MAX_BIAS == (1 << 30) - 1
+
+
+def test_buffers_that_do_not_fit_are_not_written_outside() -> None:
+    texts, section = texts_of([b"card my", b"a"]), SPEC.to_bytes()
+    with pytest.raises(ValueError, match="places has 16 bytes, expected 3 rows of 8"):
+        _core.word_fingerprints(section, texts.data, texts.offsets, 0, 2, np.zeros(2, np.int64), np.zeros(0, np.uint32))
+    for places in ([0, 2, 99], [-1, 2, 3], [2, 0, -5], [0, 1, 2]):
+        out = np.full(4, 7, dtype=np.uint32)
+        _core.word_fingerprints(section, texts.data, texts.offsets, 0, 2, np.array(places, np.int64), out[:3])
+        assert out[3] == 7

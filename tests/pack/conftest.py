@@ -7,9 +7,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from projgraph.native import word_fingerprints
+from projgraph.pack.convolution import QuantisedConvolution
 from projgraph.pack.format import MAX_BIAS, FamilyKind, Quantiser
 from projgraph.pack.projection import Family, ProjectionSpec
 from projgraph.pack.quantise import WEIGHT_RANGES, QuantisedLayer, QuantisedModel
+from projgraph.pack.words import WordTable
+from projgraph.records import Texts
 
 MakeModel = Callable[..., QuantisedModel]
 
@@ -32,6 +36,10 @@ def random_model(
     units: int = 0,
     hidden_weight_bits: int = 8,
     families: int = 2,
+    words: int = 0,
+    dimensions: int = 16,
+    filters: int = 0,
+    width: int = 2,
 ) -> QuantisedModel:
     rng = np.random.default_rng(seed)
     block = bits // families
@@ -46,17 +54,35 @@ def random_model(
         quantiser=Quantiser(seed % 2),
         seen_slots_log2=seed % 17,
     )
+    inputs = bits + (dimensions if words else 0)
     return QuantisedModel(
         projection=spec.to_bytes(),
-        output=random_layer(rng, units or bits, classes, weight_bits),
-        hidden=random_layer(rng, bits, units, hidden_weight_bits) if units else None,
+        output=random_layer(rng, (units or inputs) + filters, classes, weight_bits),
+        hidden=random_layer(rng, inputs, units, hidden_weight_bits) if units else None,
         hidden_shift=int(rng.integers(31)) if units else 0,
         scale=float(np.float32(rng.uniform(1e-6, 1e6))),
         classes=tuple(f"{'äß日𝄞'[: index % 5]}{index}" for index in range(classes)),
+        words=random_words(rng, spec, words, dimensions) if words else None,
+        norm_shift=int(rng.integers(7)) if words else 0,
+        convolution=random_filters(rng, filters, width, dimensions) if filters else None,
     )
+
+
+def random_words(rng: np.random.Generator, spec: ProjectionSpec, count: int, dimensions: int) -> WordTable:
+    """A table of the word "word" and of numbers."""
+    texts = Texts.from_strings([f"word {index}" for index in range(count)])
+    fingerprints = np.unique(word_fingerprints(spec.to_bytes(), texts)[0])[:count]
+    codes = rng.integers(0, 2, (len(fingerprints), dimensions)) * 2 - 1
+    return WordTable(fingerprints, rng.integers(0, 4, len(fingerprints)).astype(np.uint8), codes.astype(np.int8))
+
+
+def random_filters(rng: np.random.Generator, filters: int, width: int, dimensions: int) -> QuantisedConvolution:
+    layer = random_layer(rng, width * dimensions, filters, 8)
+    return QuantisedConvolution(layer, width, int(rng.integers(31)))
 
 
 @pytest.fixture(scope="session")
 def make_model() -> MakeModel:
-    """``make_model(seed, bits, classes, weight_bits, units, hidden_weight_bits, families)``."""
+    """``make_model(seed, bits, classes, weight_bits, units, hidden_weight_bits, families)``, and of words ``words,
+    dimensions, filters, width``."""
     return random_model

@@ -80,6 +80,16 @@ def build(sections: list[tuple[int, bytes]], gap: int = 0) -> bytes:
     return seal(struct.pack("<4sHHIIIIII", b"PGB\0", 1, 0, start + len(body), 0, len(sections), 0, 0, 0) + table + body)
 
 
+def contents(data: bytes) -> list[tuple[Entry, bytes]]:
+    return [(entry, data[entry.offset : entry.end]) for entry in read_table(data)]
+
+
+def patch_content(content: bytes, offset: int, code: str, value: int) -> bytes:
+    changed = bytearray(content)
+    struct.pack_into("<" + code, changed, offset, value)
+    return bytes(changed)
+
+
 def content_of(data: bytes, kind: Section) -> bytes:
     entry = entry_of(data, kind)[1]
     return data[entry.offset : entry.end]
@@ -103,8 +113,8 @@ def header_attacks(data: bytes) -> Iterator[Attack]:
 
 def table_attacks(data: bytes) -> Iterator[Attack]:
     length, (table, weights), (_, bias) = len(data), entry_of(data, Section.WEIGHTS), entry_of(data, Section.BIAS)
-    for value in (0, 10, 0x7FFF):
-        yield f"kind {value}", patch(data, table, "I", value), f"kind is {value}; expected 1 to 9, or 32768 and above"
+    for value in (0, 15, 0x7FFF):
+        yield f"kind {value}", patch(data, table, "I", value), f"kind is {value}; expected 1 to 14, or 32768 and above"
     yield "twice", patch(data, table, "I", Section.HEAD), "kind is HEAD again; expected every section at most once"
     for value in (weights.offset + 1, weights.offset + 8, weights.offset - 16, 0, 0xFFFFFFF0, 0xFFFFFFFF):
         yield f"offset {value}", patch(data, table + 4, "I", value), "WEIGHTS is "
@@ -237,6 +247,75 @@ def field_attacks(data: bytes) -> Iterator[Attack]:
     return chain.from_iterable(attacks(data) for attacks in kinds)
 
 
+def word_attacks(data: bytes) -> Iterator[Attack]:
+    """Hostile files made from a linear model of 7 words of 16 dimensions and 3 filters of width 2."""
+    _, words = entry_of(data, Section.WORDS)
+    _, filters = entry_of(data, Section.CONVOLUTION)
+    first = struct.unpack_from("<I", data, words.offset + 8)[0]
+    for offset, code, value, message in (
+        (0, "I", 0, "there are 0 words; expected 1 to 1048576"),
+        (0, "I", 6, "the section of words has 50 bytes; expected 44 for 6 words of 16 dimensions"),
+        (0, "I", (1 << 20) + 1, "there are 1048577 words; expected 1 to 1048576"),
+        (0, "I", 0xFFFFFFFF, "there are 4294967295 words; expected 1 to 1048576"),
+        (4, "H", 0, "a code has 0 numbers; expected a multiple of 8 from 8 to 128"),
+        (4, "H", 12, "a code has 12 numbers; expected a multiple of 8 from 8 to 128"),
+        (4, "H", 24, "the section of words has 50 bytes; expected 57 for 7 words of 24 dimensions"),
+        (4, "H", 136, "a code has 136 numbers; expected a multiple of 8 from 8 to 128"),
+        (6, "B", 7, "norm_shift is 7; expected 0 to 6"),
+        (7, "B", 1, "words.reserved is 1; expected 0"),
+        (12, "I", first ^ 3, "fingerprints repeat or descend; expected them strictly ascending"),
+        (12, "I", 0, "fingerprints repeat or descend; expected them strictly ascending"),
+    ):
+        yield f"words {offset} {value}", patch(data, words.offset + offset, code, value), message
+    for offset, code, value, message in (
+        (0, "H", 0, "convolution.filters is 0; expected 1 to 128"),
+        (0, "H", 4, "length of CONVOLUTION_WEIGHTS is 128; expected 160 for 32 x 4 of 8 bits"),
+        (0, "H", 129, "convolution.filters is 129; expected 1 to 128"),
+        (2, "B", 0, "convolution.width is 0; expected 1 to 5"),
+        (2, "B", 3, "length of CONVOLUTION_WEIGHTS is 128; expected 176 for 48 x 3 of 8 bits"),
+        (2, "B", 6, "convolution.width is 6; expected 1 to 5"),
+        (3, "B", 31, "convolution.shift is 31; expected 0 to 30"),
+        (4, "I", 1, "convolution.reserved is 1; expected 0"),
+    ):
+        yield f"convolution {offset} {value}", patch(data, filters.offset + offset, code, value), message
+
+
+def word_section_attacks(data: bytes) -> Iterator[Attack]:
+    """What the sections of words and of the convolution need of each other."""
+    content = content_of(data, Section.WORDS)
+    for other in (content[:-1], content + b"\0", content[:7], b""):
+        message = f"the section of words has {len(other)} bytes; expected "
+        yield f"words of {len(other)}", with_section(data, Section.WORDS, other), message
+    content = content_of(data, Section.CONVOLUTION)
+    for other in (content[:-1], content + b"\0", b""):
+        message = f"length of CONVOLUTION is {len(other)}; expected 8"
+        yield f"convolution of {len(other)}", with_section(data, Section.CONVOLUTION, other), message
+    message = "section CONVOLUTION is present; expected a convolution with words alone"
+    yield "no words", without(data, Section.WORDS), message
+    parts = (Section.CONVOLUTION_WEIGHTS, Section.CONVOLUTION_BIAS, Section.CONVOLUTION_MULTIPLIERS)
+    expected = "expected the convolution's sections exactly with a convolution"
+    for part in parts:
+        yield f"no {part.name}", without(data, part), f"section {part.name} is missing; {expected}"
+        content = content_of(data, part)
+        for other in (content[:-1], content + b"\0", b""):
+            message = f"length of {part.name} is {len(other)}; expected {len(content)}"
+            yield f"{part.name} of {len(other)}", with_section(data, part, other), message
+    yield "no convolution", without(data, Section.CONVOLUTION), f"section {parts[0].name} is present; {expected}"
+    bias = struct.pack("<3i", 0, -(1 << 30), 0)
+    message = "the largest value of CONVOLUTION_BIAS is 1073741824; expected at most 1073741823"
+    yield "bias", with_section(data, parts[1], bias), message
+    message = "a value of CONVOLUTION_MULTIPLIERS is 0; expected 1 to 255"
+    yield "multiplier", with_section(data, parts[2], b"\1\0\1"), message
+    weights = entry_of(data, parts[0])[1]
+    message = "padding of the rows in CONVOLUTION_WEIGHTS is 0x01"
+    yield "row padding", patch(data, weights.end - 1, "B", 1), message
+
+
+@pytest.fixture(scope="module")
+def worded(make_model: MakeModel) -> bytes:
+    return model_bytes(make_model(seed=1, words=7, filters=3, classes=2, bits=16), {})
+
+
 @pytest.fixture(scope="module")
 def linear(make_model: MakeModel) -> bytes:
     return model_bytes(make_model(seed=1, weight_bits=4), {"run": 7})
@@ -267,8 +346,40 @@ def test_the_core_refuses_hostile_fields(linear: bytes) -> None:
     assert [name for name, data, _ in field_attacks(linear) if core_takes(data)] == []
 
 
-def test_every_truncation_is_refused(linear: bytes, hidden: bytes, vectors: bytes) -> None:
-    for data in (linear, hidden, vectors):
+def test_hostile_words_are_named_and_refused_by_both_readers(worded: bytes) -> None:
+    attacks = [*word_attacks(worded), *word_section_attacks(worded)]
+    assert refusal(worded) is None
+    assert core_takes(worded)
+    wrong = {name: refusal(data) for name, data, message in attacks if message not in str(refusal(data))}
+    assert wrong == {}
+    assert [name for name, data, _ in attacks if core_takes(data)] == []
+
+
+def test_too_many_inputs_are_refused_by_both_readers(make_model: MakeModel) -> None:
+    """The sections fit one another: it is the sum of the inputs that does not fit 32 bits."""
+    model = make_model(units=2, words=3, filters=128, bits=16)
+    sections = [(entry.kind, content) for entry, content in contents(model_bytes(model, {}))]
+    for units, expected in ((131, None), (132, "132 hidden units and 128 filters are too many inputs")):
+        larger = dict(sections)
+        larger[Section.HEAD] = patch_content(larger[Section.HEAD], 6, "H", units)
+        larger[Section.WEIGHTS] = bytes(5 * (units + 128) + 32)
+        larger[Section.HIDDEN_WEIGHTS] = bytes(32 * units + 32)
+        larger[Section.HIDDEN_BIAS], larger[Section.HIDDEN_MULTIPLIERS] = bytes(4 * units), b"\1" * units
+        data = build(list(larger.items()))
+        assert core_takes(data) == (expected is None)
+        assert (refusal(data) is None) == (expected is None)
+        assert expected is None or expected in str(refusal(data))
+
+
+def test_words_of_vectors_are_refused_by_both_readers(worded: bytes) -> None:
+    spec = VectorSpec(1, 16, 3, 2)
+    data = with_section(worded, Section.PROJECTION, spec.to_bytes())
+    assert refusal(data) == "model bytes: section WORDS is present; expected words in models of texts alone"
+    assert not core_takes(data)
+
+
+def test_every_truncation_is_refused(linear: bytes, hidden: bytes, vectors: bytes, worded: bytes) -> None:
+    for data in (linear, hidden, vectors, worded):
         for end in range(len(data)):
             message = refusal(data[:end])
             expected = "at least the 32 bytes of a header" if end < 32 else f"length is {len(data)}; expected the {end}"
@@ -294,7 +405,7 @@ def test_every_flipped_byte_is_noticed_by_the_checksum(linear: bytes) -> None:
     assert {position for position, data in flips(linear, len(linear)) if core_takes(data)} == taken
 
 
-@pytest.mark.parametrize("name", ["linear", "hidden", "vectors"])
+@pytest.mark.parametrize("name", ["linear", "hidden", "vectors", "worded"])
 def test_a_flipped_header_or_table_is_refused_under_a_good_checksum(name: str, request: pytest.FixtureRequest) -> None:
     data = request.getfixturevalue(name)
     table_end = min(entry.offset for entry in read_table(data))
@@ -308,7 +419,7 @@ def test_a_flipped_header_or_table_is_refused_under_a_good_checksum(name: str, r
         assert core_takes(sealed) == taken, position
 
 
-@pytest.mark.parametrize("name", ["linear", "hidden", "vectors"])
+@pytest.mark.parametrize("name", ["linear", "hidden", "vectors", "worded"])
 def test_both_readers_agree_on_every_flipped_byte(name: str, request: pytest.FixtureRequest) -> None:
     data = request.getfixturevalue(name)
     end = entry_of(data, Section.PROVENANCE)[1].offset  # the core hands the provenance on unread

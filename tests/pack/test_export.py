@@ -64,9 +64,10 @@ def many_lines() -> list[bytes]:
     return [*lines, b"w" * 5000, b"x y " * 3000]
 
 
-def a_model(make: MakeModel, seed: int, weight_bits: int, units: int) -> QuantisedModel:
+def a_model(make: MakeModel, seed: int, weight_bits: int, units: int, **of_words: int) -> QuantisedModel:
     """A model whose biases do not decide, so that labels depend on the text."""
-    model = make(seed, bits=256, classes=7, weight_bits=weight_bits, units=units, hidden_weight_bits=12 - weight_bits)
+    shape = {"weight_bits": weight_bits, "units": units, "hidden_weight_bits": 12 - weight_bits, **of_words}
+    model = make(seed, bits=256, classes=7, **shape)
     output = dataclasses.replace(model.output, bias=np.zeros_like(model.output.bias))
     hidden = model.hidden and dataclasses.replace(model.hidden, bias=np.zeros_like(model.hidden.bias))
     return dataclasses.replace(model, output=output, hidden=hidden, hidden_shift=9 if units else 0)
@@ -189,6 +190,24 @@ def test_the_c_program_of_vectors_says_what_is_wrong(three_columns, line, messag
 @pytest.fixture(scope="module")
 def three_columns(tmp_path_factory, make_model) -> Path:
     return vector_program(tmp_path_factory.mktemp("three"), make_model, VectorSpec(16, 16, 3, 2))[1]
+
+
+@pytest.mark.parametrize(
+    ("units", "flags"), [(0, ("-U__GNUC__",)), (12, ("-O3",))], ids=["linear-plain-c99", "hidden-O3"]
+)
+def test_the_c_program_knows_words(tmp_path, make_model, units, flags):
+    model = a_model(make_model, 7, 8, units, words=20, dimensions=64, filters=33, width=3)
+    layer = dataclasses.replace(model.convolution.layer, bias=np.zeros_like(model.convolution.layer.bias))
+    convolution = dataclasses.replace(model.convolution, layer=layer, shift=14)
+    data = model_bytes(dataclasses.replace(model, convolution=convolution), {})
+    (tmp_path / "model.pgb").write_bytes(data)
+    export_model(tmp_path / "model.pgb", "c", tmp_path / "c")
+    program = build(tmp_path / "c", *flags)
+    rng = np.random.default_rng(0)
+    lines = [b" ".join(rng.choice([b"word", b"7", b"12", b"9", b"unknown", b"3"], 9)) for _ in range(60)]
+    expected = labels(data, lines)
+    assert len(set(expected)) >= 3
+    assert run(program, b"\n".join(lines)) == expected
 
 
 def test_only_the_first_mebibyte_of_a_line_is_its_text(tmp_path, make_model):

@@ -25,8 +25,9 @@ def printed(account: Account) -> str:
     return capture.get()
 
 
-def test_every_byte_is_accounted_for(make_model: MakeModel) -> None:
-    data = model_bytes(make_model(units=3), {"run": 7})
+@pytest.mark.parametrize("of_words", [{}, {"words": 9}, {"words": 9, "filters": 5}])
+def test_every_byte_is_accounted_for(make_model: MakeModel, of_words: dict[str, int]) -> None:
+    data = model_bytes(make_model(units=3, **of_words), {"run": 7})
     account = describe(data)
     position = sum(field["bytes"] for field in account["header"])
     for section in account["sections"]:
@@ -66,6 +67,27 @@ def test_values_are_decoded_and_named(make_model: MakeModel, tmp_path: Path) -> 
     assert layer["end_share"] == pytest.approx(((model.output.weights == -8) | (model.output.weights == 7)).mean())
     assert 3.9 < layer["entropy"] <= 4.0
     assert layer["bias"] == [model.output.bias.min(), model.output.bias.max()]
+
+
+def test_words_and_filters_are_described(make_model: MakeModel) -> None:
+    model = make_model(words=9, filters=5, width=3)
+    account = describe(model_bytes(model, {}))
+    assert json.loads(json.dumps(account, allow_nan=False)) == account
+    sections = {section["name"]: section for section in account["sections"]}
+    words = {field["field"]: field["value"] for field in sections["WORDS"]["fields"]}
+    assert model.words is not None
+    assert (words["count"], words["dimensions"], words["norm_shift"]) == (9, 16, model.norm_shift)
+    weights = 1 << model.words.classes
+    shown = ", ".join(f"{(weights == weight).sum()} of {weight}" for weight in (1, 2, 4, 8) if weight in weights)
+    assert words["words.entries"] == shown
+    assert words["words.codes"] == (model.words.codes == 1).mean()
+    filters = {field["field"]: field["value"] for field in sections["CONVOLUTION"]["fields"]}
+    assert (filters["filters"], filters["width"]) == (5, 3)
+    assert account["layers"]["convolution"]["inputs"] == 3 * 16
+    assert account["layers"]["output"]["inputs"] == 64 + 16 + 5
+    text = printed(account)
+    assert "CONVOLUTION_MULTIPLIERS" in text
+    assert "words.entries" in text
 
 
 def test_a_constant_layer_has_no_entropy(make_model: MakeModel) -> None:

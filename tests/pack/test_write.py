@@ -30,6 +30,14 @@ DIMENSIONS = st.fixed_dictionaries(
         "families": st.integers(1, 4),
     }
 )
+WORD_DIMENSIONS = st.fixed_dictionaries(
+    {
+        "words": st.integers(1, 20),
+        "dimensions": st.sampled_from([8, 40, 128]),
+        "filters": st.sampled_from([0, 1, 7, 33]),
+        "width": st.integers(1, 5),
+    }
+)
 JSON_VALUES = st.recursive(
     st.none()
     | st.booleans()
@@ -82,6 +90,45 @@ def test_the_predicted_size_is_the_real_one(make_model: MakeModel, dimensions: d
     provenance = {"run": "r" * dimensions["classes"]}
     predicted = predicted_size(label_bytes=label_bytes, provenance_length=len(provenance_bytes(provenance)), **given)
     assert predicted == len(model_bytes(model, provenance))
+
+
+@settings(deadline=None)
+@given(dimensions=DIMENSIONS, of_words=WORD_DIMENSIONS)
+def test_the_predicted_size_of_words_and_filters_is_the_real_one(
+    make_model: MakeModel, dimensions: dict[str, int], of_words: dict[str, int]
+) -> None:
+    model = make_model(**dimensions, **of_words)
+    assert model.words is not None
+    given = {name: value for name, value in dimensions.items() if name != "seed"}
+    given |= {"filters": of_words["filters"], "width": of_words["width"]}
+    label_bytes = sum(len(name.encode()) for name in model.classes)
+    words = (len(model.words), of_words["dimensions"])
+    assert predicted_size(label_bytes=label_bytes, words=words, **given) == len(model_bytes(model, {}))
+
+
+@settings(deadline=None)
+@given(dimensions=DIMENSIONS, of_words=WORD_DIMENSIONS)
+def test_words_and_filters_come_back_bit_by_bit(
+    make_model: MakeModel, dimensions: dict[str, int], of_words: dict[str, int]
+) -> None:
+    model = make_model(**dimensions, **of_words)
+    data = model_bytes(model, {})
+    found, _ = read_model(data)
+    assert_same(found, model)
+    assert found.words is not None
+    assert model.words is not None
+    for part in ("fingerprints", "classes", "codes"):
+        np.testing.assert_array_equal(getattr(found.words, part), getattr(model.words, part))
+    assert (found.norm_shift, found.filters) == (model.norm_shift, of_words["filters"])
+    if found.convolution and model.convolution:
+        assert (found.convolution.width, found.convolution.shift) == (model.convolution.width, model.convolution.shift)
+        np.testing.assert_array_equal(found.convolution.layer.weights, model.convolution.layer.weights)
+    assert model_bytes(found, {}) == data
+
+
+def test_the_minor_version_is_the_lowest_that_describes_a_model(make_model: MakeModel) -> None:
+    minors = [model_bytes(make_model(words=words), {})[6] for words in (0, 3)]
+    assert minors == [0, 2]
 
 
 def test_the_size_of_a_model_of_clinc150() -> None:

@@ -28,6 +28,12 @@ from projgraph.read import read_dataset, read_texts
         ("a.csv", "text,label\nhi,x\n".encode("utf-16"), "a.csv, line 1: starts with a UTF-16 byte order mark"),
         ("a.csv", b"text,label\nhi,x\nh\0,x\n", "a.csv, line 3: the text has a NUL character"),
         ("a.csv", b"text,label\nhi,x\0\n", r"a.csv, line 2: the label 'x\\x00' has a NUL character"),
+        ("a.csv", b'text,label\nhi,"x\ny"\n', r"a.csv, line 2: the label 'x\\ny' has a line break; expected one line"),
+        (
+            "a.jsonl",
+            b'{"text":"a","label":"x\\r"}\n{"text":"a","label":"x\\ry"}\n',
+            r"line 2: the label 'x\\ry' has a line",
+        ),
         ("a.csv.gz", gzip.compress(b"text,label\nhi,x\n")[:-9], "a.csv.gz: is not a whole gzip file"),
         ("a.csv.gz", b"\x1f\x8bnot gzip at all", "a.csv.gz: is not a whole gzip file"),
         ("a.jsonl", b'{"text": "hi", "label": "x"}\n{"text": \n', "a.jsonl, line 2: broken JSON at character"),

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from projgraph.errors import InputError
-from projgraph.read.edges import read_edges
+from projgraph.read import edge_blocks
+from projgraph.read.edges import _of_blocks, _of_text, read_edges
+from projgraph.read.source import Source
 
 
 def write(tmp_path, text, name="edges.txt"):
@@ -173,3 +175,82 @@ def test_any_bytes_are_edges_or_an_input_error(tmp_path_factory, content):
         assert max(edges.sources.max(initial=-1), edges.targets.max(initial=-1)) < edges.n_nodes or not len(
             edges.sources
         )
+
+
+def outcome(read, path, ids, n_nodes):
+    """What a reader makes of a file, as something that compares."""
+    try:
+        edges = read(Source(path), ids, n_nodes)
+    except InputError as error:
+        return str(error)
+    return None if edges is None else (rows(edges), edges.n_nodes, edges.names)
+
+
+_FIELD = st.one_of(
+    st.integers(0, 12).map(str),
+    st.sampled_from(
+        [
+            "a",
+            "b c",
+            "#d",
+            "",
+            " 1",
+            "2 ",
+            "-1",
+            "007",
+            "0x1F",
+            "1" * 19,
+            "0" * 18 + "3",
+            "1_0",
+            "\u00a05",
+            "\u0663",
+            "1\x1c",
+        ]
+    ),
+    st.text(max_size=3),
+)
+_WEIGHT = st.one_of(
+    st.floats(0, 2, width=32).map(repr), st.sampled_from(["1", "+2", "5e-1", "nan", "inf", "-1", "1e39", "1_0", ""])
+)
+_LINE = st.one_of(
+    st.tuples(st.integers(0, 12).map(str), st.integers(0, 12).map(str)),
+    st.tuples(st.integers(0, 12).map(str), st.integers(0, 12).map(str), st.floats(0, 2, width=32).map(repr)),
+    st.tuples(_FIELD, _FIELD),
+    st.tuples(_FIELD, _FIELD, _WEIGHT),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    lines=st.lists(_LINE, max_size=6),
+    delimiter=st.sampled_from(["\t", ",", " ", "  ", ", "]),
+    end=st.sampled_from(["\n", "\r\n", "\n\n", " \n", "\r"]),
+    head=st.sampled_from(["", "# a\n", "source,target\n", "source\ttarget\tweight\n", "\ufeff", "\n \n"]),
+    ids=st.sampled_from(["auto", "index", "name"]),
+    n_nodes=st.sampled_from([None, 5, 13]),
+    block=st.sampled_from([1, 7, 1 << 24]),
+)
+def test_blocks_read_what_the_loop_reads_or_nothing(tmp_path_factory, lines, delimiter, end, head, ids, n_nodes, block):
+    text = head + "".join(delimiter.join(line) + end for line in lines)
+    path = write(tmp_path_factory.getbasetemp(), text.encode("utf-8", "surrogatepass"), "drawn.txt")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(edge_blocks, "_BLOCK", block)
+        quick = outcome(_of_blocks, path, ids, n_nodes)
+    slow = outcome(_of_text, path, ids, n_nodes)
+    assert quick in (None, slow)
+    assert outcome(lambda source, *how: read_edges(source.path, *how), path, ids, n_nodes) == slow
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("# a\nsource\ttarget\tweight\n0\t1\t0.5\n1\t3\t2\n", None),
+        ("0,1,0.5\r\n1,3,2\r\n", None),
+        ("0 1  0.5\n 1 3 2", None),
+        ("a\tb c\t0.5\nb c\tü\t2\n", ("a", "b c", "ü")),
+    ],
+)
+def test_ordinary_text_goes_through_the_blocks(tmp_path, text, names):
+    edges = _of_blocks(Source(write(tmp_path, text)), "auto", None)
+    assert edges.names == names
+    assert rows(edges) == (EXPECTED if names is None else [(0, 1, 0.5), (1, 2, 2.0)])

@@ -2,6 +2,7 @@ import csv
 import gzip
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -99,8 +100,8 @@ def test_gzip_is_recognised_by_its_bytes(tmp_path: Path) -> None:
 
 
 def test_quoted_fields(tmp_path: Path) -> None:
-    path = write(tmp_path, "a.csv", 'text,label\n"a ""b"", c\r\nd","two\nlines"\n\n"x",y\n')
-    assert rows(read_dataset(path)) == [('a "b", c\r\nd', "two\nlines"), ("x", "y")]
+    path = write(tmp_path, "a.csv", 'text,label\n"a ""b"", c\r\nd","two, words"\n\n"x",y\n')
+    assert rows(read_dataset(path)) == [('a "b", c\r\nd', "two, words"), ("x", "y")]
 
 
 def test_tsv_with_ordinary_quotes(tmp_path: Path) -> None:
@@ -119,6 +120,14 @@ def test_format_overrules_the_extension(tmp_path: Path) -> None:
         read_dataset(path, format="xml")
     with pytest.raises(InputError, match=r"extension '\.json' says no format; expected one of \.csv, \.tsv"):
         read_dataset(write(tmp_path, "a.json", "[]"))
+
+
+@pytest.mark.parametrize("read", [read_dataset, read_texts])
+def test_a_path_without_a_known_extension_that_is_no_file(tmp_path: Path, read: Callable[[Path], object]) -> None:
+    with pytest.raises(InputError, match="nothing: there is no such file; check the path"):
+        read(tmp_path / "nothing")
+    with pytest.raises(InputError, match=f"{tmp_path.name}: is a directory; expected a file"):
+        read(tmp_path)
 
 
 @pytest.mark.parametrize("written", ["", "NaN", "nan", "null", "None", "-1", "  ", "-1.0"])

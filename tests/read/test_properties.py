@@ -22,7 +22,7 @@ FILES = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCh
 any_text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 kept_text = any_text.filter(lambda text: text != "" and not text.isspace())
 any_name = any_text.map(str.strip).filter(
-    lambda name: name not in NO_LABEL and not (name.endswith("0") and "." in name)
+    lambda name: name not in NO_LABEL and not (name.endswith("0") and "." in name) and not {"\n", "\r"} & set(name)
 )
 any_rows = st.lists(st.tuples(kept_text, st.one_of(st.none(), any_name)), min_size=1, max_size=8)
 Rows = list[tuple[str, str | None]]
