@@ -24,7 +24,7 @@ def random_graph(n: int, seed: int) -> Graph:
 def worth(graph: Graph, need: np.ndarray, chosen: tuple[int, ...]) -> float:
     """f(A) as the module's docstring has it."""
     strengths = to_csr(graph).toarray().astype(np.float64)
-    strengths /= strengths.max()
+    strengths = np.sqrt(strengths / strengths.max())
     np.fill_diagonal(strengths, 1)
     return float((need * (1 - np.prod(1 - strengths[list(chosen)], axis=0))).sum())
 
@@ -39,7 +39,7 @@ def path(weights: list[float]) -> Graph:
 
 def test_a_path_by_hand():
     # Strengths 1/2, 1, 1/2. Node 1 covers 1/2 + 1 + 1; then node 3 adds 1 (2 is covered), then node 0 its other half.
-    chosen, gains = greedy_cover(path([1, 2, 1]), np.ones(4, np.float32), np.ones(4, bool), 4)
+    chosen, gains = greedy_cover(path([1, 4, 1]), np.ones(4, np.float32), np.ones(4, bool), 4)
     assert chosen.tolist() == [1, 3, 0, 2]
     assert gains.tolist() == pytest.approx([2.5, 1.0, 0.5, 0.0])
 
