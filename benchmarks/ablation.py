@@ -30,7 +30,7 @@ from projgraph.features.view import describe
 from projgraph.graph.csr import from_csr, to_csr
 from projgraph.graph.knn import knn_graph
 from projgraph.pack.projection import ProjectionSpec
-from projgraph.projection.fit import Edges, Student, fit_student, sharpen
+from projgraph.projection.fit import Student, StudentTask, fit_student, sharpen
 from projgraph.projection.graph import describe_projection_graph, learned_bits, projection_graph
 from projgraph.projection.joint import fit_jointly
 from projgraph.read import few_labels, read_dataset
@@ -67,11 +67,11 @@ class Trial:
         chosen = self.settings(**changes).student
         beliefs = (taught or self.taught).probabilities
         targets = sharpen(beliefs, self.task.labels, chosen.sharpen)
-        edges = Edges(self.task.graph, self.hamming if hamming is None else hamming)
-        seed = self.config.seed
+        joined = self.hamming if hamming is None else hamming
+        task = StudentTask(self.bits, targets, chosen, UNITS, self.config.seed, self.task.graph, joined)
         if chosen.joint and self.task.features is not None:
-            return fit_jointly(self.bits, self.task.features, targets, edges, chosen, UNITS, seed).student
-        return fit_student(self.bits, targets, edges, chosen, UNITS, seed)
+            return fit_jointly(task, self.task.features).student
+        return fit_student(task)
 
     def teach_on(self, graph: Graph) -> SoftLabels:
         """The trainer's distributions on another graph."""

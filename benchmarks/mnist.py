@@ -26,12 +26,13 @@ from projgraph.features.patches import describe_images
 from projgraph.features.slant import upright
 from projgraph.graph.knn import build_knn
 from projgraph.native import NativeModel, project_vectors
+from projgraph.pack.model import ProjectionModel
 from projgraph.pack.quantise import quantise
 from projgraph.pack.vector import VectorSpec
 from projgraph.pack.write import model_bytes
-from projgraph.projection.fit import Edges, fit_student, sharpen
+from projgraph.projection.fit import StudentTask, fit_student, sharpen
 from projgraph.read.idx import read_idx
-from projgraph.records import UNLABELLED, Bits, Graph, ProjectionModel, SoftLabels, TrainerTask, Vectors
+from projgraph.records import UNLABELLED, Bits, Graph, SoftLabels, TrainerTask, Vectors
 from projgraph.trainers.registry import trainer
 
 BITS = 2048
@@ -74,7 +75,7 @@ def moved(images: np.ndarray, down: int, right: int) -> Vectors:
 def learn(spec: VectorSpec, bits: Bits, taught: SoftLabels, given: np.ndarray, seed: int) -> bytes:
     """A model file that has learned the distributions; bits holds the images once for each of ``STEPS``."""
     beliefs, labels = np.tile(taught.probabilities, (len(STEPS), 1)), np.tile(given, len(STEPS))
-    student = fit_student(bits, sharpen(beliefs, labels, SHARPEN), Edges(), STUDENT, UNITS, seed)
+    student = fit_student(StudentTask(bits, sharpen(beliefs, labels, SHARPEN), STUDENT, UNITS, seed))
     model = ProjectionModel(spec.to_bytes(), student.output, student.hidden, 1.0, CLASSES)
     sample = np.random.default_rng(seed).choice(len(given), 2000, replace=False)
     return model_bytes(quantise(model, 8, 4, bits.select(np.sort(sample)).values()), {})

@@ -21,7 +21,7 @@ import torch
 from projgraph.config import StudentConfig, TrainerConfig, load_config
 from projgraph.native import project
 from projgraph.pack.projection import ProjectionSpec
-from projgraph.projection.fit import Edges, fit_student, sharpen
+from projgraph.projection.fit import StudentTask, fit_student, sharpen
 from projgraph.read.planetoid import Planetoid, read_planetoid
 from projgraph.records import Bits, FloatArray, SoftLabels, Texts, TrainerTask
 from projgraph.trainers.registry import TRAINERS, trainer
@@ -85,7 +85,7 @@ def student_accuracy(
     """Validation and test accuracy of a student on the bits of those rows alone."""
     rows = np.arange(len(bits)) if transductive else np.setdiff1d(np.arange(len(bits)), data.test)
     targets = sharpen(found.probabilities[rows], data.labels_of(data.train)[rows], config.sharpen)
-    student = fit_student(bits.select(rows), targets, Edges(), config, units, seed)
+    student = fit_student(StudentTask(bits.select(rows), targets, config, units, seed))
     hidden = bits.values(np.float32)
     if student.hidden is not None:
         hidden = np.maximum(hidden @ student.hidden.weights + student.hidden.bias, 0.0)

@@ -16,25 +16,25 @@ from projgraph.evaluate.calibration import fit_temperature
 from projgraph.features.vectors import describe_vectors
 from projgraph.features.view import describe
 from projgraph.graph.knn import build_knn
-from projgraph.pack.convolution import float_activations
+from projgraph.pack.convolution import Convolution
 from projgraph.pack.format import Quantiser
+from projgraph.pack.model import ProjectionModel
 from projgraph.pack.projection import ProjectionSpec
 from projgraph.pack.quantise import QuantisedModel, quantise
 from projgraph.pack.vector import VectorSpec, has_thresholds
-from projgraph.pack.words import Sequences, WordTable
+from projgraph.pack.words import WordTable
 from projgraph.plan import Plan, head_weight_bits, plan_model
-from projgraph.projection.fit import Edges, Listener, Seen, Student, fit_student, sharpen
+from projgraph.projection.fit import Listener, Student, StudentTask, fit_student, sharpen
 from projgraph.projection.graph import ProjectionGraph, projection_graph
 from projgraph.projection.joint import fit_jointly
+from projgraph.projection.words import WordRows
 from projgraph.records import (
     UNLABELLED,
     Bits,
-    Convolution,
     Dataset,
     FloatArray,
     Graph,
     Progress,
-    ProjectionModel,
     SoftLabels,
     Texts,
     TrainerTask,
@@ -45,6 +45,7 @@ from projgraph.trust import belief_temperature, score_threshold, tempered
 from projgraph.vocabulary import word_table
 
 _CALIBRATION_ROWS = 2000
+"""Sampled training rows that choose the integers' ranges."""
 
 
 @dataclass(frozen=True)
@@ -102,26 +103,32 @@ def train(dataset: Dataset, config: TrainConfig, progress: Progress, listener: L
     with _timed(clock, "bits"):
         progress(f"bits: {len(dataset):,} rows x {plan.bits:,} bits")
         bits = native.project(projection, rows)
-    table, seen = None, Seen(bits)
+    table, words = None, None
     if plan.words and isinstance(rows, Texts):
         with _timed(clock, "words"):
-            table, seen = _words(rows, plan, projection, bits, taught, features, config, progress)
+            table, words = _words(rows, plan, projection, taught, features, config, progress)
     with _timed(clock, "student"):
         progress(f"student: {f'{plan.units} hidden units' if plan.units else 'a linear head'}")
         targets = sharpen(taught.probabilities, dataset.labels, config.student.sharpen)
         joined = projection_graph(graph or _no_edges(len(dataset)), bits, config.graph.neighbours) if hamming else None
-        edges = Edges(graph, joined.hamming_of_rows() if joined else None)
-        if features is not None and config.student.joint:
-            both = fit_jointly(seen, features, targets, edges, config.student, plan.units, config.seed, listener)
-            student, taught = both.student, SoftLabels(both.distributions, taught.reached)
-            belief = 1.0  # another trainer's
-        else:
-            student = fit_student(seen, targets, edges, config.student, plan.units, config.seed, listener)
+        task = StudentTask(
+            bits,
+            targets,
+            config.student,
+            plan.units,
+            config.seed,
+            graph=graph,
+            hamming=joined.hamming_of_rows() if joined else None,
+            words=words,
+            filters=plan.filters,
+            width=config.projection.words.width,
+        )
+        student, taught = _learn(task, features, taught, listener)
     with _timed(clock, "pack"):
         progress(f"integers: {plan.weight_bits}-bit weights")
-        beliefs = tempered(taught.probabilities[student.held_out], belief)
-        temperature = fit_temperature(student.held_out_logits, beliefs)
-        model, drop = _to_integers(dataset, plan, projection, seen, table, taught, student, temperature, config)
+        temperature = fit_temperature(student.held_out_logits, tempered(taught.probabilities[student.held_out], belief))
+        float_model = _float_model(projection, dataset.classes, table, task, student, temperature)
+        model, drop = _to_integers(float_model, plan, task, taught)
         unit = model.scale * temperature
         model = replace(model, threshold=score_threshold(student.held_out_logits, config.trust.abstain, unit))
     return Trained(model, plan, bits, taught, graph, student, drop, clock, joined, temperature)
@@ -210,12 +217,11 @@ def _words(
     texts: Texts,
     plan: Plan,
     projection: bytes,
-    bits: Bits,
     taught: SoftLabels,
     features: FloatArray | None,
     config: TrainConfig,
     progress: Progress,
-) -> tuple[WordTable | None, Seen]:
+) -> tuple[WordTable | None, WordRows | None]:
     """The words that the plan has room for, their codes fitted to what the rows look like and what they were taught."""
     dimensions = config.code_dimensions
     progress(f"words: codes of {dimensions} signs")
@@ -230,50 +236,47 @@ def _words(
         config.seed,
         config.encoder if features is not None else None,
     )
-    if found is None:
-        return None, Seen(bits)
-    table, words = found
-    return table, Seen(bits, words, plan.filters, config.projection.words.width)
+    return (None, None) if found is None else found
+
+
+def _learn(
+    task: StudentTask, features: FloatArray | None, taught: SoftLabels, listener: Listener | None
+) -> tuple[Student, SoftLabels]:
+    """The student, and what it was taught: a joint trainer's distributions, where there is one."""
+    if features is None or not task.config.joint:
+        return fit_student(task, listener), taught
+    joint = fit_jointly(task, features, listener)
+    return joint.student, SoftLabels(joint.distributions, taught.reached)
+
+
+def _float_model(
+    projection: bytes,
+    classes: tuple[str, ...],
+    table: WordTable | None,
+    task: StudentTask,
+    student: Student,
+    temperature: float,
+) -> ProjectionModel:
+    """The student as a model."""
+    filters = student.convolution
+    convolution = None if filters is None else Convolution(filters, task.width)
+    return ProjectionModel(projection, student.output, student.hidden, temperature, classes, table, convolution)
 
 
 def _to_integers(
-    dataset: Dataset,
-    plan: Plan,
-    projection: bytes,
-    seen: Seen,
-    table: WordTable | None,
-    taught: SoftLabels,
-    student: Student,
-    temperature: float,
-    config: TrainConfig,
+    float_model: ProjectionModel, plan: Plan, task: StudentTask, taught: SoftLabels
 ) -> tuple[QuantisedModel, float]:
-    """The integer model, its scale calibrated by the temperature, and the share of rows that rounding lost."""
-    filters = student.convolution
-    convolution = None if filters is None else Convolution(filters, config.projection.words.width)
-    float_model = ProjectionModel(
-        projection, student.output, student.hidden, temperature, dataset.classes, table, convolution
-    )
-    generator = np.random.default_rng(config.seed)
-    n_rows = len(dataset)
+    """The integer model, its ranges chosen on sampled rows, and the share of those that rounding lost."""
+    n_rows = len(task.bits)
+    generator = np.random.default_rng(task.seed)
     sample = np.sort(generator.choice(n_rows, min(n_rows, _CALIBRATION_ROWS), replace=False))
-    values = seen.bits.select(sample).values()
-    sequences = None if seen.words is None else seen.words.sequences(sample)
-    model = quantise(float_model, *head_weight_bits(plan), values if plan.units or table else None, sequences)
+    values = task.bits.select(sample).values()
+    sequences = None if task.words is None else task.words.sequences(sample)
+    model = quantise(float_model, *head_weight_bits(plan), values, sequences)
     expected = taught.probabilities[sample].argmax(axis=1)
     rounded = (model.scores(values, sequences).argmax(axis=1) == expected).mean()
-    exact = (_float_logits(float_model, values.astype(np.float32), sequences).argmax(axis=1) == expected).mean()
+    exact = (float_model.logits(values, sequences).argmax(axis=1) == expected).mean()
     return model, float(exact - rounded)
-
-
-def _float_logits(model: ProjectionModel, values: FloatArray, sequences: Sequences | None) -> FloatArray:
-    if model.words is not None and sequences is not None:
-        values = np.hstack([values, model.words.raw_sums(*sequences)])
-    if model.hidden is not None:
-        values = np.maximum(values @ model.hidden.weights + model.hidden.bias, 0.0)
-    if model.convolution is not None and model.words is not None and sequences is not None:
-        answers = float_activations(model.convolution, model.words, sequences)
-        values = np.hstack([values, answers.astype(np.float32)])
-    return values @ model.output.weights + model.output.bias
 
 
 @contextmanager

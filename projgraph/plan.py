@@ -9,7 +9,7 @@ Preference, measured on splits of training rows (`benchmarks/LOG.md`): where wor
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from projgraph.config import TrainConfig
@@ -24,6 +24,7 @@ FEWEST_WORDS = 2000
 """Fewer words are not worth their bytes: the bits tell as much."""
 _FILTERS = (128, 0)
 _HIDDEN_AND_WORDS = ((2048, 128), (2048, 96), (2048, 64))
+"""Bits and hidden units, the preferred ones first."""
 _HIDDEN = ((3072, 128), (2048, 128), (2048, 96), (2048, 64))
 _LINEAR_MOST = 4096
 _LINEAR_ENOUGH = 2048
@@ -62,12 +63,12 @@ def plan_model(classes: tuple[str, ...], config: TrainConfig, thresholds: bool |
     Raises:
         BudgetError: nothing fits; the message names the smallest budget that works.
     """
-    wordy = _with_words(classes, config) if thresholds is None else None
-    if wordy is not None:
-        return wordy
+    with_words = _with_words(classes, config) if thresholds is None else None
+    if with_words is not None:
+        return with_words
     smallest: Plan | None = None
     for bits, units, weight_bits in _candidates(config):
-        plan = Plan(bits, units, weight_bits, _size(classes, bits, units, weight_bits, thresholds))
+        plan = _sized(Plan(bits, units, weight_bits, 0), classes, config, thresholds)
         if plan.size <= config.budget:
             return plan
         smallest = plan if smallest is None or plan.size < smallest.size else smallest
@@ -90,56 +91,60 @@ def _with_words(classes: tuple[str, ...], config: TrainConfig) -> Plan | None:
     if not dimensions:
         return None
     fewest = min(FEWEST_WORDS, chosen.most)
-    widths = (config.pack.weight_bits,) if config.pack.weight_bits else (8, 4)
     filters = _FILTERS if chosen.filters is None else (chosen.filters,)
     heads = (
-        (bits, units, width)
+        (bits, units, weight_bits)
         for bits, units in _HIDDEN_AND_WORDS
-        for width in widths
+        for weight_bits in _weight_bits(config)
         if config.projection.bits in (None, bits) and config.student.units in (None, units)
     )
-    for (bits, units, width), count in product(heads, filters):
+    for (bits, units, weight_bits), count in product(heads, filters):
         if units + count > MAX_UNITS:
             continue
-        least = _size(classes, bits, units, width, None, (fewest, dimensions), count, chosen.width)
-        words = min(fewest + (config.budget - least) // (4 + dimensions // 8), chosen.most)
+        least = _sized(Plan(bits, units, weight_bits, 0, fewest, count), classes, config)
+        words = min(fewest + (config.budget - least.size) // (4 + dimensions // 8), chosen.most)
         if words >= fewest:
-            size = _size(classes, bits, units, width, None, (words, dimensions), count, chosen.width)
-            if size <= config.budget:
-                return Plan(bits, units, width, size, words, count)
+            plan = _sized(replace(least, words=words), classes, config)
+            if plan.size <= config.budget:
+                return plan
     return None
 
 
-def _size(
-    classes: tuple[str, ...],
-    bits: int,
-    units: int,
-    weight_bits: int,
-    thresholds: bool | None,
-    words: tuple[int, int] | None = None,
-    filters: int = 0,
-    width: int = 3,
-) -> int:
-    label_bytes = sum(len(name.encode("utf-8", "surrogatepass")) for name in classes)
-    output, hidden = head_weight_bits(Plan(bits, units, weight_bits, 0))
-    lengths = (2, PROVENANCE_ROOM)
-    return predicted_size(
-        len(classes), label_bytes, bits, output, units, hidden, *lengths, thresholds, words, filters, width
+def _sized(plan: Plan, classes: tuple[str, ...], config: TrainConfig, thresholds: bool | None = None) -> Plan:
+    """The plan with the bytes of its file."""
+    output, hidden = head_weight_bits(plan)
+    size = predicted_size(
+        len(classes),
+        sum(len(name.encode("utf-8", "surrogatepass")) for name in classes),
+        plan.bits,
+        output,
+        units=plan.units,
+        hidden_weight_bits=hidden,
+        provenance_length=PROVENANCE_ROOM,
+        thresholds=thresholds,
+        words=(plan.words, config.code_dimensions) if plan.words else None,
+        filters=plan.filters,
+        width=config.projection.words.width,
     )
+    return replace(plan, size=size)
+
+
+def _weight_bits(config: TrainConfig) -> tuple[int, ...]:
+    """The choices, the preferred one first."""
+    return (config.pack.weight_bits,) if config.pack.weight_bits else (8, 4)
 
 
 def _candidates(config: TrainConfig) -> Iterator[tuple[int, int, int]]:
     """(bits, units, weight bits) from the most to the least wanted."""
-    fixed_bits, fixed_units = config.projection.bits, config.student.units
-    widths = (config.pack.weight_bits,) if config.pack.weight_bits else (8, 4)
+    fixed_bits, fixed_units, choices = config.projection.bits, config.student.units, _weight_bits(config)
     for bits, units in _HIDDEN if fixed_units is None else ():
         if fixed_bits in (None, bits):
-            yield from ((bits, units, width) for width in widths)
+            yield from ((bits, units, weight_bits) for weight_bits in choices)
     units = fixed_units or 0
     if fixed_bits is not None:
-        yield from ((fixed_bits, units, width) for width in widths)
+        yield from ((fixed_bits, units, weight_bits) for weight_bits in choices)
         return
     for bits in range(_LINEAR_MOST, _LINEAR_ENOUGH - 1, -_STEP):
-        yield from ((bits, units, width) for width in widths)
-    for width in widths[-1:]:
-        yield from ((bits, units, width) for bits in range(_LINEAR_ENOUGH - _STEP, 0, -_STEP))
+        yield from ((bits, units, weight_bits) for weight_bits in choices)
+    for bits in range(_LINEAR_ENOUGH - _STEP, 0, -_STEP):
+        yield bits, units, choices[-1]

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, overload
+from typing import Any, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from projgraph.errors import InputError
-
-if TYPE_CHECKING:
-    from projgraph.pack.words import WordTable
 
 UNLABELLED = -1
 """The label index of a row without a label."""
@@ -369,41 +366,3 @@ class Layer:
 
     weights: FloatArray
     bias: FloatArray
-
-
-@dataclass(frozen=True)
-class Convolution:
-    """Filters over windows of neighbouring words' codes, rectified, of which the largest value in a text counts.
-
-    Attributes:
-        layer: (width * D, filters) weights, row j * D + i for dimension i of a window's j-th word, and (filters,) bias.
-        width: words of a window.
-    """
-
-    layer: Layer
-    width: int
-
-
-@dataclass(frozen=True)
-class ProjectionModel:
-    """The trained student before it is packed.
-
-    Attributes:
-        projection: bytes of the file's projection section: what the core needs to turn a text into bits.
-        output: the last layer, onto the classes; its inputs are the hidden units, or else the bits and the code sums,
-            and behind them the filters.
-        hidden: a ReLU layer between bits, code sums and output, or None for a linear head.
-        temperature: divides the logits; fitted on held-out training rows.
-        classes: label names.
-        words: the codes of words, whose D sums stand behind the bits as inputs, each as s / sqrt(q), see
-            `projgraph.pack.words`; None for bits alone.
-        convolution: filters over those codes, or None.
-    """
-
-    projection: bytes
-    output: Layer
-    hidden: Layer | None
-    temperature: float
-    classes: tuple[str, ...]
-    words: WordTable | None = None
-    convolution: Convolution | None = None

@@ -8,7 +8,7 @@ from scipy import sparse
 from projgraph import native
 from projgraph.features.encoder import encode, encoder_words
 from projgraph.features.tokens import tokenize
-from projgraph.features.word_codes import weight_classes, word_codes
+from projgraph.features.word_codes import word_codes
 from projgraph.pack.words import WordTable
 from projgraph.projection.words import WordRows
 from projgraph.records import Fingerprints, FloatArray, IndexArray, Texts
@@ -53,8 +53,8 @@ def word_table(
         start = np.zeros((len(kept), places.shape[1]), dtype=np.float32)
         start[:, : vectors.shape[1]] = vectors
     occurrences = _occurrences(fingerprints, offsets, kept)
-    classes = weight_classes(occurrences)
-    table = WordTable(kept, classes, word_codes(occurrences, classes, places, dimensions, seed, start))
+    equal = np.zeros(len(kept), dtype=np.uint8)
+    table = WordTable(kept, equal, word_codes(occurrences, places, dimensions, seed, start))
     return table, word_rows(table, fingerprints, offsets)
 
 

@@ -103,7 +103,8 @@ def vector_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of three columns, for those who give it texts."""
     import numpy as np
 
-    from projgraph.pack.quantise import QuantisedLayer, QuantisedModel
+    from projgraph.pack.layer import QuantisedLayer
+    from projgraph.pack.quantise import QuantisedModel
     from projgraph.pack.vector import VectorSpec
     from projgraph.pack.write import write_model
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from projgraph.config import TrainConfig
 from projgraph.errors import BudgetError
+from projgraph.pack.layer import QuantisedLayer
 from projgraph.pack.projection import ProjectionSpec
-from projgraph.pack.quantise import QuantisedLayer, QuantisedModel
+from projgraph.pack.quantise import QuantisedModel
 from projgraph.pack.write import model_bytes
 from projgraph.plan import PROVENANCE_ROOM, Plan, head_weight_bits, plan_model
 

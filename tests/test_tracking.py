@@ -477,10 +477,11 @@ def test_the_record_can_be_read_by_a_person(run):
 @pytest.fixture
 def packed(tmp_path):
     """A real model file."""
+    from projgraph.pack.model import ProjectionModel
     from projgraph.pack.projection import Family, FamilyKind, ProjectionSpec
     from projgraph.pack.quantise import quantise
     from projgraph.pack.write import write_model
-    from projgraph.records import Layer, ProjectionModel
+    from projgraph.records import Layer
 
     spec = ProjectionSpec(1, 64, (Family(FamilyKind.CHARACTER, 1, 3, 2, 0, 64),), seed=1)
     weights = np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32)

@@ -12,10 +12,29 @@ from numpy.typing import NDArray
 from projgraph.pack.format import MAX_FILTERS, MAX_SHIFT, MAX_WIDTH
 from projgraph.pack.layer import Doubles, QuantisedLayer, rectified, round_rectified
 from projgraph.pack.words import Sequences, WordTable
-from projgraph.records import Convolution
+from projgraph.records import Layer
 
 _TEXTS_AT_ONCE = 64
 """So many texts of 4,096 words and 128 filters take some 600 MB in doubles; usual ones a thousandth of that."""
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """Filters over windows of neighbouring words' codes, rectified, of which the largest value in a text counts.
+
+    Attributes:
+        layer: (width * D, filters) weights, row j * D + i for dimension i of a window's j-th word, and (filters,) bias.
+        width: words of a window.
+    """
+
+    layer: Layer
+    width: int
+
+    def activations(self, words: WordTable, sequences: Sequences) -> Doubles:
+        """(n, filters) activations of n texts before any rounding."""
+        maxima, has_words = _largest_sums(words, sequences, self.layer.weights.astype(np.float64), self.width)
+        activations: Doubles = np.maximum(maxima + self.layer.bias, 0.0) * has_words[:, None]
+        return activations
 
 
 @dataclass(frozen=True)
@@ -64,14 +83,6 @@ def shape_problems(shape: tuple[int, ...], width: int, dimensions: int) -> Itera
     elif len(shape) != 2 or shape[0] != width * dimensions or not 1 <= shape[1] <= MAX_FILTERS:
         expected = f"({width * dimensions}, 1 to {MAX_FILTERS})"
         yield f"convolution.weights has shape {shape}; expected {expected}"
-
-
-def float_activations(convolution: Convolution, words: WordTable, sequences: Sequences) -> Doubles:
-    """(n, filters) activations of n texts before any rounding."""
-    weights = convolution.layer.weights.astype(np.float64)
-    maxima, has_words = _largest_sums(words, sequences, weights, convolution.width)
-    activations: Doubles = np.maximum(maxima + convolution.layer.bias, 0.0) * has_words[:, None]
-    return activations
 
 
 def round_convolution(convolution: Convolution, unit: float) -> tuple[QuantisedConvolution, float]:

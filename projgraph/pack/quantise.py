@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from projgraph.errors import ConfigError
-from projgraph.pack.convolution import QuantisedConvolution, float_activations, round_convolution, shape_problems
+from projgraph.pack.convolution import Convolution, QuantisedConvolution, round_convolution, shape_problems
 from projgraph.pack.format import MAX_CLASSES, MAX_INPUT_SUM, MAX_NORM_SHIFT, MAX_SHIFT, MAX_UNITS, InputKind
 from projgraph.pack.layer import (
     MAX_ACTIVATION,
@@ -24,11 +24,10 @@ from projgraph.pack.layer import (
     round_rectified,
     smallest_scale,
 )
+from projgraph.pack.model import ProjectionModel
 from projgraph.pack.vector import LARGEST_SCALE, SMALLEST_SCALE, input_kind, read_projection
 from projgraph.pack.words import Sequences, WordTable
-from projgraph.records import Convolution, Layer, ProjectionModel
-
-__all__ = ["WEIGHT_RANGES", "QuantisedLayer", "QuantisedModel", "best_steps", "quantise"]
+from projgraph.records import Layer
 
 UNIT_POWERS = (-1, 0, 1, 2, 3, 4)
 """Of two: how far the step of the filters' activations may lie from their own best one."""
@@ -292,7 +291,7 @@ def _best_convolution(
     """
     inputs = inputs[:ROWS_THAT_CHOOSE]
     rows = (sequences[0], sequences[1][: len(inputs) + 1])
-    activations = float_activations(convolution, words, rows)
+    activations = convolution.activations(words, rows)
     exact = np.concatenate([inputs * scales, activations], axis=1) @ output_layer.weights
     step, found = best_activation_step(activations), []
     for power in UNIT_POWERS:

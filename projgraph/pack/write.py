@@ -99,6 +99,7 @@ def predicted_size(
     label_bytes: int,
     bits: int,
     weight_bits: int,
+    *,
     units: int = 0,
     hidden_weight_bits: int | None = None,
     families: int = 2,

@@ -43,11 +43,32 @@ class Targets:
 
 
 @dataclass(frozen=True)
-class Edges:
-    """The graphs of the two consistency terms; None where the term is off."""
+class StudentTask:
+    """What a student is given, all of the same n rows, and how it is fitted.
 
-    trainer: Graph | None = None
+    Attributes:
+        bits: the projection nodes of the rows.
+        targets: what their bits should tell.
+        config: schedule and weights of the loss terms.
+        units: of the hidden layer; 0 is a linear head.
+        seed: of the start, the held-out rows, the order of the rows and the drawn edges.
+        graph: trainer edges for the term ``edges``; None switches it off.
+        hamming: Hamming edges for the term ``hamming``; None switches it off.
+        words: the words of the rows, or None.
+        filters: of the convolution over the words; 0 for none.
+        width: words that a filter sees at once.
+    """
+
+    bits: Bits
+    targets: Targets
+    config: StudentConfig
+    units: int = 0
+    seed: int = 0
+    graph: Graph | None = None
     hamming: Graph | None = None
+    words: WordRows | None = None
+    filters: int = 0
+    width: int = 3
 
 
 @dataclass(frozen=True)
@@ -71,23 +92,6 @@ class Student:
     convolution: Layer | None = None
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What a student sees of n rows.
-
-    Attributes:
-        bits: their projection nodes.
-        words: their words, or None.
-        filters: of the convolution over the words; 0 for none.
-        width: words that a filter sees at once.
-    """
-
-    bits: Bits
-    words: WordRows | None = None
-    filters: int = 0
-    width: int = 3
-
-
 FitT = TypeVar("FitT", bound="Fit")
 
 
@@ -104,43 +108,26 @@ def sharpen(beliefs: FloatArray, gold_labels: IndexArray, power: float) -> Targe
     return Targets(distributions.astype(np.float32), weights, gold_labels, beliefs)
 
 
-def fit_student(
-    seen: Seen | Bits,
-    targets: Targets,
-    edges: Edges,
-    config: StudentConfig,
-    units: int,
-    seed: int,
-    listener: Listener | None = None,
-) -> Student:
+def fit_student(task: StudentTask, listener: Listener | None = None) -> Student:
     """Fit a head to the targets.
 
     Args:
-        seen: what is seen of n rows; bits alone may be given as they are.
-        targets: of the same rows.
-        edges: graphs over the same rows, for the terms whose weight is above zero.
-        config: schedule and weights of the loss terms.
-        units: of the hidden layer; 0 is a linear head.
-        seed: of the start, the order of the rows and the drawn edges.
-        listener: called after every epoch with its figures.
+        task: rows, targets and settings.
+        listener: called after every epoch of the first fit with its figures.
 
     Raises:
         ConfigError: no epoch has a finite loss on the held-out rows, or no term of the loss is on.
     """
-    _, student = fit_twice(lambda: Fit(seen, targets, edges, config, units, seed), targets, config, seed, listener)
+    _, student = fit_twice(lambda: Fit(task), task, listener)
     return student
 
 
-def fit_twice(
-    start: Callable[[], FitT], targets: Targets, config: StudentConfig, seed: int, listener: Listener | None = None
-) -> tuple[FitT, Student]:
+def fit_twice(start: Callable[[], FitT], task: StudentTask, listener: Listener | None = None) -> tuple[FitT, Student]:
     """Count the epochs with rows held out, then fit all rows for so many.
 
     Args:
-        start: a new fit of all rows that ``targets`` knows, the same at every call.
-        targets: what held-out rows are judged by.
-        config: schedule, held-out rows, patience.
-        seed: of torch's global generator and of the held-out rows.
+        start: a new fit of the task, the same at every call.
+        task: its targets judge the held-out rows, its seed is also that of torch's global generator.
         listener: called after every epoch of the first fit with its figures.
 
     Returns:
@@ -151,15 +138,13 @@ def fit_twice(
     """
     # Dropout draws from torch's global generator alone: seed it here, and give the caller's state back afterwards.
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return _fit_twice(start, targets, config, seed, listener)
+        torch.manual_seed(task.seed)
+        return _fit_twice(start, task, listener)
 
 
-def _fit_twice(
-    start: Callable[[], FitT], targets: Targets, config: StudentConfig, seed: int, listener: Listener | None
-) -> tuple[FitT, Student]:
-    n_rows = len(targets.gold)
-    held_out = _hold_out(n_rows, config, seed)
+def _fit_twice(start: Callable[[], FitT], task: StudentTask, listener: Listener | None) -> tuple[FitT, Student]:
+    targets, config, n_rows = task.targets, task.config, len(task.targets.gold)
+    held_out = _hold_out(n_rows, config, task.seed)
     rows = np.setdiff1d(np.arange(n_rows), held_out)
     fit = start()
     history: list[EpochFigures] = []
@@ -190,26 +175,23 @@ def _fit_twice(
 class Fit:
     """One run of the optimiser over some rows; ``terms`` says what is minimised."""
 
-    def __init__(
-        self, seen: Seen | Bits, targets: Targets, edges: Edges, config: StudentConfig, units: int, seed: int
-    ) -> None:
-        seen = seen if isinstance(seen, Seen) else Seen(seen)
-        self._seen, self._targets, self._config = seen, targets, config
-        self._random = np.random.default_rng(seed)
+    def __init__(self, task: StudentTask) -> None:
+        self._task = task
+        self._random = np.random.default_rng(task.seed)
         convolution, dense = None, 0
-        if seen.words is not None:
-            dense = seen.words.dimensions
-            if seen.filters:
-                generator = torch.Generator().manual_seed(seed + 2)
-                convolution = Convolution(seen.words.codes, seen.filters, seen.width, generator)
-        n_inputs, n_classes = seen.bits.n_bits + dense, targets.distributions.shape[1]
-        self.head = build_head(n_inputs, n_classes, units, config.dropout, seed, dense, convolution)
-        weights = config.loss
+        if task.words is not None:
+            dense = task.words.dimensions
+            if task.filters:
+                generator = torch.Generator().manual_seed(task.seed + 2)
+                convolution = Convolution(task.words.codes, task.filters, task.width, generator)
+        n_inputs, n_classes = task.bits.n_bits + dense, task.targets.distributions.shape[1]
+        self.head = build_head(n_inputs, n_classes, task.units, task.config.dropout, task.seed, dense, convolution)
+        weights = task.config.loss
         self._samplers = [
             (EdgeSampler(graph), name)
             for name, weight, graph in (
-                ("edges", weights.edges, edges.trainer),
-                ("hamming", weights.hamming, edges.hamming),
+                ("edges", weights.edges, task.graph),
+                ("hamming", weights.hamming, task.hamming),
             )
             if weight > 0 and graph is not None
         ]
@@ -220,7 +202,7 @@ class Fit:
 
     def run(self, rows: IndexArray, epochs: int, stop_after: int | None = None) -> Iterator[EpochFigures]:
         """Train epoch by epoch under a schedule of ``epochs``, yielding the mean of every loss term."""
-        config = self._config
+        config = self._task.config
         batches = -(-len(rows) // config.batch)
         optimiser = torch.optim.AdamW(self.parameters(), lr=config.rate, weight_decay=config.weight_decay)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=config.rate, total_steps=epochs * batches + 1)
@@ -238,7 +220,7 @@ class Fit:
 
     def terms(self, batch: IndexArray) -> dict[str, torch.Tensor]:
         """Every term of the loss on a batch of rows, and their weighted sum as ``loss``."""
-        targets, weights = self._targets, self._config.loss
+        targets, weights = self._task.targets, self._task.config.loss
         logits = self.head(*self._inputs(batch))
         terms = {
             "distil": distillation(
@@ -258,11 +240,11 @@ class Fit:
         return terms
 
     def _inputs(self, rows: IndexArray) -> tuple[torch.Tensor, WordBatch | None]:
-        bits, words = torch.from_numpy(self._seen.bits.select(rows).values(np.float32)), self._seen.words
+        bits, words = torch.from_numpy(self._task.bits.select(rows).values(np.float32)), self._task.words
         if words is None:
             return bits, None
         inputs = torch.cat([bits, torch.from_numpy(words.sums[rows])], dim=1)
-        return inputs, words.batch(rows) if self._seen.filters else None
+        return inputs, words.batch(rows) if self._task.filters else None
 
     @torch.no_grad()
     def logits(self, rows: IndexArray) -> FloatArray:

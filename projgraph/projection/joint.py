@@ -22,12 +22,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from projgraph.config import StudentConfig
 from projgraph.errors import ConfigError, InputError
-from projgraph.projection.fit import Edges, Fit, Listener, Seen, Student, Targets, fit_twice
+from projgraph.projection.fit import Fit, Listener, Student, StudentTask, Targets, fit_twice
 from projgraph.projection.head import Head, build_head
 from projgraph.projection.loss import EdgeSampler, distillation, edge_consistency, gold, weighted_sum
-from projgraph.records import UNLABELLED, Bits, FloatArray, IndexArray
+from projgraph.records import UNLABELLED, FloatArray, IndexArray
 from projgraph.trainers.prior import fit_prior
 
 _START_L2 = 1e-5
@@ -47,62 +46,35 @@ class Joint:
     distributions: FloatArray
 
 
-def fit_jointly(
-    seen: Seen | Bits,
-    features: FloatArray,
-    targets: Targets,
-    edges: Edges,
-    config: StudentConfig,
-    units: int,
-    seed: int,
-    listener: Listener | None = None,
-) -> Joint:
+def fit_jointly(task: StudentTask, features: FloatArray, listener: Listener | None = None) -> Joint:
     """Fit trainer and student together, by the schedule of the student alone.
 
     Args:
-        seen: what is seen of n rows; bits alone may be given as they are.
+        task: of n rows; its targets are the propagated distributions that the trainer is anchored to and starts from.
         features: (n, d) of the same rows, finite.
-        targets: of the same rows: the propagated distributions that the trainer is anchored to and starts from.
-        edges: graphs over the same rows, for the terms whose weight is above zero.
-        config: schedule and weights of the loss terms.
-        units: of the student's hidden layer; 0 is a linear head.
-        seed: of the start, the order of the rows and the drawn edges.
-        listener: called after every epoch with its figures.
+        listener: called after every epoch of the first fit with its figures.
 
     Raises:
         InputError: the features are not of the same rows as the bits, or not finite.
         ConfigError: no epoch has a finite loss on the held-out rows, or no term of the loss is on.
     """
-    _check(seen if isinstance(seen, Bits) else seen.bits, features, targets)
-    start = None if config.joint_units else _regression(features, targets)
-    fit, student = fit_twice(
-        lambda: JointFit(seen, features, targets, edges, config, units, seed, start), targets, config, seed, listener
-    )
+    _check(task, features)
+    start = None if task.config.joint_units else _regression(features, task.targets)
+    fit, student = fit_twice(lambda: JointFit(task, features, start), task, listener)
     return Joint(student, fit.distributions())
 
 
 class JointFit(Fit):
-    """One run of the optimiser over both networks."""
+    """One run of the optimiser over both networks; a linear trainer may be given a (d + 1, c) start."""
 
-    def __init__(
-        self,
-        seen: Seen | Bits,
-        features: FloatArray,
-        targets: Targets,
-        edges: Edges,
-        config: StudentConfig,
-        units: int,
-        seed: int,
-        start: FloatArray | None = None,
-    ) -> None:
-        super().__init__(seen, targets, edges, config, units, seed)
+    def __init__(self, task: StudentTask, features: FloatArray, start: FloatArray | None = None) -> None:
+        super().__init__(task)
         self._features = np.ascontiguousarray(features, dtype=np.float32)
-        n_classes = targets.distributions.shape[1]
-        self.trainer = build_head(features.shape[1], n_classes, config.joint_units, config.dropout, seed + 1)
+        n_classes, config = task.targets.distributions.shape[1], task.config
+        self.trainer = build_head(features.shape[1], n_classes, config.joint_units, config.dropout, task.seed + 1)
         if start is not None:
             _set_linear(self.trainer, start)
-        heard = config.loss.edges > 0 and edges.trainer is not None
-        self._neighbours = EdgeSampler(edges.trainer) if heard and edges.trainer is not None else None
+        self._neighbours = EdgeSampler(task.graph) if config.loss.edges > 0 and task.graph is not None else None
 
     def parameters(self) -> list[torch.nn.Parameter]:
         """Those of both networks."""
@@ -111,7 +83,7 @@ class JointFit(Fit):
     def terms(self, batch: IndexArray) -> dict[str, torch.Tensor]:
         """Every term of the loss on a batch of rows, and their weighted sum as ``loss``."""
         logits, taught = self.head(*self._inputs(batch)), self.trainer(self._rows(batch))
-        labels = torch.from_numpy(self._targets.gold[batch])
+        labels = torch.from_numpy(self._task.targets.gold[batch])
         shares, trust = self._lesson(taught, labels)
         terms = {
             "trainer": self._trainer_term(taught, labels, batch),
@@ -123,24 +95,24 @@ class JointFit(Fit):
             neighbours, joined = self._neighbours.draw(batch, self._random)
             consistent = edge_consistency(taught, self.trainer(self._rows(neighbours)), torch.from_numpy(joined))
             terms["edges"] = terms["edges"] + consistent
-        return terms | {"loss": weighted_sum(terms, self._config.loss)}
+        return terms | {"loss": weighted_sum(terms, self._task.config.loss)}
 
     def _trainer_term(self, taught: torch.Tensor, labels: torch.Tensor, batch: IndexArray) -> torch.Tensor:
         term = gold(taught, labels)
-        if self._config.anchor > 0:
-            targets = self._targets
+        targets, anchor = self._task.targets, self._task.config.anchor
+        if anchor > 0:
             shares, trust = torch.from_numpy(targets.distributions[batch]), torch.from_numpy(targets.weights[batch])
-            term = term + self._config.anchor * distillation(taught, shares, trust)
+            term = term + anchor * distillation(taught, shares, trust)
         return term
 
     def _lesson(self, taught: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The trainer's distributions as targets, sharpened as ``sharpen`` does, and the trust in each."""
-        still = taught.detach()
-        heard = still + self._config.feedback * (taught - still)
+        config, still = self._task.config, taught.detach()
+        heard = still + config.feedback * (taught - still)
         labelled = labels >= 0
         given = torch.nn.functional.one_hot(labels.clamp_min(0), taught.shape[1]).to(taught.dtype)
         # A distribution to the power p, normalised, is the softmax of p times its logits.
-        shares = torch.where(labelled[:, None], given, torch.softmax(self._config.sharpen * heard, dim=1))
+        shares = torch.where(labelled[:, None], given, torch.softmax(config.sharpen * heard, dim=1))
         trust = torch.where(labelled, torch.ones_like(still[:, 0]), torch.softmax(still, dim=1).amax(dim=1))
         return shares, trust
 
@@ -153,9 +125,10 @@ class JointFit(Fit):
         self.trainer.eval()
         shares = torch.softmax(self.trainer(torch.from_numpy(self._features)), dim=1).numpy()
         self.trainer.train()
-        labelled = np.flatnonzero(self._targets.gold != UNLABELLED)
+        gold_labels = self._task.targets.gold
+        labelled = np.flatnonzero(gold_labels != UNLABELLED)
         shares[labelled] = 0.0
-        shares[labelled, self._targets.gold[labelled]] = 1.0
+        shares[labelled, gold_labels[labelled]] = 1.0
         return np.asarray(shares, dtype=np.float32)
 
 
@@ -171,7 +144,8 @@ def _set_linear(trainer: Head, coefficients: FloatArray) -> None:
     bias.copy_(torch.from_numpy(coefficients[-1].copy()))
 
 
-def _check(bits: Bits, features: FloatArray, targets: Targets) -> None:
+def _check(task: StudentTask, features: FloatArray) -> None:
+    bits, targets = task.bits, task.targets
     if features.ndim != 2 or not len(bits) == len(features) == len(targets.gold):
         raise InputError(
             f"joint training: {len(bits)} rows of bits, features of shape {features.shape}, targets of "

@@ -16,8 +16,9 @@ import numpy as np
 from projgraph.native import word_fingerprints
 from projgraph.pack.convolution import QuantisedConvolution
 from projgraph.pack.format import MAX_BIAS
+from projgraph.pack.layer import WEIGHT_RANGES, QuantisedLayer
 from projgraph.pack.projection import ProjectionSpec
-from projgraph.pack.quantise import WEIGHT_RANGES, QuantisedLayer, QuantisedModel
+from projgraph.pack.quantise import QuantisedModel
 from projgraph.pack.vector import VectorSpec
 from projgraph.pack.words import WordTable
 from projgraph.pack.write import model_bytes

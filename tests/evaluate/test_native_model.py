@@ -5,10 +5,11 @@ import pytest
 
 from projgraph import native
 from projgraph.evaluate import bit_use, evaluate
+from projgraph.pack.model import ProjectionModel
 from projgraph.pack.projection import Family, FamilyKind, ProjectionSpec
 from projgraph.pack.quantise import quantise
 from projgraph.pack.write import model_bytes
-from projgraph.records import Layer, ProjectionModel, Texts
+from projgraph.records import Layer, Texts
 
 WORDS = {"cold": "snow ice frost winter", "hot": "sun desert summer fire", "wet": "rain sea river flood"}
 

@@ -10,8 +10,9 @@ import pytest
 from projgraph.native import word_fingerprints
 from projgraph.pack.convolution import QuantisedConvolution
 from projgraph.pack.format import MAX_BIAS, FamilyKind, Quantiser
+from projgraph.pack.layer import WEIGHT_RANGES, QuantisedLayer
 from projgraph.pack.projection import Family, ProjectionSpec
-from projgraph.pack.quantise import WEIGHT_RANGES, QuantisedLayer, QuantisedModel
+from projgraph.pack.quantise import QuantisedModel
 from projgraph.pack.words import WordTable
 from projgraph.records import Texts
 

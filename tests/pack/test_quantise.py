@@ -6,9 +6,11 @@ from numpy.typing import NDArray
 
 from projgraph.errors import ConfigError
 from projgraph.pack.format import MAX_BIAS
+from projgraph.pack.layer import WEIGHT_RANGES, QuantisedLayer, best_steps
+from projgraph.pack.model import ProjectionModel
 from projgraph.pack.projection import ProjectionSpec
-from projgraph.pack.quantise import WEIGHT_RANGES, QuantisedLayer, QuantisedModel, best_steps, quantise
-from projgraph.records import Layer, ProjectionModel
+from projgraph.pack.quantise import QuantisedModel, quantise
+from projgraph.records import Layer
 
 BITS = 256
 

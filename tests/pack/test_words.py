@@ -10,13 +10,14 @@ import pytest
 
 from projgraph.errors import ConfigError, ModelFileError
 from projgraph.native import NativeModel, project, word_fingerprints
-from projgraph.pack.convolution import float_activations
+from projgraph.pack.convolution import Convolution
+from projgraph.pack.model import ProjectionModel
 from projgraph.pack.projection import ProjectionSpec
 from projgraph.pack.quantise import quantise
 from projgraph.pack.vector import VectorSpec
 from projgraph.pack.words import Sequences, WordTable
 from projgraph.pack.write import model_bytes
-from projgraph.records import Convolution, Layer, ProjectionModel, Texts
+from projgraph.records import Layer, Texts
 
 SPEC = ProjectionSpec.for_text(bits=128)
 VOCABULARY = [f"w{index}" for index in range(200)]
@@ -102,7 +103,7 @@ def logits(model: ProjectionModel, texts: Texts) -> np.ndarray:
     if model.hidden:
         inputs = np.maximum(inputs @ model.hidden.weights + model.hidden.bias, 0)
     if model.convolution:
-        inputs = np.concatenate([inputs, float_activations(model.convolution, model.words, sequences)], axis=1)
+        inputs = np.concatenate([inputs, model.convolution.activations(model.words, sequences)], axis=1)
     return (inputs @ model.output.weights + model.output.bias) / model.temperature
 
 

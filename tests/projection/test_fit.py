@@ -9,7 +9,7 @@ from scipy import sparse
 
 from projgraph.config import StudentConfig
 from projgraph.graph.csr import from_csr
-from projgraph.projection.fit import Edges, Student, Targets, fit_student, sharpen
+from projgraph.projection.fit import Student, StudentTask, Targets, fit_student, sharpen
 from projgraph.records import UNLABELLED, Bits, Graph
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -98,7 +98,7 @@ def test_labelled_rows_are_certain():
 @pytest.mark.parametrize("units", [0, 16])
 def test_separable_bits_are_learnt_without_error(separable, units):
     bits, labels = separable
-    student = fit_student(bits, certain(labels, 3), Edges(), config(), units, seed=0)
+    student = fit_student(StudentTask(bits, certain(labels, 3), config(), units=units))
     assert (student.hidden is None) == (units == 0)
     if student.hidden is not None:
         assert student.hidden.weights.shape == (N_BITS, units)
@@ -116,7 +116,7 @@ def test_soft_targets_are_met():
     values = np.repeat(np.array([[1], [-1]], dtype=np.int8), 64, axis=0)
     beliefs = np.repeat(np.array([[0.9, 0.1], [0.3, 0.7]], dtype=np.float32), 64, axis=0)
     targets = sharpen(beliefs, np.full(128, UNLABELLED, dtype=np.int64), 1.0)
-    fitted = fit_student(pack(values), targets, Edges(), config(epochs=60, held_out=0, weight_decay=0), 0, seed=0)
+    fitted = fit_student(StudentTask(pack(values), targets, config(epochs=60, held_out=0, weight_decay=0)))
     np.testing.assert_allclose(softmax(logits(fitted, pack(values))), beliefs, atol=0.02)
 
 
@@ -124,7 +124,8 @@ def test_soft_targets_are_met():
 def test_same_seed_same_weights(separable, units):
     bits, labels = separable
     one, same, other = (
-        fit_student(bits, certain(labels, 3), Edges(), config(epochs=3), units, seed) for seed in (5, 5, 6)
+        fit_student(StudentTask(bits, certain(labels, 3), config(epochs=3), units=units, seed=seed))
+        for seed in (5, 5, 6)
     )
     assert np.array_equal(one.output.weights, same.output.weights)
     assert np.array_equal(one.output.bias, same.output.bias)
@@ -136,9 +137,9 @@ def test_same_seed_same_weights(separable, units):
 def test_same_seed_same_weights_with_dropout(separable):
     bits, labels = separable
     torch.manual_seed(1)
-    one = fit_student(bits, certain(labels, 3), Edges(), config(epochs=2, dropout=0.5), 8, seed=5)
+    one = fit_student(StudentTask(bits, certain(labels, 3), config(epochs=2, dropout=0.5), units=8, seed=5))
     torch.manual_seed(2)
-    same = fit_student(bits, certain(labels, 3), Edges(), config(epochs=2, dropout=0.5), 8, seed=5)
+    same = fit_student(StudentTask(bits, certain(labels, 3), config(epochs=2, dropout=0.5), units=8, seed=5))
     assert np.array_equal(one.output.weights, same.output.weights), "whatever the caller has drawn before"
 
 
@@ -147,7 +148,7 @@ def test_the_callers_random_state_is_left_alone(separable):
     torch.manual_seed(3)
     expected = torch.rand(4)
     torch.manual_seed(3)
-    fit_student(bits, certain(labels, 3), Edges(), config(epochs=1), 8, seed=0)
+    fit_student(StudentTask(bits, certain(labels, 3), config(epochs=1), units=8))
     assert torch.equal(torch.rand(4), expected)
 
 
@@ -157,7 +158,7 @@ def test_history_and_listener(separable):
     gold = np.where(np.arange(240) < 30, labels, UNLABELLED)
     targets = sharpen(np.eye(3, dtype=np.float32)[labels], gold, 1.0)
     student = fit_student(
-        bits, targets, Edges(), config({"distil": 1.0, "gold": 0.5}, epochs=4), 0, seed=0, listener=heard.append
+        StudentTask(bits, targets, config({"distil": 1.0, "gold": 0.5}, epochs=4)), listener=heard.append
     )
     assert heard == list(student.history)
     assert [figures["epoch"] for figures in heard] == [1.0, 2.0, 3.0, 4.0][: len(heard)]
@@ -170,9 +171,7 @@ def test_history_and_listener(separable):
 @pytest.mark.parametrize(("share", "most", "expected"), [(0.2, 1000, 48), (0.5, 17, 17), (0.0, 1000, 0), (0.001, 9, 0)])
 def test_held_out_rows(separable, share, most, expected):
     bits, labels = separable
-    student = fit_student(
-        bits, certain(labels, 3), Edges(), config(epochs=2, held_out=share, held_out_rows=most), 0, seed=0
-    )
+    student = fit_student(StudentTask(bits, certain(labels, 3), config(epochs=2, held_out=share, held_out_rows=most)))
     assert len(np.unique(student.held_out)) == len(student.held_out) == expected
     assert (np.diff(student.held_out) > 0).all()
     assert student.held_out_logits.shape == (expected, 3)
@@ -182,7 +181,7 @@ def test_held_out_rows(separable, share, most, expected):
 def test_held_out_figures_are_of_the_held_out_rows(separable):
     bits, labels = separable
     heard: list[dict[str, float]] = []
-    student = fit_student(bits, certain(labels, 3), Edges(), config(epochs=3), 0, 0, heard.append)
+    student = fit_student(StudentTask(bits, certain(labels, 3), config(epochs=3)), heard.append)
     shares = softmax(student.held_out_logits.astype(np.float64))
     truth = labels[student.held_out]
     loss = -np.log(shares[np.arange(len(truth)), truth]).mean()
@@ -201,7 +200,7 @@ def noise() -> tuple[Bits, Targets]:
 @pytest.mark.parametrize("patience", [1, 3])
 def test_the_fit_stops_when_held_out_rows_get_worse(patience):
     bits, targets = noise()
-    student = fit_student(bits, targets, Edges(), config(epochs=40, rate=0.1, patience=patience), 0, seed=0)
+    student = fit_student(StudentTask(bits, targets, config(epochs=40, rate=0.1, patience=patience)))
     losses = [figures["held_out_loss"] for figures in student.history]
     assert len(losses) < 40
     best = int(np.argmin(losses))
@@ -211,7 +210,7 @@ def test_the_fit_stops_when_held_out_rows_get_worse(patience):
 
 def test_held_out_logits_are_of_the_best_epoch():
     bits, targets = noise()
-    student = fit_student(bits, targets, Edges(), config(epochs=40, rate=0.1, patience=3), 0, seed=0)
+    student = fit_student(StudentTask(bits, targets, config(epochs=40, rate=0.1, patience=3)))
     shares = softmax(student.held_out_logits.astype(np.float64))
     losses = -np.log((shares * targets.distributions[student.held_out]).sum(axis=1))
     assert losses.mean() == pytest.approx(min(figures["held_out_loss"] for figures in student.history), rel=1e-4)
@@ -219,7 +218,7 @@ def test_held_out_logits_are_of_the_best_epoch():
 
 def test_without_held_out_rows_every_epoch_is_run():
     bits, targets = noise()
-    student = fit_student(bits, targets, Edges(), config(epochs=12, rate=0.1, held_out=0), 0, seed=0)
+    student = fit_student(StudentTask(bits, targets, config(epochs=12, rate=0.1, held_out=0)))
     assert [figures["epoch"] for figures in student.history] == list(np.arange(1.0, 13.0))
 
 
@@ -257,9 +256,9 @@ def disagreement(student: Student, bits: Bits) -> float:
 @pytest.mark.parametrize("term", ["edges", "hamming"])
 def test_edges_make_neighbours_agree(pairs, term):
     bits, targets, graph = pairs
-    joined = Edges(trainer=graph) if term == "edges" else Edges(hamming=graph)
+    joined = {"graph" if term == "edges" else "hamming": graph}
     without, little, much = (
-        fit_student(bits, targets, joined, config({term: weight}, epochs=20, held_out=0), 0, seed=0)
+        fit_student(StudentTask(bits, targets, config({term: weight}, epochs=20, held_out=0), **joined))
         for weight in (0.0, 0.5, 20.0)
     )
     assert disagreement(without, bits) > 0.9
@@ -273,14 +272,14 @@ def test_edges_make_neighbours_agree(pairs, term):
 
 def test_a_term_of_weight_zero_is_off(pairs):
     bits, targets, graph = pairs
-    one = fit_student(bits, targets, Edges(graph, graph), config(epochs=2), 0, seed=0)
-    other = fit_student(bits, targets, Edges(), config(epochs=2), 0, seed=0)
+    one = fit_student(StudentTask(bits, targets, config(epochs=2), graph=graph, hamming=graph))
+    other = fit_student(StudentTask(bits, targets, config(epochs=2)))
     assert np.array_equal(one.output.weights, other.output.weights)
 
 
 def test_nodes_without_edges_are_fitted_as_if_there_were_no_graph(pairs):
     bits, targets, _ = pairs
     nothing = Graph(np.zeros(81, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32))
-    student = fit_student(bits, targets, Edges(trainer=nothing), config({"edges": 1.0}, epochs=2), 0, seed=0)
+    student = fit_student(StudentTask(bits, targets, config({"edges": 1.0}, epochs=2), graph=nothing))
     assert student.history[-1]["edges"] == 0.0
     assert np.isfinite(student.output.weights).all()

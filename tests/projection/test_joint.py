@@ -10,7 +10,7 @@ from scipy import sparse
 from projgraph.config import StudentConfig
 from projgraph.errors import ConfigError, InputError
 from projgraph.graph.csr import from_csr
-from projgraph.projection.fit import Edges, Targets, fit_student, sharpen
+from projgraph.projection.fit import StudentTask, Targets, fit_student, sharpen
 from projgraph.projection.joint import Joint, JointFit, fit_jointly
 from projgraph.records import UNLABELLED, Bits, Graph
 from projgraph.trainers.prior import fit_prior, predict_prior
@@ -32,7 +32,7 @@ ALL = config(dict.fromkeys(TERMS, 1.0))
 
 
 @pytest.fixture(scope="module")
-def clusters() -> tuple[Bits, np.ndarray, Targets, Edges, np.ndarray]:
+def clusters() -> tuple[Bits, np.ndarray, Targets, Graph, np.ndarray]:
     """Two clusters, told apart by bits and by features; the beliefs are 0.8 sure, two rows a class are labelled."""
     generator = np.random.default_rng(0)
     labels = np.arange(N_ROWS) % 2
@@ -47,12 +47,12 @@ def clusters() -> tuple[Bits, np.ndarray, Targets, Edges, np.ndarray]:
     one = np.arange(N_ROWS - 1)
     dense[one, one + 1] = dense[one + 1, one] = 1.0
     graph = from_csr(sparse.csr_array(dense))
-    return Bits(planes[0], planes[1], N_BITS), features, sharpen(beliefs, gold, 2.0), Edges(graph, graph), labels
+    return Bits(planes[0], planes[1], N_BITS), features, sharpen(beliefs, gold, 2.0), graph, labels
 
 
 def fit(clusters, chosen: StudentConfig, units: int = 0, seed: int = 0) -> Joint:
-    bits, features, targets, edges, _ = clusters
-    return fit_jointly(bits, features, targets, edges, chosen, units, seed)
+    bits, features, targets, graph, _ = clusters
+    return fit_jointly(StudentTask(bits, targets, chosen, units=units, seed=seed, graph=graph, hamming=graph), features)
 
 
 def weights_of(module: torch.nn.Sequential) -> list[np.ndarray]:
@@ -61,8 +61,8 @@ def weights_of(module: torch.nn.Sequential) -> list[np.ndarray]:
 
 def gradients(clusters, chosen: StudentConfig, units: int = 4) -> tuple[list[float], list[float]]:
     """Largest gradient of each parameter of student and trainer, -1 for one that the loss does not know."""
-    bits, features, targets, edges, _ = clusters
-    run = JointFit(bits, features, targets, edges, chosen, units, 0)
+    bits, features, targets, graph, _ = clusters
+    run = JointFit(StudentTask(bits, targets, chosen, units=units, graph=graph, hamming=graph), features)
     run.terms(np.arange(40))["loss"].backward()
     student, teacher = (
         [-1.0 if weight.grad is None else float(weight.grad.abs().max()) for weight in module.parameters()]
@@ -76,8 +76,10 @@ def gradients(clusters, chosen: StudentConfig, units: int = 4) -> tuple[list[flo
 
 @pytest.mark.parametrize("units", [0, 8])
 def test_with_the_trainer_term_alone_the_student_does_not_move(clusters, units):
-    bits, features, targets, edges, _ = clusters
-    run = JointFit(bits, features, targets, edges, config({"trainer": 1.0}), units, 0)
+    bits, features, targets, graph, _ = clusters
+    run = JointFit(
+        StudentTask(bits, targets, config({"trainer": 1.0}), units=units, graph=graph, hamming=graph), features
+    )
     student, teacher = weights_of(run.head), weights_of(run.trainer)
     for _ in run.run(np.arange(N_ROWS), 3):
         pass
@@ -115,9 +117,9 @@ def test_without_feedback_the_trainer_does_not_hear_the_student(clusters):
 @pytest.mark.parametrize("term", TERMS)
 def test_a_term_of_weight_zero_leaves_the_gradient_of_the_others(clusters, term):
     """The gradient is that of a loss written without the term: nothing of it leaks in."""
-    bits, features, targets, edges, _ = clusters
+    bits, features, targets, graph, _ = clusters
     chosen = config({**dict.fromkeys(TERMS, 0.7), term: 0.0})
-    run = JointFit(bits, features, targets, edges, chosen, 4, 0)
+    run = JointFit(StudentTask(bits, targets, chosen, units=4, graph=graph, hamming=graph), features)
     terms = run.terms(np.arange(40))
     without = sum(0.7 * value for name, value in terms.items() if name not in (term, "loss"))
     assert terms["loss"].item() == pytest.approx(without.item(), rel=1e-6)
@@ -132,9 +134,9 @@ def test_a_term_of_weight_zero_leaves_the_gradient_of_the_others(clusters, term)
 
 def test_the_lesson_is_the_sharpened_distribution_of_the_trainer(clusters):
     """The distillation term at a known start equals the one of `sharpen` on the trainer's distributions."""
-    bits, features, targets, edges, _ = clusters
+    bits, features, targets, graph, _ = clusters
     start = np.array([[2.0, -1.0], [0.5, 1.0], [0.1, 0.0]], dtype=np.float32)
-    run = JointFit(bits, features, targets, edges, config({"distil": 1.0}), 0, 0, start)
+    run = JointFit(StudentTask(bits, targets, config({"distil": 1.0}), graph=graph, hamming=graph), features, start)
     logits = features @ start[:2] + start[2]
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     lesson = sharpen(shares, targets.gold, 2.0)
@@ -153,7 +155,7 @@ def test_nothing_to_learn_from(clusters):
         fit(clusters, config())
     bits, _, targets, _, _ = clusters
     with pytest.raises(ConfigError, match=r"no term of the loss is on: of distil, gold, which this data has"):
-        fit_student(bits, targets, Edges(), config({"edges": 1.0}), 0, seed=0)
+        fit_student(StudentTask(bits, targets, config({"edges": 1.0})))
 
 
 # ------------------------------------------------------------------------------------------------------------ learning
@@ -205,18 +207,22 @@ def test_same_seed_same_bytes(clusters, units):
 
 
 def test_the_scale_of_edge_weights_does_not_matter(clusters):
-    bits, features, targets, edges, _ = clusters
-    heavy = Graph(edges.trainer.indptr, edges.trainer.indices, edges.trainer.weights * 4)
-    one, other = (fit_jointly(bits, features, targets, Edges(each, each), ALL, 0, 0) for each in (edges.trainer, heavy))
+    bits, features, targets, graph, _ = clusters
+    heavy = Graph(graph.indptr, graph.indices, graph.weights * 4)
+    one, other = (
+        fit_jointly(StudentTask(bits, targets, ALL, graph=each, hamming=each), features) for each in (graph, heavy)
+    )
     assert np.array_equal(one.student.output.weights, other.student.output.weights)
     assert np.array_equal(one.distributions, other.distributions)
 
 
 def test_the_names_of_the_classes_do_not_matter(clusters):
-    bits, features, targets, edges, _ = clusters
+    bits, features, targets, graph, _ = clusters
     gold = np.where(targets.gold == UNLABELLED, UNLABELLED, 1 - targets.gold)
     swapped = Targets(targets.distributions[:, ::-1].copy(), targets.weights, gold, targets.beliefs[:, ::-1].copy())
-    one, other = (fit_jointly(bits, features, each, edges, ALL, 0, 0) for each in (targets, swapped))
+    one, other = (
+        fit_jointly(StudentTask(bits, each, ALL, graph=graph, hamming=graph), features) for each in (targets, swapped)
+    )
     np.testing.assert_allclose(one.student.output.weights, other.student.output.weights[:, ::-1], atol=1e-4)
     np.testing.assert_allclose(one.distributions, other.distributions[:, ::-1], atol=1e-4)
 
@@ -233,12 +239,14 @@ def test_the_callers_random_state_is_left_alone(clusters):
 
 
 def test_features_of_other_rows(clusters):
-    bits, features, targets, edges, _ = clusters
+    bits, features, targets, graph, _ = clusters
     with pytest.raises(InputError, match=r"120 rows of bits, features of shape \(119, 2\), targets of 120 rows"):
-        fit_jointly(bits, features[1:], targets, edges, ALL, 0, 0)
+        fit_jointly(StudentTask(bits, targets, ALL, graph=graph, hamming=graph), features[1:])
 
 
 def test_features_that_are_not_finite(clusters):
-    bits, features, targets, edges, _ = clusters
+    bits, features, targets, graph, _ = clusters
     with pytest.raises(InputError, match="the features hold NaN or infinity; clean them or drop those rows"):
-        fit_jointly(bits, np.where(features > 1, np.nan, features), targets, edges, ALL, 0, 0)
+        fit_jointly(
+            StudentTask(bits, targets, ALL, graph=graph, hamming=graph), np.where(features > 1, np.nan, features)
+        )

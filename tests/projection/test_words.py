@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from projgraph.config import StudentConfig
-from projgraph.projection.fit import Edges, Seen, fit_student, sharpen
+from projgraph.projection.fit import StudentTask, fit_student, sharpen
 from projgraph.projection.words import MOST_WORDS, Convolution, WordRows
 from projgraph.records import UNLABELLED, Bits
 
@@ -88,7 +88,7 @@ def test_a_student_learns_what_only_words_tell(codes, units, filters):
     bits = Bits(np.zeros((80, 1), np.uint8), np.zeros((80, 1), np.uint8), 8)
     targets = sharpen(np.eye(2, dtype=np.float32)[labels], np.full(80, UNLABELLED), 1.0)
     config = StudentConfig(epochs=60, min_steps=1, batch=20, rate=0.02, dropout=0.0, held_out=0.0)
-    student = fit_student(Seen(bits, words, filters), targets, Edges(), config, units, seed=0)
+    student = fit_student(StudentTask(bits, targets, config, units=units, words=words, filters=filters))
     assert (student.convolution is None) == (filters == 0)
     inputs = 8 + DIMENSIONS
     assert student.output.weights.shape[0] == (units or inputs) + filters
@@ -104,7 +104,10 @@ def test_same_seed_same_student(codes):
     words = word_rows([[0, 1, 2], [3, 4]] * 10, codes)
     bits = Bits(np.zeros((20, 1), np.uint8), np.zeros((20, 1), np.uint8), 8)
     targets = sharpen(np.eye(2, dtype=np.float32)[np.arange(20) % 2], np.full(20, UNLABELLED), 1.0)
-    one, two = (fit_student(Seen(bits, words, 4), targets, Edges(), StudentConfig(epochs=2), 8, 5) for _ in range(2))
+    one, two = (
+        fit_student(StudentTask(bits, targets, StudentConfig(epochs=2), units=8, seed=5, words=words, filters=4))
+        for _ in range(2)
+    )
     assert one.convolution is not None
     assert two.convolution is not None
     assert one.convolution.weights.tobytes() == two.convolution.weights.tobytes()
