@@ -1,8 +1,8 @@
 """Which nodes to choose so that they and their neighbours cover what is wanted: greedy cover; it knows no labels.
 
 A chosen node i covers its neighbour j with probability s_ij, the square root of the edge's weight over the graph's
-largest, and itself surely. (On BANKING77, held-out rows of seed 10, suggestions need 70 % of the labels that random ones
-need, with the weight itself 85 %, with its fourth root 73 %.) With a need d_j of every node, the chosen set A is worth
+largest, and itself surely. (Labels needed for the accuracy of 5 random ones a class, BANKING77, held-out training rows
+of seed 10: 80 %, with the weight itself 85 %.) With a need d_j of every node, the chosen set A is worth
 
     f(A) = sum_j d_j (1 - product over i in A of (1 - s_ij))
 
