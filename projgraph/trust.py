@@ -50,9 +50,9 @@ def tempered(probabilities: FloatArray, temperature: float) -> FloatArray:
 def score_threshold(logits: FloatArray, share: float, unit: float) -> int:
     """The integer score below which a model gives no label, so that a share of rows like these goes without.
 
-    The largest logit alone is the signal. Of CLINC150's out-of-scope rows against its test rows it tells apart as well
-    as the energy log sum exp, which needs exponentials, and better than the largest probability or the margin: AUROC
-    0.947, 0.948, 0.922 and 0.896 with all labels, 0.929, 0.938, 0.916 and 0.844 with 5 labels a class.
+    The largest logit alone is the signal. CLINC150's out-of-scope validation rows against its validation rows, AUROC of
+    the largest logit, the energy log sum exp (which needs exponentials), the largest probability and the margin: 0.964,
+    0.966, 0.942 and 0.910 with all labels, 0.937, 0.933, 0.925 and 0.852 with 5 labels a class.
 
     Args:
         logits: (n, c) of rows that the model was not fitted on.
