@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from projgraph import graph_cli
+from projgraph import graph_cli, labelling_cli
 from projgraph.console import AsJson, LabelColumn, TextColumn, print_json, progress_lines, reported, say_line, show
 
 app = typer.Typer(
@@ -22,6 +22,8 @@ app = typer.Typer(
 data_app = typer.Typer(help="The catalogue of public data sets.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.add_typer(graph_cli.app, name="graph")
+graph_cli.app.command()(labelling_cli.suspects)
+app.command()(labelling_cli.suggest)
 
 
 @app.command()
@@ -36,6 +38,9 @@ def train(
     pipeline: Annotated[Path | None, typer.Option(help="recipe with settings, TOML")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="stage.key=value; may be repeated")] = None,
     budget: Annotated[str | None, typer.Option(help="size of the model file at most, such as 64KB")] = None,
+    abstain: Annotated[
+        float | None, typer.Option(help="share of rows given up so that texts of no class get no label; default 0")
+    ] = None,
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
     tracking: Annotated[bool, typer.Option(help="record the run in MLflow")] = True,
@@ -47,7 +52,8 @@ def train(
         from projgraph.config import load_config, parse_bytes
         from projgraph.job import TrainJob, run_training
 
-        given = {"seed": seed, "encoder": encoder, "budget": None if budget is None else parse_bytes(budget)}
+        given = {"seed": seed, "encoder": encoder, "trust.abstain": abstain}
+        given["budget"] = None if budget is None else parse_bytes(budget)
         config = load_config(pipeline, settings or (), given)
         job = TrainJob(
             train=train,
@@ -84,7 +90,15 @@ def evaluate(
         opened = load(model)
         rows = read_dataset(test, text_column=text_column, label_column=label_column, keep_empty=True)
         size = model.stat().st_size
-        result = evaluating.evaluate(opened.native, rows.texts, rows.labels, rows.classes, model_bytes=size)
+        known = opened.provenance.get("temperature")
+        result = evaluating.evaluate(
+            opened.native,
+            rows.texts,
+            rows.labels,
+            rows.classes,
+            model_bytes=size,
+            temperature=float(known) if isinstance(known, int | float) else None,
+        )
         show(result.to_json() if as_json else result.figures, as_json, f"{model} on {test}")
 
 

@@ -272,6 +272,20 @@ class StudentConfig(_Stage):
         return max(self.epochs, self.min_steps // max(-(-rows // self.batch), 1))
 
 
+class TrustConfig(_Stage):
+    """How sure a model says it is, and when it gives no label."""
+
+    left_out: int = Field(
+        100, ge=0, description="labels that the trainer is asked about without seeing them, to calibrate it; 0 for none"
+    )
+    abstain: float = Field(
+        0.0,
+        ge=0,
+        le=0.5,
+        description="share of rows like the training's that get no label, so that foreign ones get none",
+    )
+
+
 class PackConfig(_Stage):
     """How weights are stored."""
 
@@ -292,6 +306,7 @@ class TrainConfig(_Stage):
     trainer: TrainerConfig = TrainerConfig()
     projection: ProjectionConfig = ProjectionConfig()
     student: StudentConfig = StudentConfig()
+    trust: TrustConfig = TrustConfig()
     pack: PackConfig = PackConfig()
 
     @field_validator("budget", mode="before")

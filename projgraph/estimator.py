@@ -244,7 +244,10 @@ class ProjectionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             validate_data(self, X, reset=True, skip_check_array=True)
 
     def _predicted(self, rows: Texts | Vectors) -> NDArray[Any]:
-        labels: NDArray[Any] = self.classes_[self._model.native.labels(rows)]
+        native = self._model.native
+        # An estimator always answers, as scikit-learn expects, whatever threshold the model has.
+        found = native.scores(rows).argmax(axis=1) if native.threshold else native.labels(rows)
+        labels: NDArray[Any] = self.classes_[found]
         return labels
 
     def _config(self) -> TrainConfig:

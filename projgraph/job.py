@@ -96,10 +96,10 @@ def run_training(
     progress(f"read {job.train}: {len(dataset):,} rows")
     trained = pipeline.train(dataset, config, progress, listener)
     run = TrackedRun(name=job.out.stem, started_ms=int(started * 1000))
-    provenance = describe_training(dataset, config)
+    provenance = describe_training(dataset, config) | {"temperature": float(f"{trained.temperature:.6g}")}
     size = write_model(job.out, trained.model, provenance)
     progress(f"wrote {job.out}: {size:,} bytes")
-    evaluation = _evaluate(job.out, test, size, progress)
+    evaluation = _evaluate(job.out, test, size, trained.temperature, progress)
     figures = _figures(job, dataset, hidden, trained, evaluation, size) | {"data_hash": provenance["data"]}
     report = _with_suffix(job.out, ".report.html")
     counts = {
@@ -178,11 +178,12 @@ def _read_training(job: TrainJob, config: TrainConfig) -> tuple[Dataset, IndexAr
     return dataset, hidden, tuple(notes)
 
 
-def _evaluate(out: Path, test: Dataset | None, size: int, progress: Progress) -> Evaluation | None:
+def _evaluate(out: Path, test: Dataset | None, size: int, temperature: float, progress: Progress) -> Evaluation | None:
     if test is None:
         return None
     progress(f"evaluating on {len(test):,} rows")
-    return evaluate(NativeModel(out.read_bytes()), test.texts, test.labels, test.classes, model_bytes=size)
+    model = NativeModel(out.read_bytes())
+    return evaluate(model, test.texts, test.labels, test.classes, model_bytes=size, temperature=temperature)
 
 
 def _figures(

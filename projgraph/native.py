@@ -172,6 +172,7 @@ class NativeModel:
         columns: numbers in a vector that the model takes; 0 where it takes texts.
         value_scale: of those numbers, integer value = round(x * value_scale); 0 where it takes texts.
         scale: logit = integer score * scale.
+        threshold: a largest score below it gives no label; 0 for none.
         scratch_bytes: the memory that one prediction needs besides the model.
     """
 
@@ -188,6 +189,7 @@ class NativeModel:
         self.columns: int = self._model.columns
         self.value_scale: float = self._model.value_scale
         self.scale: float = self._model.scale
+        self.threshold: int = self._model.threshold
         self.scratch_bytes: int = self._model.scratch_bytes
 
     @cached_property
@@ -207,7 +209,7 @@ class NativeModel:
         return facts
 
     def predict_one(self, text: str) -> int:
-        """The class index of one text; the lowest index wins a tie.
+        """The class index of one text; the lowest index wins a tie, and -1 is no label.
 
         Raises:
             InputError: the model takes vectors.
@@ -234,7 +236,7 @@ class NativeModel:
         return out
 
     def labels(self, rows: Texts | Vectors | Any, threads: int = 0) -> NDArray[np.int64]:
-        """(n,) class indices of texts or vectors, as ``scores``."""
+        """(n,) class indices of texts or vectors, given as to ``scores``; -1 where no score reaches the threshold."""
         import numpy as np
 
         given = _rows(rows, self.columns)

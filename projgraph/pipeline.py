@@ -43,6 +43,7 @@ from projgraph.records import (
     Vectors,
 )
 from projgraph.trainers.registry import trainer
+from projgraph.trust import belief_temperature, score_threshold, tempered
 from projgraph.vocabulary import word_rows, word_table
 
 _CALIBRATION_ROWS = 2000
@@ -64,6 +65,7 @@ class Trained:
         quantisation_drop: share of sampled training rows that the float head got right, less that of the integers.
         seconds: what each stage took, by its name.
         projection_graph: links and Hamming edges; None where no term of the loss asks for them.
+        temperature: that the model's scale holds; its logits before calibration are ``score * scale * temperature``.
     """
 
     model: QuantisedModel
@@ -75,6 +77,7 @@ class Trained:
     quantisation_drop: float
     seconds: dict[str, float]
     projection_graph: ProjectionGraph | None = None
+    temperature: float = 1.0
 
 
 def train(dataset: Dataset, config: TrainConfig, progress: Progress, listener: Listener | None = None) -> Trained:
@@ -98,7 +101,7 @@ def train(dataset: Dataset, config: TrainConfig, progress: Progress, listener: L
     projection = _projection(rows, plan, config)
     hamming = config.student.loss.hamming > 0
     clock: dict[str, float] = {}
-    taught, graph, features = _teach(dataset, config, plan.words > 0, progress, clock)
+    taught, graph, features, belief = _teach(dataset, config, plan.words > 0, progress, clock)
     with _timed(clock, "bits"):
         progress(f"bits: {len(dataset):,} rows x {plan.bits:,} bits")
         bits = native.project(projection, rows)
@@ -127,9 +130,12 @@ def train(dataset: Dataset, config: TrainConfig, progress: Progress, listener: L
         student, taught = _learn(task, features, taught, listener)
     with _timed(clock, "pack"):
         progress(f"integers: {plan.weight_bits}-bit weights")
-        float_model = _float_model(projection, dataset.classes, table, task, taught, student)
+        temperature = fit_temperature(student.held_out_logits, tempered(taught.probabilities[student.held_out], belief))
+        float_model = _float_model(projection, dataset.classes, table, task, student, temperature)
         model, drop = _to_integers(float_model, plan, task, taught)
-    return Trained(model, plan, bits, taught, graph, student, drop, clock, joined)
+        unit = model.scale * temperature
+        model = replace(model, threshold=score_threshold(student.held_out_logits, config.trust.abstain, unit))
+    return Trained(model, plan, bits, taught, graph, student, drop, clock, joined, temperature)
 
 
 def _check_labels(dataset: Dataset) -> None:
@@ -144,8 +150,8 @@ def _check_labels(dataset: Dataset) -> None:
 
 def _teach(
     dataset: Dataset, config: TrainConfig, words: bool, progress: Progress, clock: dict[str, float]
-) -> tuple[SoftLabels, Graph | None, FloatArray | None]:
-    """Label distributions of all rows, with graph and features where they were needed.
+) -> tuple[SoftLabels, Graph | None, FloatArray | None, float]:
+    """Label distributions of all rows, with graph and features where they were needed, and the beliefs' temperature.
 
     Without unlabelled rows there is nothing to teach but the labels; a joint trainer wants features all the same, and
     so do words that an encoder describes.
@@ -153,20 +159,22 @@ def _teach(
     all_labelled = bool((dataset.labels != UNLABELLED).all())
     graphless = all_labelled and not config.student.joint
     if graphless and not (words and config.encoder):
-        return _certain(dataset), None, None
+        return _certain(dataset), None, None, 1.0
     with _timed(clock, "features"):
         features = _describe(dataset.rows, config, progress)
     if graphless:
-        return _certain(dataset), None, features
+        return _certain(dataset), None, features, 1.0
     with _timed(clock, "graph"):
         progress(f"graph: {config.graph.neighbours} nearest neighbours of each row")
         graph = build_knn(features, **config.graph.model_dump(), seed=config.seed).graph
     if all_labelled:
-        return _certain(dataset), graph, features
+        return _certain(dataset), graph, features, 1.0
     with _timed(clock, "trainer"):
         task = TrainerTask(graph, features, dataset.labels, len(dataset.classes))
         taught = trainer(config.trainer.name)(task, config.trainer, config.seed, progress)
-    return taught, graph, features
+    with _timed(clock, "trust"):
+        belief = 1.0 if config.student.joint else belief_temperature(task, taught, config, progress)
+    return taught, graph, features, belief
 
 
 def _certain(dataset: Dataset) -> SoftLabels:
@@ -260,11 +268,10 @@ def _float_model(
     classes: tuple[str, ...],
     table: WordTable | None,
     task: StudentTask,
-    taught: SoftLabels,
     student: Student,
+    temperature: float,
 ) -> ProjectionModel:
-    """The student as a model, its temperature fitted on the held-out rows."""
-    temperature = fit_temperature(student.held_out_logits, taught.probabilities[student.held_out])
+    """The student as a model."""
     filters = student.convolution
     convolution = None if filters is None else Convolution(filters, task.width)
     return ProjectionModel(projection, student.output, student.hidden, temperature, classes, table, convolution)

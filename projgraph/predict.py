@@ -10,6 +10,9 @@ from typing import BinaryIO, NoReturn
 
 from projgraph.errors import InputError, ProjgraphError, one_line
 
+_VOTES = 10
+"""Features that an explanation names, those with the largest votes."""
+_NEAREST = 3
 _TABULAR = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".parquet", ".pq", ".gz", ".ft", ".fasttext")
 
 
@@ -24,7 +27,10 @@ def run(arguments: Sequence[str]) -> int:
     """Predict as the arguments say; returns the exit status."""
     options = _parser().parse_args(arguments)
     try:
-        _predict(options.model, options.file, options.proba, options.text_column)
+        if options.explain or options.nearest:
+            _explain(options.model, options.file, options.text_column, options.oos_label, options.nearest)
+        else:
+            _predict(options.model, options.file, options.proba, options.text_column, options.oos_label)
     except ProjgraphError as error:
         sys.stderr.write(one_line(error))
         return 2
@@ -55,26 +61,66 @@ def _parser() -> argparse.ArgumentParser:
         "file", nargs="?", default="-", metavar="FILE|-", help="one text a line, or a table by extension"
     )
     parser.add_argument("--proba", action="store_true", help="print the label, a tab and its probability")
+    parser.add_argument(
+        "--explain", action="store_true", help="print a JSON object a line: the label and the features that voted"
+    )
+    parser.add_argument(
+        "--nearest", metavar="FILE", help="as --explain, and the nearest of these texts, such as the training's"
+    )
+    parser.add_argument(
+        "--oos-label", default="", metavar="NAME", help="printed where the model gives no label; nothing if left out"
+    )
     parser.add_argument("--text-column", metavar="NAME", help="of a table; guessed if left out")
     return parser
 
 
-def _predict(path: str, file: str, proba: bool, text_column: str | None) -> None:
+def _predict(path: str, file: str, proba: bool, text_column: str | None, oos_label: str) -> None:
     from projgraph.runtime import load
 
     # Bytes, since labels are UTF-8 as the texts are, whatever the locale says.
     out = sys.stdout.buffer
     with load(path) as model:
-        labels, native = [name.encode() for name in model.classes], model.native
+        # No label is -1, the last of the list.
+        labels, native = (
+            [*(name.encode() for name in model.classes), oos_label.encode("utf-8", "surrogateescape")],
+            model.native,
+        )
         for text in _texts(file, text_column):
             if proba:
-                row = model.predict_proba(text)[0]
-                best = int(row.argmax())
-                out.write(labels[best] + b"\t%.6f\n" % row[best])
+                label = labels[native.predict_one(text)]
+                out.write(label + b"\t%.6f\n" % model.predict_proba(text)[0].max())
             else:
                 out.write(labels[native.predict_one(text)] + b"\n")
             if file == "-":
                 out.flush()
+    out.flush()
+
+
+def _explain(path: str, file: str, text_column: str | None, oos_label: str, nearest: str | None) -> None:
+    """A JSON object a line; what it needs is imported here, since a plain prediction needs none of it."""
+    import json
+
+    from projgraph.explain import explain
+    from projgraph.nearest import NearestTexts
+    from projgraph.pack.read import read_model
+
+    model, _ = read_model(path)
+    neighbours = None
+    if nearest is not None:
+        from projgraph.read import read_dataset
+
+        neighbours = NearestTexts(model.projection, read_dataset(nearest, text_column=text_column))
+    out = sys.stdout.buffer
+    for text in _texts(file, text_column):
+        found = explain(model, text)
+        row: dict[str, object] = {"text": text, "label": found.label if found.answered else oos_label}
+        row |= {"best": found.label, "rival": found.rival, "margin": round(found.margin, 6)}
+        row["votes"] = [[vote.kind, vote.feature, round(vote.vote, 6)] for vote in found.votes[:_VOTES]]
+        if neighbours is not None:
+            row["nearest"] = [list(each) for each in neighbours.find(text, _NEAREST)]
+        out.write(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+        if file == "-":
+            out.flush()
     out.flush()
 
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from projgraph.records import Texts, Vectors
 
+NO_LABEL = ""
+"""What stands in the place of a label where no score reaches the model's threshold."""
+
 FEW = 256
 """Up to so many texts are predicted one by one: importing numpy takes longer than that."""
 
@@ -67,19 +70,22 @@ class Model:
             texts: n texts, a single string being one text; or, where the model takes vectors, an (n, columns) matrix.
 
         Returns:
-            n class names.
+            n class names; the empty string where no score reaches the model's threshold.
 
         Raises:
             InputError: an element is not a string, or the rows are not what the model takes.
         """
         if self.native.columns:
-            return [self.classes[index] for index in self.native.labels(self._vectors(texts)).tolist()]
+            return [self._name(index) for index in self.native.labels(self._vectors(texts)).tolist()]
         rows = _as_list(texts)
         if len(rows) <= FEW:
-            return [self.classes[self.native.predict_one(text)] for text in rows]
+            return [self._name(self.native.predict_one(text)) for text in rows]
         from projgraph.records import Texts
 
-        return [self.classes[index] for index in self.native.labels(Texts.from_strings(rows)).tolist()]
+        return [self._name(index) for index in self.native.labels(Texts.from_strings(rows)).tolist()]
+
+    def _name(self, index: int) -> str:
+        return self.classes[index] if index >= 0 else NO_LABEL
 
     def predict_proba(self, texts: str | Sequence[str] | Any) -> NDArray[np.float64]:
         """The probability of each class for each of n rows.
@@ -88,7 +94,7 @@ class Model:
             texts: as for ``predict``.
 
         Returns:
-            (n, c), rows sum to one, and the largest of a row is the label that ``predict`` gives.
+            (n, c), rows sum to one, and the largest of a row is the label that ``predict`` gives, if it gives one.
 
         Raises:
             InputError: as ``predict``.

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from projgraph import runtime
@@ -16,6 +17,7 @@ from projgraph.pack.read import read_model
 from projgraph.pack.write import write_model
 from projgraph.predict import _TABULAR, run
 from projgraph.read import EXTENSIONS
+from projgraph.records import Texts
 
 LINES = ["turn the lamp on please", "lock the front door", "will it rain tomorrow", "wake me at seven", ""]
 
@@ -294,3 +296,25 @@ def test_importtime_agrees(small_model):
     }
     assert "projgraph" in imported
     assert imported & HEAVY == set()
+
+
+def test_a_text_below_the_threshold_gets_no_label_or_the_one_asked_for(small_model, tmp_path, capfdbinary):
+    model, facts = read_model(small_model)
+    lines = [*LINES, "qqq zzz"]
+    with runtime.load(small_model) as opened:
+        largest = opened.native.scores(Texts.from_strings(lines)).max(axis=1)
+        labels = opened.predict(lines)
+    threshold = int(np.median(largest))
+    path, texts = tmp_path / "hesitant.pgb", tmp_path / "texts.txt"
+    write_model(path, dataclasses.replace(model, threshold=threshold), facts)
+    texts.write_bytes(joined(lines))
+    expected = [name if score >= threshold else "" for name, score in zip(labels, largest, strict=True)]
+    assert "" in expected
+    assert run([str(path), str(texts)]) == 0
+    assert capfdbinary.readouterr().out == joined(expected)
+    assert run([str(path), str(texts), "--oos-label", "niemand ü", "--proba"]) == 0
+    printed = [line.split("\t")[0] for line in capfdbinary.readouterr().out.decode().splitlines()]
+    assert printed == [name or "niemand ü" for name in expected]
+    with runtime.load(path) as opened:
+        assert opened.predict(lines) == expected
+        assert opened.predict(lines * 99) == expected * 99

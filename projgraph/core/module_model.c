@@ -84,6 +84,11 @@ static PyObject *model_close(PyObject *self, PyObject *unused) {
     Py_RETURN_NONE;
 }
 
+/* As Python has it: -1 for no label. */
+static int64_t signed_label(uint32_t label) {
+    return label == PG_NO_LABEL ? -1 : (int64_t)label;
+}
+
 static PyObject *model_predict(PyObject *self, PyObject *text) {
     ModelObject *model = (ModelObject *)self;
     if (!is_open(model)) return NULL;
@@ -108,7 +113,7 @@ static PyObject *model_predict(PyObject *self, PyObject *text) {
     pg_status status =
         pg_predict(&model->model, bytes, (size_t)length, model->scratch, model->scratch_size, NULL, &label);
     Py_XDECREF(encoded);
-    return status == PG_OK ? PyLong_FromUnsignedLong(label) : raise_status(module_of(self), status);
+    return status == PG_OK ? PyLong_FromLongLong(signed_label(label)) : raise_status(module_of(self), status);
 }
 
 static pg_status predict_row(const ModelObject *model, const rows *r, const row_view *at, void *scratch,
@@ -133,7 +138,7 @@ static PyObject *predict_range(ModelObject *model, const rows *r, int32_t *score
         uint32_t label = 0;
         status = predict_row(model, r, &at, scratch, scores ? scores + (size_t)row * classes : NULL, &label);
         if (status != PG_OK) break;
-        if (labels) labels[row] = label;
+        if (labels) labels[row] = signed_label(label);
     }
     Py_END_ALLOW_THREADS
     model->users--;
@@ -271,6 +276,11 @@ static PyObject *get_scale(PyObject *self, void *unused) {
     return PyFloat_FromDouble((double)((ModelObject *)self)->model.scale);
 }
 
+static PyObject *get_threshold(PyObject *self, void *unused) {
+    (void)unused;
+    return PyLong_FromLong(((ModelObject *)self)->model.threshold);
+}
+
 static PyObject *get_columns(PyObject *self, void *unused) {
     (void)unused;
     return PyLong_FromUnsignedLong(((ModelObject *)self)->model.projection.columns);
@@ -288,7 +298,7 @@ static PyObject *get_scratch_bytes(PyObject *self, void *unused) {
 
 static PyMethodDef model_methods[] = {
     {"close", model_close, METH_NOARGS, "Let go of the model's bytes."},
-    {"predict", model_predict, METH_O, "predict(text: str) -> int: the label's index."},
+    {"predict", model_predict, METH_O, "predict(text: str) -> int: the label's index, or -1."},
     {"scores", model_scores, METH_VARARGS, "scores(data, offsets, start, end, out): int32 scores of rows."},
     {"labels", model_labels, METH_VARARGS, "labels(data, offsets, start, end, out): int64 labels of rows."},
     {"time_calls", model_time_calls, METH_VARARGS, "time_calls(data, offsets, repeats, out): float64 nanoseconds."},
@@ -307,6 +317,7 @@ static PyGetSetDef model_attributes[] = {
     {"n_bits", get_bits, NULL, "bits of the projection", NULL},
     {"scale", get_scale, NULL, "logit = score * scale", NULL},
     {"columns", get_columns, NULL, "columns of a vector; 0 for a model of texts", NULL},
+    {"threshold", get_threshold, NULL, "a largest score below it gives no label; 0 for none", NULL},
     {"value_scale", get_value_scale, NULL, "value = round(x * value_scale); 0 for a model of texts", NULL},
     {"scratch_bytes", get_scratch_bytes, NULL, "scratch that one call needs", NULL},
     {"provenance", get_provenance, NULL, "UTF-8 JSON, empty if the file has none", NULL},

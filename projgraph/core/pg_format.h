@@ -9,7 +9,7 @@
 #define PG_MAGIC 4343632u
 
 #define PG_MAJOR 1u
-#define PG_MINOR 2u
+#define PG_MINOR 3u
 #define PG_ALIGNMENT 16u
 #define PG_CHECKED_FROM 16u
 #define PG_ROW_PADDING 32u
@@ -88,7 +88,7 @@
 #define PG_HEAD_AT_CLASSES 4u /* outputs */
 #define PG_HEAD_AT_UNITS 6u /* hidden units, 0 without a hidden layer */
 #define PG_HEAD_AT_SCALE 8u /* logit = integer score * scale */
-#define PG_HEAD_AT_RESERVED 12u /* zero */
+#define PG_HEAD_AT_THRESHOLD 12u /* a largest score below it gives no label; 0 for none */
 #define PG_HEAD_SIZE 16u
 
 #define PG_WORDS_AT_COUNT 0u /* words of the table */

@@ -76,7 +76,8 @@ uint32_t pg_head_scores(const pg_model *model, const pg_row *row, const uint64_t
     }
     pg_add_values(&model->output, model->output.inputs - units - filters, values, units + filters, &output);
     pg_finish(&model->output, &output, scores);
-    return argmax(scores, model->classes);
+    uint32_t label = argmax(scores, model->classes);
+    return model->threshold != 0 && scores[label] < model->threshold ? PG_NO_LABEL : label;
 }
 
 size_t pg_scratch_size(const pg_model *model) {

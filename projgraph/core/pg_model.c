@@ -167,10 +167,10 @@ static int weight_width(uint8_t bits) {
 
 static pg_status read_head(pg_model *model, section head) {
     if (head.length != PG_HEAD_SIZE) return PG_BAD_HEAD;
-    if (pg_u32(head.at + PG_HEAD_AT_RESERVED) != 0) return PG_BAD_RESERVED;
     uint32_t kind = head.at[PG_HEAD_AT_KIND], units = pg_u16(head.at + PG_HEAD_AT_UNITS);
     model->classes = pg_u16(head.at + PG_HEAD_AT_CLASSES);
     model->hidden_shift = head.at[PG_HEAD_AT_HIDDEN_SHIFT];
+    model->threshold = pg_i32(head.at + PG_HEAD_AT_THRESHOLD);
     model->output.weight_bits = head.at[PG_HEAD_AT_WEIGHT_BITS];
     model->hidden.weight_bits = head.at[PG_HEAD_AT_HIDDEN_WEIGHT_BITS];
     if (kind != PG_HEAD_LINEAR && kind != PG_HEAD_HIDDEN) return PG_BAD_HEAD;

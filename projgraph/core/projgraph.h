@@ -111,6 +111,7 @@ typedef struct pg_model {
     uint32_t provenance_length;
     uint32_t classes;
     float scale; /* logit = score * scale; never used here */
+    int32_t threshold; /* a largest score below it gives PG_NO_LABEL; 0 for none */
     uint8_t hidden_shift;
 } pg_model;
 
@@ -130,7 +131,10 @@ pg_status pg_open_projection(pg_projection *projection, const void *section, siz
 size_t pg_scratch_size(const pg_model *model);
 size_t pg_project_scratch_size(const pg_projection *projection);
 
-/* The label of a UTF-8 text; scores, if not NULL, receives one integer score a class. */
+/* What pg_predict gives in the place of a label where the model has a threshold and no score reaches it. */
+#define PG_NO_LABEL UINT32_MAX
+
+/* The label of a UTF-8 text, or PG_NO_LABEL; scores, if not NULL, receives one integer score a class. */
 pg_status pg_predict(const pg_model *model, const char *text, size_t length, void *scratch, size_t scratch_size,
                      int32_t *scores, uint32_t *label);
 

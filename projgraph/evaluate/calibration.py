@@ -71,7 +71,9 @@ def expected_calibration_error(table: tuple[ReliabilityBin, ...]) -> float:
     return sum(row.n / n * abs(row.accuracy - row.confidence) for row in table if row.n)
 
 
-def fit_temperature(logits: NDArray[Any], targets: NDArray[Any]) -> float:
+def fit_temperature(
+    logits: NDArray[Any], targets: NDArray[Any], weights: NDArray[np.floating[Any]] | None = None
+) -> float:
     """The T that makes softmax(logits / T) as likely as can be on held-out rows (temperature scaling).
 
         T = argmin over T of mean over rows of -sum_c q_c log softmax(z / T)_c
@@ -85,6 +87,8 @@ def fit_temperature(logits: NDArray[Any], targets: NDArray[Any]) -> float:
     Args:
         logits: (n, c) unnormalised log probabilities of rows that the model was not fitted on.
         targets: (n, c) distributions, or (n,) true classes; rows with a negative class are left out.
+        weights: (n,) how much each row counts, not negative, some above zero; None counts all alike. The softening
+            counts rows by (sum of weights)^2 / sum of squared weights, as many equal rows as would say as much.
 
     Returns:
         T; 1 where no row is left or no row's logits tell two classes apart.
@@ -94,16 +98,18 @@ def fit_temperature(logits: NDArray[Any], targets: NDArray[Any]) -> float:
     if not len(z) or not np.ptp(z, axis=1).any():
         return 1.0
     z = z - z.max(axis=1, keepdims=True)
+    w = np.ones(len(z)) if weights is None else np.asarray(weights, dtype=np.float64)[known]
+    share = w / w.sum()
     if targets.ndim == 1:
-        softening = 1 / (len(z) + 2)
+        softening = 1 / (1 / float(share @ share) + 2)
         own = z[np.arange(len(z)), targets[known]]
-        target = float(np.mean((1 - softening) * own + softening * z.mean(axis=1)))
+        target = float(share @ ((1 - softening) * own + softening * z.mean(axis=1)))
     else:
-        target = float(np.mean((targets * z).sum(axis=1)))
+        target = float(share @ (targets * z).sum(axis=1))
 
     def loss(log_temperature: float) -> float:
         inverse = np.exp(-log_temperature)
-        return float(np.mean(np.log(np.exp(z * inverse).sum(axis=1))) - inverse * target)
+        return float(share @ np.log(np.exp(z * inverse).sum(axis=1)) - inverse * target)
 
     found = minimize_scalar(loss, bounds=(np.log(TEMPERATURES[0]), np.log(TEMPERATURES[1])), method="bounded")
     return float(np.clip(np.exp(found.x), *TEMPERATURES))

@@ -27,8 +27,12 @@ _FIGURES = (
     "p_at_5",
     "macro_f1",
     "ece",
+    "ece_uncalibrated",
     "agreement",
     "out_of_scope_auroc",
+    "answered",
+    "in_scope_accuracy",
+    "out_of_scope_recall",
     "model_bytes",
     "latency_p50_us",
     "latency_p99_us",
@@ -48,6 +52,10 @@ class ScoringModel(Protocol):
     @property
     def scale(self) -> float:
         """What turns an integer score into a logit."""
+
+    @property
+    def threshold(self) -> int:
+        """A largest score below it gives no label; 0 for none."""
 
     def scores(self, texts: Texts) -> NDArray[np.int32]:
         """(n, c) integer scores."""
@@ -100,9 +108,13 @@ class Evaluation:
         accuracy: share of rows whose class is predicted.
         p_at_1, p_at_3, p_at_5: share of rows whose class is among the k highest scores.
         macro_f1: mean F1 over the classes that occur.
-        ece: expected calibration error over 15 bins.
+        ece: expected calibration error over 15 bins of equal width.
+        ece_uncalibrated: the same before the temperature; None where that is not known.
         agreement: share of rows on which the trainer says the same; None without a trainer's labels.
         out_of_scope_auroc: how well confidence sorts known from unknown rows; None without unknown rows.
+        answered: share of rows that get a label; None, as the next two, where the model always gives one.
+        in_scope_accuracy: share of known rows that get a label, and the right one; None without known rows.
+        out_of_scope_recall: share of unknown rows that get no label; None without unknown rows.
         model_bytes: size of the model file.
         latency_p50_us, latency_p99_us: microseconds of one prediction, in C, one text a call, without Python: over up
             to 1,000 evenly spread texts, each at the median of 11 calls.
@@ -123,8 +135,12 @@ class Evaluation:
     p_at_5: float
     macro_f1: float
     ece: float
+    ece_uncalibrated: float | None
     agreement: float | None
     out_of_scope_auroc: float | None
+    answered: float | None
+    in_scope_accuracy: float | None
+    out_of_scope_recall: float | None
     model_bytes: int
     latency_p50_us: float
     latency_p99_us: float
@@ -170,6 +186,7 @@ def evaluate(
     trainer_labels: IndexArray | None = None,
     *,
     model_bytes: int = 0,
+    temperature: float | None = None,
 ) -> Evaluation:
     """Measure a model on a test set.
 
@@ -181,6 +198,7 @@ def evaluate(
         classes: the names that ``labels`` index; they need not be the model's.
         trainer_labels: (n,) what the trainer says of the same rows, an index into ``classes`` or ``UNLABELLED``.
         model_bytes: size of the model file.
+        temperature: that the model's scale holds, where it is known: the calibration error is measured without it too.
 
     Raises:
         InputError: no row has a label, or the lengths differ.
@@ -195,7 +213,8 @@ def evaluate(
         raise InputError(f"none of the {len(labels)} test rows has a label; give a test file with a label column")
     texts = texts if len(kept) == len(labels) else texts.select(kept)
     true = metrics.align_labels(labels[kept], classes, model.classes)
-    decisions, confidence = _decide_all(model, texts, true)
+    decided = _decide_all(model, texts, true, temperature)
+    decisions, confidence = decided.decisions, decided.confidence
     right = decisions.predicted == true
     bins = calibration.reliability(confidence, right)
     taught = None if trainer_labels is None else metrics.align_labels(trainer_labels[kept], classes, model.classes)
@@ -212,8 +231,14 @@ def evaluate(
         p_at_5=metrics.precision_at(decisions.ranks, true, 5),
         macro_f1=metrics.macro_f1(decisions.predicted, true, len(model.classes)),
         ece=calibration.expected_calibration_error(bins),
+        ece_uncalibrated=None
+        if decided.uncalibrated is None
+        else calibration.expected_calibration_error(calibration.reliability(decided.uncalibrated, right)),
         agreement=None if taught is None else metrics.agreement(decisions.predicted, taught),
         out_of_scope_auroc=out_of_scope_auroc(confidence, true >= 0),
+        answered=float(decided.answered.mean()) if model.threshold else None,
+        in_scope_accuracy=_share(right & decided.answered, true >= 0) if model.threshold else None,
+        out_of_scope_recall=_share(~decided.answered, true < 0) if model.threshold else None,
         model_bytes=model_bytes,
         latency_p50_us=p50,
         latency_p99_us=p99,
@@ -225,18 +250,39 @@ def evaluate(
     )
 
 
-def _decide_all(model: ScoringModel, texts: Texts, true: IndexArray) -> tuple[metrics.Decisions, NDArray[np.float64]]:
+@dataclass(frozen=True)
+class _Decided:
+    """Of n rows: decisions, confidence with and without the temperature, and whether each gets a label."""
+
+    decisions: metrics.Decisions
+    confidence: NDArray[np.float64]
+    uncalibrated: NDArray[np.float64] | None
+    answered: NDArray[np.bool_]
+
+
+def _share(which: NDArray[np.bool_], among: NDArray[np.bool_]) -> float | None:
+    return float(which[among].mean()) if among.any() else None
+
+
+def _decide_all(model: ScoringModel, texts: Texts, true: IndexArray, temperature: float | None) -> _Decided:
     """Decisions and confidence, a slice at a time, so that the (n, c) scores of a large test set never exist whole."""
-    parts = []
-    confidence = []
+    parts, confidence, uncalibrated, answered = [], [], [], []
     for start in range(0, len(texts), _ROWS_AT_A_TIME):
         rows = np.arange(start, min(start + _ROWS_AT_A_TIME, len(texts)))
         scores = model.scores(texts if len(rows) == len(texts) else texts.select(rows))
         parts.append(metrics.decide(scores, true[rows]))
         confidence.append(calibration.softmax(scores * float(model.scale)).max(axis=1))
+        if temperature is not None:
+            uncalibrated.append(calibration.softmax(scores * (float(model.scale) * temperature)).max(axis=1))
+        answered.append((scores.max(axis=1) >= model.threshold) if model.threshold else np.ones(len(rows), np.bool_))
     predicted = np.concatenate([part.predicted for part in parts])
     ranks = np.concatenate([part.ranks for part in parts])
-    return metrics.Decisions(predicted, ranks), np.concatenate(confidence)
+    return _Decided(
+        metrics.Decisions(predicted, ranks),
+        np.concatenate(confidence),
+        np.concatenate(uncalibrated) if uncalibrated else None,
+        np.concatenate(answered),
+    )
 
 
 def _most_confident_errors(

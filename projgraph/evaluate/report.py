@@ -92,9 +92,14 @@ def _headline(given: ReportInput) -> str:
     if result is not None:
         if result.agreement is not None:
             figures.append(("agreement", _percent(result.agreement), "says what the trainer says"))
-        figures.append(("calibration error", _percent(result.ece), "expected, 15 bins"))
+        before = "" if result.ece_uncalibrated is None else f", {_percent(result.ece_uncalibrated)} uncalibrated"
+        figures.append(("calibration error", _percent(result.ece), f"expected, 15 bins{before}"))
         if result.out_of_scope_auroc is not None:
             figures.append(("out of scope", f"{result.out_of_scope_auroc:.3f}", "AUROC of confidence"))
+        if result.answered is not None:
+            foreign = result.out_of_scope_recall
+            caught = "" if foreign is None else f"; none for {_percent(foreign)} of rows of no class"
+            figures.append(("answered", _percent(result.answered), f"rows that get a label{caught}"))
         if result.model_bytes:
             figures.append(("model", _size(result.model_bytes), f"{result.model_bytes:,} bytes"))
         figures.append(("latency", f"{result.latency_p50_us:.1f} µs", f"median; p99 {result.latency_p99_us:.1f} µs"))

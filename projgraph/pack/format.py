@@ -8,9 +8,9 @@ fails when they differ. All integers are little-endian; offsets count from the f
 The checksum is the CRC-32 of zlib over every byte from ``CHECKED_FROM`` to the end.
 
 Minor versions: 1.0 holds projections of texts, 1.1 adds projections of vectors (``InputKind.VECTOR``), 1.2 adds word
-codes and a convolution over them (``Section.WORDS``, ``Section.CONVOLUTION`` and what belongs to it). A file carries
-the lowest minor version that describes it, so a model of texts has the bytes it always had; what a reader does not know
-it refuses by the field, whatever the minor version says.
+codes and a convolution over them (``Section.WORDS``, ``Section.CONVOLUTION`` and what belongs to it), 1.3 a threshold
+in the head. A file carries the lowest minor version that describes it, so a model of texts has the bytes it always had;
+what a reader does not know it refuses by the field, whatever the minor version says.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ from enum import IntEnum
 
 MAGIC = b"PGB\x00"
 MAJOR = 1
-MINOR = 2
+MINOR = 3
 """The highest that this version writes."""
 VECTOR_MINOR = 1
 """The first that has projections of vectors."""
 WORDS_MINOR = 2
 """The first that has word codes."""
+THRESHOLD_MINOR = 3
+"""The first that has a threshold below which no label is given."""
 ALIGNMENT = 16
 CHECKED_FROM = 16
 ROW_PADDING = 32
@@ -98,7 +100,7 @@ HEAD = (
     Field("classes", "H", "outputs"),
     Field("units", "H", "hidden units, 0 without a hidden layer"),
     Field("scale", "f", "logit = integer score * scale"),
-    Field("reserved", "I", "zero"),
+    Field("threshold", "i", "a largest score below it gives no label; 0 for none"),
 )
 
 

@@ -39,7 +39,10 @@ int main(void) {
         const char *name;
         uint32_t label;
         status = pg_predict(&model, (const char *)line, length, scratch, sizeof scratch, NULL, &label);
-        if (status == PG_OK) status = pg_label(&model, label, &name, &length);
+        if (status == PG_OK && label == PG_NO_LABEL)
+            name = "", length = 0;
+        else if (status == PG_OK)
+            status = pg_label(&model, label, &name, &length);
         if (status != PG_OK) return failed("no prediction", pg_status_text(status));
         if (fwrite(name, 1, length, stdout) != length || putchar('\n') == EOF) break;
     }

@@ -35,6 +35,10 @@ ROWS_THAT_CHOOSE = 512
 """Calibration rows whose errors choose norm_shift and the unit of the filters."""
 
 
+MAX_THRESHOLD = 2**31 - 1
+"""Of a score, as large as 32 bits hold."""
+
+
 @dataclass(frozen=True)
 class QuantisedModel:
     """What a model file holds, and what its integers say.
@@ -49,6 +53,7 @@ class QuantisedModel:
         words: the codes of words, D numbers each, or None.
         norm_shift: of the code sums; 0 without words.
         convolution: filters over those codes, or None.
+        threshold: a largest score below it gives no label; 0 for none.
 
     Raises:
         ConfigError: listing everything that a model file cannot hold.
@@ -63,6 +68,7 @@ class QuantisedModel:
     words: WordTable | None = None
     norm_shift: int = 0
     convolution: QuantisedConvolution | None = None
+    threshold: int = 0
 
     def __post_init__(self) -> None:
         problems = list(self._problems())
@@ -106,6 +112,14 @@ class QuantisedModel:
             inputs = np.concatenate([inputs, self.convolution.activations(self.words, sequences)], axis=1)
         return self.output.sums(inputs)
 
+    def labels(self, values: NDArray[np.int8], sequences: Sequences | None = None) -> NDArray[np.int64]:
+        """(n,) class indices of n texts, given as to ``scores``; -1 where no score reaches the threshold."""
+        scores = self.scores(values, sequences)
+        found: NDArray[np.int64] = scores.argmax(axis=1).astype(np.int64)
+        if self.threshold:
+            found[scores.max(axis=1) < self.threshold] = -1
+        return found
+
     def _behind(self, inputs: NDArray[np.int8]) -> NDArray[np.int8]:
         """What the hidden layer makes of its inputs, or these where there is none."""
         return rectified(self.hidden.sums(inputs), self.hidden_shift) if self.hidden else inputs
@@ -128,6 +142,8 @@ class QuantisedModel:
         yield from _sum_limits(n_bits, self.units if self.hidden else None, self.dimensions, self.filters)
         if not 0 <= self.hidden_shift <= (MAX_SHIFT if self.hidden else 0):
             yield f"hidden_shift is {self.hidden_shift}; expected 0, or up to {MAX_SHIFT} with a hidden layer"
+        if not -MAX_THRESHOLD - 1 <= self.threshold <= MAX_THRESHOLD:
+            yield f"threshold is {self.threshold}; expected a 32-bit integer"
         if not SMALLEST_SCALE <= self.scale <= LARGEST_SCALE or self.scale != float(np.float32(self.scale)):
             yield f"scale is {self.scale!r}; expected a positive normal float32 value"
 

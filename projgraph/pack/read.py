@@ -200,7 +200,7 @@ def parse_model(data: bytes) -> tuple[QuantisedModel, dict[str, Any]]:
             _refuse(f"section {kind.name}", "missing", "every required section")
     spec = read_projection(sections[Section.PROJECTION])
     head = _head(sections[Section.HEAD])
-    kind, weight_bits, hidden_weight_bits, hidden_shift, classes, units, scale, _ = head
+    kind, weight_bits, hidden_weight_bits, hidden_shift, classes, units, scale, threshold = head
     _check_parts(sections, HIDDEN, kind == HeadKind.HIDDEN, "the hidden sections exactly with a hidden head")
     words, norm_shift = _words(sections)
     filters, width, shift = _convolution(sections)
@@ -216,7 +216,16 @@ def parse_model(data: bytes) -> tuple[QuantisedModel, dict[str, Any]]:
     provenance = _provenance(sections.get(Section.PROVENANCE, b"{}"))
     try:
         model = QuantisedModel(
-            sections[Section.PROJECTION], output, hidden, hidden_shift, scale, labels, words, norm_shift, convolution
+            sections[Section.PROJECTION],
+            output,
+            hidden,
+            hidden_shift,
+            scale,
+            labels,
+            words,
+            norm_shift,
+            convolution,
+            threshold,
         )
     except ConfigError as error:
         raise ModelFileError(str(error)) from error
@@ -263,7 +272,7 @@ def _head(section: bytes) -> tuple[Any, ...]:
     if len(section) != HEAD_STRUCT.size:
         _refuse("length of HEAD", len(section), str(HEAD_STRUCT.size))
     values = HEAD_STRUCT.unpack(section)
-    kind, weight_bits, hidden_weight_bits, hidden_shift, classes, units, scale, reserved = values
+    kind, weight_bits, hidden_weight_bits, hidden_shift, classes, units, scale, _threshold = values
     hidden = kind == HeadKind.HIDDEN
     for field, found, usable, expected in (
         ("kind", kind, kind in set(HeadKind), "1 (linear) or 2 (hidden)"),
@@ -288,7 +297,6 @@ def _head(section: bytes) -> tuple[Any, ...]:
             f"1 to {MAX_UNITS} with a hidden layer, 0 without",
         ),
         ("scale", scale, SMALLEST_SCALE <= scale <= LARGEST_SCALE, "a positive normal number"),
-        ("reserved", reserved, reserved == 0, "0"),
     ):
         if not usable:
             _refuse(f"head.{field}", found, expected)

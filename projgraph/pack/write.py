@@ -26,6 +26,7 @@ from projgraph.pack.format import (
     MAX_LENGTH,
     ROW_PADDING,
     SECTION,
+    THRESHOLD_MINOR,
     VECTOR_MINOR,
     WORDS_MINOR,
     HeadKind,
@@ -186,6 +187,8 @@ def _aligned(offset: int) -> int:
 
 def _minor(model: QuantisedModel) -> int:
     """The lowest minor version that describes the model."""
+    if model.threshold:
+        return THRESHOLD_MINOR
     if model.words:
         return WORDS_MINOR
     return VECTOR_MINOR if input_kind(model.projection) == InputKind.VECTOR else 0
@@ -200,7 +203,7 @@ def _head(model: QuantisedModel) -> bytes:
         len(model.classes),
         model.units,
         model.scale,
-        0,
+        model.threshold,
     )
 
 

@@ -77,7 +77,6 @@ WRONG: dict[str, tuple[str, Callable[[], bytes]]] = {
     "reserved in a vector": ("PG_BAD_RESERVED", lambda: field(VECTORS, Section.PROJECTION, 28, "I", 1)),
     "reserved beside the thresholds' flag": ("PG_BAD_RESERVED", lambda: field(VECTORS, Section.PROJECTION, 27, "B", 1)),
     "reserved in a family": ("PG_BAD_RESERVED", lambda: field(LINEAR, Section.PROJECTION, 28, "I", 1)),
-    "reserved in the head": ("PG_BAD_RESERVED", lambda: field(LINEAR, Section.HEAD, 12, "I", 1)),
     "padding": ("PG_BAD_RESERVED", lambda: shorter_without_zero(LINEAR)),
     "no sections": ("PG_BAD_SECTION_COUNT", lambda: patched(LINEAR, 16, "I", 0)),
     "65 sections": ("PG_BAD_SECTION_COUNT", lambda: patched(LINEAR, 16, "I", 65)),

@@ -15,6 +15,7 @@ class WordModel:
 
     classes = CLASSES
     scale = 0.05
+    threshold = 0
 
     def scores(self, texts):
         rows = [[(name in text) * (100 if "!" in text else 20) for name in CLASSES] for text in texts]
@@ -107,3 +108,33 @@ def test_tests_that_cannot_be_measured_are_refused():
         evaluate(WordModel(), texts, np.array([0]), list(CLASSES))
     with pytest.raises(InputError, match="2 texts, 2 labels and 3 trainer labels"):
         evaluate(WordModel(), texts, np.array([0, 1]), list(CLASSES), np.array([0, 1, 1]))
+
+
+class HesitantModel(WordModel):
+    threshold = 50
+
+
+def test_what_a_threshold_costs_and_catches():
+    texts, labels, names = case()
+    result = evaluate(HesitantModel(), texts, labels, names)
+    # Only "hot! really" reaches 50, and is wrong; "mild", of no class, gets no label.
+    assert result.answered == pytest.approx(1 / 6)
+    assert result.in_scope_accuracy == 0.0
+    assert result.out_of_scope_recall == 1.0
+    assert result.accuracy == evaluate(WordModel(), texts, labels, names).accuracy
+    always = evaluate(WordModel(), texts, labels, names)
+    assert (always.answered, always.in_scope_accuracy, always.out_of_scope_recall) == (None, None, None)
+    known = labels != 2
+    assert (
+        evaluate(HesitantModel(), texts.select(np.flatnonzero(known)), labels[known], names).out_of_scope_recall is None
+    )
+
+
+def test_the_calibration_error_before_the_temperature():
+    texts, labels, names = case()
+    result = evaluate(WordModel(), texts, labels, names, temperature=2.0)
+    assert evaluate(WordModel(), texts, labels, names).ece_uncalibrated is None
+    twice = WordModel()
+    twice.scale = 0.1
+    assert result.ece_uncalibrated == evaluate(twice, texts, labels, names).ece
+    assert result.ece == evaluate(WordModel(), texts, labels, names).ece

@@ -18,6 +18,7 @@ class FirstIsRight:
     """Says the class whose number a text begins with."""
 
     scale = 0.1
+    threshold = 0
 
     def __init__(self, classes):
         self.classes = tuple(classes)

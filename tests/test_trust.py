@@ -1,0 +1,83 @@
+"""Calibrated beliefs and the threshold for no label, against closed forms and rows drawn from a known model."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from projgraph.config import load_config
+from projgraph.evaluate.calibration import fit_temperature
+from projgraph.graph.csr import from_neighbours
+from projgraph.records import UNLABELLED, SoftLabels, TrainerTask
+from projgraph.trust import belief_temperature, score_threshold, tempered
+
+
+def test_tempered_beliefs_by_hand():
+    beliefs = np.array([[0.8, 0.2], [0.5, 0.5], [1.0, 0.0]], dtype=np.float32)
+    assert tempered(beliefs, 1.0) == pytest.approx(beliefs, abs=1e-6)
+    assert tempered(beliefs, 0.5)[0] == pytest.approx([0.64 / 0.68, 0.04 / 0.68], abs=1e-6)
+    assert tempered(beliefs, 2.0)[0] == pytest.approx([2 / 3, 1 / 3], abs=1e-6)
+    assert tempered(beliefs, 3.0)[1] == pytest.approx([0.5, 0.5])
+
+
+def test_a_share_of_rows_like_these_lies_below_the_threshold():
+    logits = np.random.default_rng(0).normal(size=(1000, 4)).astype(np.float32)
+    unit = 1e-3
+    largest = logits.max(axis=1) / unit
+    for share in (0.02, 0.05, 0.5):
+        assert (largest < score_threshold(logits, share, unit)).mean() == pytest.approx(share, abs=1.5e-3)
+
+
+def test_no_share_or_no_rows_is_no_threshold():
+    logits = np.ones((5, 2), dtype=np.float32)
+    assert score_threshold(logits, 0.0, 1.0) == 0
+    assert score_threshold(logits[:0], 0.1, 1.0) == 0
+
+
+def test_a_threshold_is_never_the_zero_that_means_none_and_fits_32_bits():
+    assert score_threshold(np.zeros((9, 2), dtype=np.float32), 0.1, 1.0) == 1
+    assert score_threshold(np.full((9, 2), 1e30, dtype=np.float32), 0.1, 1e-9) == 2**31 - 1
+    assert score_threshold(np.full((9, 2), -1e30, dtype=np.float32), 0.1, 1e-9) == -(2**31 - 1)
+
+
+def test_a_weighted_row_counts_as_often_as_it_weighs():
+    logits = np.random.default_rng(1).normal(size=(40, 3)) * 2
+    labels = np.random.default_rng(2).integers(0, 3, 40)
+    weights = np.where(np.arange(40) < 20, 3.0, 0.0)
+    assert fit_temperature(logits, labels, weights) == pytest.approx(
+        fit_temperature(logits[:20], labels[:20]), rel=1e-4
+    )
+    assert fit_temperature(logits, labels, np.full(40, 7.0)) == pytest.approx(fit_temperature(logits, labels), rel=1e-6)
+
+
+@pytest.fixture
+def labelled_task() -> tuple[TrainerTask, SoftLabels]:
+    """Rows whose two-dimensional features say their class, but for every fourth, which says another."""
+    random = np.random.default_rng(5)
+    truth = np.arange(400) % 2
+    shown = np.where(np.arange(400) % 8 >= 6, 1 - truth, truth)
+    features = np.eye(2, dtype=np.float32)[shown] + random.normal(0, 0.05, (400, 2)).astype(np.float32)
+    none = np.zeros(0, dtype=np.int64)
+    graph = from_neighbours(none, none, none.astype(np.float32), 400)
+    labels = np.where(np.arange(400) < 200, truth, UNLABELLED)
+    return TrainerTask(graph, features, labels, 2), SoftLabels(np.full((400, 2), 0.5, np.float32), np.ones(400, bool))
+
+
+def test_an_overconfident_trainer_is_cooled(labelled_task):
+    task, taught = labelled_task
+    config = load_config(None, (), {"trainer.rounds": 3})
+    lines: list[str] = []
+    temperature = belief_temperature(task, taught, config, lines.append)
+    # Self-training makes it all but certain, and a quarter of the rows are wrong.
+    assert temperature > 1.2
+    assert lines == [f"trainer: labels left out, part {part} of 3" for part in (1, 2, 3)]
+
+
+def test_calibration_that_is_switched_off_or_has_no_labels_changes_nothing(labelled_task):
+    task, taught = labelled_task
+    off = load_config(None, (), {"trust.left_out": 0})
+    assert belief_temperature(task, taught, off, lambda line: None) == 1.0
+    labels = np.full(400, UNLABELLED)
+    labels[:2] = [0, 1]
+    single = TrainerTask(task.graph, task.features, labels, 2)
+    assert belief_temperature(single, taught, load_config(), lambda line: None) == 1.0
