@@ -1,9 +1,9 @@
-"""Codes of words, D signs each, fitted so that a text's weighted sum of codes tells its place in the view.
+"""Codes of words, D signs each, fitted so that a text's weighted sum of codes tells its targets; it knows no strings.
 
-With a row a_i of A for each text, the weights w of its words over sqrt(sum w^2), and y_i its place in the view,
+With a row a_i of A for each text, the weights w of its words over sqrt(sum w^2), and y_i its row of targets, centred,
 
     W = argmin ||A W - Y||^2 + l ||W - W0||^2       ridge regression; W0 the encoder's vectors of the words, or zero
-    code = sign(R PCA(W))                           iterative quantisation (Gong & Lazebnik 2011) turns PCA to the signs
+    code = sign(R PCA(W / |W|))                     iterative quantisation (Gong & Lazebnik 2011) turns PCA to the signs
 
 A word's weight is a power of two that follows its inverse document frequency. Time O(steps nnz(A) p + V D^2 + rounds V
 D^2) with p = 2 D principal directions of Y, memory O(nnz(A) + V p).
@@ -22,8 +22,11 @@ from projgraph.records import FloatArray
 HEAVIEST = 3
 """The largest class of weight; a word of class c weighs 2^c."""
 _RIDGE = 0.003
+"""l over the number of texts."""
 _STEPS = 50
+"""Of conjugate gradients, at most."""
 _ROUNDS = 20
+"""Of iterative quantisation."""
 _SMALLEST = 1e-9
 
 
@@ -45,8 +48,9 @@ def weight_classes(counts: sparse.csr_array) -> NDArray[np.uint8]:
 def word_codes(
     counts: sparse.csr_array,
     classes: NDArray[np.uint8],
-    places: FloatArray,
+    targets: FloatArray,
     dimensions: int,
+    *,
     seed: int,
     start: FloatArray | None = None,
 ) -> NDArray[np.int8]:
@@ -55,24 +59,25 @@ def word_codes(
     Args:
         counts: (n, V) how often a text has a word; columns of words that no text has are all zero.
         classes: (V,) of ``weight_classes``.
-        places: (n, d) rows of the view.
+        targets: (n, d) what the sum of a text's codes should tell, such as its row of the view.
         dimensions: D, the signs of a code.
         seed: of the start of the rotation.
-        start: (V, d) what is known of the words beforehand, in the space of the view; None for nothing.
+        start: (V, d) what is known of the words beforehand, in the space of the targets; None for nothing.
 
     Returns:
         (V, D) int8 of -1 and +1.
     """
-    weighted = counts.astype(np.float32) @ sparse.diags_array(np.exp2(classes.astype(np.float32)))
-    squares = np.sqrt(np.asarray(weighted.multiply(np.exp2(classes.astype(np.float32))).sum(axis=1)).ravel())
-    shares = sparse.csr_array(sparse.diags_array(1.0 / np.maximum(squares, 1.0)) @ weighted)
+    weights = np.exp2(classes.astype(np.float32))
+    weighted = counts.astype(np.float32) @ sparse.diags_array(weights)
+    norms = np.sqrt(np.asarray(weighted.multiply(weights).sum(axis=1)).ravel())
+    shares = sparse.csr_array(sparse.diags_array(1.0 / np.maximum(norms, 1.0)) @ weighted)
     with threadpool_limits(1, "blas"):
-        centred = places - places.mean(axis=0)
+        centred = targets - targets.mean(axis=0)
         directions = _principal(centred, 2 * dimensions)
         goal = centred @ directions
         known = None if start is None else (start - start.mean(axis=0)) @ directions
         rest = goal if known is None else goal - shares @ known
-        ridge = Ridge(_RIDGE * len(places), fit_intercept=False, solver="sparse_cg", max_iter=_STEPS, tol=1e-3)
+        ridge = Ridge(_RIDGE * len(targets), fit_intercept=False, solver="sparse_cg", max_iter=_STEPS, tol=1e-3)
         vectors = ridge.fit(sparse.csr_matrix(shares), rest).coef_.T.astype(np.float64)
         if known is not None:
             vectors = vectors + known

@@ -18,7 +18,7 @@ from projgraph.config import StudentConfig
 from projgraph.errors import ConfigError
 from projgraph.projection.head import build_head, convolution_of, layers_of
 from projgraph.projection.loss import EdgeSampler, distillation, edge_consistency, gold, weighted_sum
-from projgraph.projection.words import Convolution, WordBatch, WordRows
+from projgraph.projection.words import WordBatch, WordConvolution, WordRows
 from projgraph.records import UNLABELLED, Bits, FloatArray, Graph, IndexArray, Layer
 
 EpochFigures = dict[str, float]
@@ -183,9 +183,11 @@ class Fit:
             dense = task.words.dimensions
             if task.filters:
                 generator = torch.Generator().manual_seed(task.seed + 2)
-                convolution = Convolution(task.words.codes, task.filters, task.width, generator)
+                convolution = WordConvolution(task.words.codes, task.filters, task.width, generator)
         n_inputs, n_classes = task.bits.n_bits + dense, task.targets.distributions.shape[1]
-        self.head = build_head(n_inputs, n_classes, task.units, task.config.dropout, task.seed, dense, convolution)
+        self.head = build_head(
+            n_inputs, n_classes, task.units, task.config.dropout, seed=task.seed, dense=dense, convolution=convolution
+        )
         weights = task.config.loss
         self._samplers = [
             (EdgeSampler(graph), name)

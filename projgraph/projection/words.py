@@ -56,7 +56,14 @@ class WordRows:
 
 @dataclass(frozen=True)
 class WordBatch:
-    """(N,) rows of the codes, the text and the place of each word, and (b,) how many words each text has."""
+    """The words of b texts for one step of training.
+
+    Attributes:
+        rows: (N,) rows of the codes, one text after the other, -1 of a word without a code.
+        text_of: (N,) the text of each word, from 0.
+        positions: (N,) the place of each word in its text.
+        lengths: (b,) words of each text.
+    """
 
     rows: torch.Tensor
     text_of: torch.Tensor
@@ -64,10 +71,10 @@ class WordBatch:
     lengths: torch.Tensor
 
 
-class Convolution(torch.nn.Module):
-    """ReLU filters over every run of ``width`` neighbouring words, the largest answer of a text kept (Kim 2014).
+class WordConvolution(torch.nn.Module):
+    """ReLU filters over every window of ``width`` neighbouring words, the largest activation of a text kept (Kim 2014).
 
-    A run overlaps the text by a word at least; outside it, and where a word has no code, codes are zero.
+    A window overlaps the text by a word at least; outside it, and where a word has no code, codes are zero.
     """
 
     def __init__(self, codes: NDArray[np.int8], filters: int, width: int, generator: torch.Generator) -> None:
@@ -83,14 +90,14 @@ class Convolution(torch.nn.Module):
     def forward(self, words: WordBatch) -> torch.Tensor:
         """(b, filters) of b texts; zeros for a text without a word."""
         texts, filters = len(words.lengths), len(self.bias)
-        places = (int(words.lengths.max()) if texts else 0) + self.width - 1
+        windows = (int(words.lengths.max()) if texts else 0) + self.width - 1
         codes = self._codes[words.rows + 1]
-        answers = self.bias.repeat(texts * places, 1)
-        for slot in range(self.width):
-            # The word at position t stands in slot j of the run that starts at t - j.
-            place = words.text_of * places + words.positions - slot + self.width - 1
-            answers = answers.index_add(0, place, codes @ self.weight[slot])
-        inside = torch.arange(places)[None, :] < (words.lengths + (self.width - 1) * (words.lengths > 0))[:, None]
-        rectified = answers.relu().view(texts, places, filters) * inside[:, :, None]
+        sums = self.bias.repeat(texts * windows, 1)
+        for place in range(self.width):
+            # The word at position t is the j-th of the window that begins at t - j; the first begins at -(width - 1).
+            window = words.text_of * windows + words.positions - place + self.width - 1
+            sums = sums.index_add(0, window, codes @ self.weight[place])
+        inside = torch.arange(windows)[None, :] < (words.lengths + (self.width - 1) * (words.lengths > 0))[:, None]
+        rectified = sums.relu().view(texts, windows, filters) * inside[:, :, None]
         largest: torch.Tensor = rectified.amax(dim=1)
         return largest
