@@ -242,7 +242,9 @@ class Fit:
         return terms
 
     def _inputs(self, rows: IndexArray) -> tuple[torch.Tensor, WordBatch | None]:
-        bits, words = torch.from_numpy(self._task.bits.select(rows).values(np.float32)), self._task.words
+        """(len(rows), bits + D) inputs of the head, and the rows' words where it has a convolution."""
+        bits = torch.from_numpy(self._task.bits.select(rows).values(np.float32))
+        words = self._task.words
         if words is None:
             return bits, None
         inputs = torch.cat([bits, torch.from_numpy(words.sums[rows])], dim=1)
