@@ -8,7 +8,7 @@ from scipy import sparse
 from projgraph import native
 from projgraph.features.encoder import encode, encoder_words
 from projgraph.features.tokens import tokenize
-from projgraph.features.word_codes import weight_classes, word_codes
+from projgraph.features.word_codes import word_codes
 from projgraph.pack.words import WordTable
 from projgraph.projection.words import WordRows
 from projgraph.records import Fingerprints, FloatArray, IndexArray, Texts
@@ -54,11 +54,10 @@ def word_table(
         start = np.zeros((len(kept), targets.shape[1]), dtype=np.float32)
         start[:, : vectors.shape[1]] = vectors
     occurrences = _occurrences(fingerprints, offsets, kept)
-    classes = weight_classes(occurrences)
-    codes = word_codes(occurrences, classes, targets, dimensions, seed=seed, start=start)
-    table = WordTable(kept, classes, codes)
+    equal = np.zeros(len(kept), dtype=np.uint8)
+    table = WordTable(kept, equal, word_codes(occurrences, targets, dimensions, seed=seed, start=start))
     rows = table.rows_of(fingerprints)
-    return table, WordRows(codes, rows, offsets, table.raw_sums(rows, offsets))
+    return table, WordRows(table.codes, rows, offsets, table.raw_sums(rows, offsets))
 
 
 def _strings(projection: bytes, words: tuple[str, ...]) -> tuple[list[int], list[str]]:

@@ -1,12 +1,12 @@
-"""Codes of words, D signs each, fitted so that a text's weighted sum of codes tells its targets; it knows no strings.
+"""Codes of words, D signs each, fitted so that the sum of a text's codes tells its targets; it knows no strings.
 
-With a row a_i of A for each text, the weights w of its words over sqrt(sum w^2), and y_i its row of targets, centred,
+With a row a_i of A for each text, the counts of its n words over sqrt(n), and y_i its row of targets, centred,
 
     W = argmin ||A W - Y||^2 + l ||W - W0||^2       ridge regression; W0 the encoder's vectors of the words, or zero
     code = sign(R PCA(W / |W|))                     iterative quantisation (Gong & Lazebnik 2011) turns PCA to the signs
 
-A word's weight is a power of two that follows its inverse document frequency. Time O(steps nnz(A) p + V D^2 + rounds V
-D^2) with p = 2 D principal directions of Y, memory O(nnz(A) + V p).
+All words weigh the same: weights by inverse document frequency were not better (`benchmarks/LOG.md`). Time O(steps
+nnz(A) p + V D^2 + rounds V D^2) with p = 2 D principal directions of Y, memory O(nnz(A) + V p).
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from projgraph.records import FloatArray
 
-HEAVIEST = 3
-"""The largest class of weight; a word of class c weighs 2^c."""
 _RIDGE = 0.003
 """l over the number of texts."""
 _STEPS = 50
@@ -30,24 +28,8 @@ _ROUNDS = 20
 _SMALLEST = 1e-9
 
 
-def weight_classes(counts: sparse.csr_array) -> NDArray[np.uint8]:
-    """(V,) the class of each word's weight, 0 to 3: half of its inverse document frequency is one class less.
-
-    Args:
-        counts: (n, V) how often a text has a word.
-    """
-    n_texts, n_words = counts.shape
-    frequencies = np.bincount(counts.indices, minlength=n_words)
-    inverse = np.log((1.0 + n_texts) / (1.0 + frequencies))
-    share = inverse / max(float(inverse.max(initial=0.0)), _SMALLEST)
-    classes = HEAVIEST + np.rint(np.log2(np.maximum(share, 2.0 ** -(HEAVIEST + 1))))
-    clipped: NDArray[np.uint8] = np.clip(classes, 0, HEAVIEST).astype(np.uint8)
-    return clipped
-
-
 def word_codes(
     counts: sparse.csr_array,
-    classes: NDArray[np.uint8],
     targets: FloatArray,
     dimensions: int,
     *,
@@ -58,7 +40,6 @@ def word_codes(
 
     Args:
         counts: (n, V) how often a text has a word; columns of words that no text has are all zero.
-        classes: (V,) of ``weight_classes``.
         targets: (n, d) what the sum of a text's codes should tell, such as its row of the view.
         dimensions: D, the signs of a code.
         seed: of the start of the rotation.
@@ -67,10 +48,8 @@ def word_codes(
     Returns:
         (V, D) int8 of -1 and +1.
     """
-    weights = np.exp2(classes.astype(np.float32))
-    weighted = counts.astype(np.float32) @ sparse.diags_array(weights)
-    norms = np.sqrt(np.asarray(weighted.multiply(weights).sum(axis=1)).ravel())
-    shares = sparse.csr_array(sparse.diags_array(1.0 / np.maximum(norms, 1.0)) @ weighted)
+    lengths = np.asarray(counts.sum(axis=1)).ravel()
+    shares = sparse.csr_array(sparse.diags_array(1.0 / np.sqrt(np.maximum(lengths, 1.0))) @ counts)
     with threadpool_limits(1, "blas"):
         centred = targets - targets.mean(axis=0)
         directions = _principal(centred, 2 * dimensions)

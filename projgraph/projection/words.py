@@ -89,15 +89,13 @@ class WordConvolution(torch.nn.Module):
 
     def forward(self, words: WordBatch) -> torch.Tensor:
         """(b, filters) of b texts; zeros for a text without a word."""
-        texts, filters = len(words.lengths), len(self.bias)
-        windows = (int(words.lengths.max()) if texts else 0) + self.width - 1
+        windows = words.lengths + (self.width - 1) * (words.lengths > 0)
+        firsts = torch.cumsum(windows, 0) - windows
         codes = self._codes[words.rows + 1]
-        sums = self.bias.repeat(texts * windows, 1)
+        sums = self.bias.repeat(int(windows.sum()), 1)
         for place in range(self.width):
             # The word at position t is the j-th of the window that begins at t - j; the first begins at -(width - 1).
-            window = words.text_of * windows + words.positions - place + self.width - 1
+            window = firsts[words.text_of] + words.positions - place + self.width - 1
             sums = sums.index_add(0, window, codes @ self.weight[place])
-        inside = torch.arange(windows)[None, :] < (words.lengths + (self.width - 1) * (words.lengths > 0))[:, None]
-        rectified = sums.relu().view(texts, windows, filters) * inside[:, :, None]
-        largest: torch.Tensor = rectified.amax(dim=1)
+        largest: torch.Tensor = torch.segment_reduce(sums.relu(), "max", lengths=windows, initial=0.0)
         return largest

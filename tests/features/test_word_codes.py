@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from projgraph.features.word_codes import weight_classes, word_codes
+from projgraph.features.word_codes import word_codes
 
 
 @pytest.fixture(scope="module")
@@ -21,28 +21,18 @@ def corpus() -> tuple[sparse.csr_array, np.ndarray, np.ndarray]:
     return counts, targets.astype(np.float32), topics
 
 
-def sums_of(counts: sparse.csr_array, classes: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    sums = counts @ (codes * np.exp2(classes.astype(np.float64))[:, None])
+def sums_of(counts: sparse.csr_array, codes: np.ndarray) -> np.ndarray:
+    sums = counts @ codes.astype(np.float64)
     return sums / np.linalg.norm(sums, axis=1, keepdims=True)
-
-
-def test_classes_follow_the_inverse_document_frequency():
-    """Of 1,000 texts: words of 1, 30, 250 and all texts, log(1001 / (1 + f)) = 6.2, 3.5, 1.4, 0; halves are a class."""
-    columns = [np.arange(texts) for texts in (1, 30, 250, 1000)]
-    rows = np.concatenate(columns)
-    words = np.repeat(np.arange(4), [len(column) for column in columns])
-    counts = sparse.csr_array((np.ones(len(rows), np.float32), (rows, words)), (1000, 4))
-    assert weight_classes(counts).tolist() == [3, 2, 1, 0]
 
 
 def test_codes_are_signs_and_texts_of_a_topic_lie_together(corpus):
     counts, targets, topics = corpus
-    classes = weight_classes(counts)
-    codes = word_codes(counts, classes, targets, 16, seed=0)
+    codes = word_codes(counts, targets, 16, seed=0)
     assert codes.shape == (60, 16)
     assert codes.dtype == np.int8
     assert set(np.unique(codes)) == {-1, 1}
-    sums = sums_of(counts, classes, codes)
+    sums = sums_of(counts, codes)
     cosines = sums @ sums.T
     np.fill_diagonal(cosines, -2)
     assert (topics[cosines.argmax(axis=1)] == topics).mean() > 0.99
@@ -54,7 +44,7 @@ def test_a_word_without_texts_keeps_what_was_known_before(corpus):
     wider = sparse.csr_array(sparse.hstack([counts, sparse.csr_array((400, 4), dtype=np.float32)]))
     start = np.zeros((64, 20), dtype=np.float32)
     start[60:] = np.array([1, -1, 1, -1])[:, None] * np.linspace(-5.0, 5.0, 20)
-    codes = word_codes(wider, weight_classes(wider), targets, 16, seed=0, start=start)
+    codes = word_codes(wider, targets, 16, seed=0, start=start)
     np.testing.assert_array_equal(codes[60:62], codes[62:])
     assert (codes[60] != codes[61]).mean() > 0.9
 
@@ -62,21 +52,19 @@ def test_a_word_without_texts_keeps_what_was_known_before(corpus):
 def test_the_order_of_texts_does_not_matter(corpus):
     counts, targets, _ = corpus
     order = np.random.default_rng(1).permutation(400)
-    classes = weight_classes(counts)
-    one, other = (word_codes(counts[rows], classes, targets[rows], 16, seed=0) for rows in (np.arange(400), order))
+    one, other = (word_codes(counts[rows], targets[rows], 16, seed=0) for rows in (np.arange(400), order))
     assert (one == other).mean() > 0.98
 
 
 def test_same_seed_same_codes(corpus):
     counts, targets, _ = corpus
-    classes = weight_classes(counts)
-    one, same, other = (word_codes(counts, classes, targets, 8, seed=seed) for seed in (3, 3, 4))
+    one, same, other = (word_codes(counts, targets, 8, seed=seed) for seed in (3, 3, 4))
     assert one.tobytes() == same.tobytes()
     assert one.tobytes() != other.tobytes()
 
 
 def test_more_dimensions_than_words_and_places():
     counts = sparse.csr_array(np.eye(3, dtype=np.float32))
-    codes = word_codes(counts, weight_classes(counts), np.eye(3, 2, dtype=np.float32), 16, seed=0)
+    codes = word_codes(counts, np.eye(3, 2, dtype=np.float32), 16, seed=0)
     assert codes.shape == (3, 16)
     assert set(np.unique(codes)) <= {-1, 1}
