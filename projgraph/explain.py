@@ -143,7 +143,7 @@ def _sequences(model: QuantisedModel, texts: Texts) -> Sequences | None:
     if model.words is None:
         return None
     fingerprints, offsets = native.word_fingerprints(model.projection, texts)
-    return model.words.sequences(fingerprints), offsets
+    return model.words.rows_of(fingerprints), offsets
 
 
 def _repeated(sequences: Sequences | None, times: int) -> Sequences | None:

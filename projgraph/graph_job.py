@@ -1,4 +1,4 @@
-"""Graphs from files to files: builds, describes and draws one, and lets a trainer label its nodes."""
+"""Graphs from files to files: builds and describes one, and lets a trainer label its nodes; it draws none."""
 
 from __future__ import annotations
 
@@ -97,6 +97,7 @@ def build(job: BuildJob, config: TrainConfig, progress: Progress) -> dict[str, A
     if job.kind not in get_args(Kind):
         raise ConfigError(f"'{job.kind}' is no kind of graph; expected one of {', '.join(get_args(Kind))}")
     check_target(job.out)
+    kept = None
     if job.kind == "edges":
         graph, recall, method = given_graph(read_edges(job.source), progress=progress), 1.0, "given"
     else:
@@ -106,7 +107,7 @@ def build(job: BuildJob, config: TrainConfig, progress: Progress) -> dict[str, A
         kept = Checkpoints(job.out, _key(job.kind, texts, config))
         graph, recall, method = _search(job.kind, texts, config, kept, progress)
     write_graph(job.out, graph)
-    if job.kind != "edges":
+    if kept is not None:
         kept.clear()
     return {
         "graph": str(job.out),
@@ -133,13 +134,7 @@ def propagate(job: PropagateJob, config: TrainConfig, progress: Progress, proba:
     started = time.time()
     teach = trainer(config.trainer.name)
     check_target(job.out)
-    dataset = read_dataset(job.source, text_column=job.text_column, label_column=job.label_column, keep_empty=True)
-    _check_rows(job.source, len(dataset))
-    hidden = np.full(len(dataset), UNLABELLED, dtype=np.int64)
-    if job.labels_per_class is not None:
-        dataset, hidden = few_labels(dataset, job.labels_per_class, config.seed)
-    if not (dataset.labels != UNLABELLED).any():
-        raise InputError(f"{job.source}: none of its {len(dataset)} rows has a label; label a row of each class")
+    dataset, hidden = _labelled(job, config.seed)
     progress(f"read {job.source}: {len(dataset):,} rows")
     graph = _given(job, len(dataset))
     key = _key(config.trainer.name, dataset.texts, config) | {"labels": digest(dataset.labels), "graph": _digest(graph)}
@@ -186,6 +181,18 @@ def info(graph: Path, labels: Path | None = None, label_column: str | None = Non
     if len(dataset) != opened.n_nodes:
         raise InputError(f"{labels}: has {len(dataset):,} rows, {graph} has {opened.n_nodes:,} nodes; expected as many")
     return describe_graph(opened, dataset.labels).to_json()
+
+
+def _labelled(job: PropagateJob, seed: int) -> tuple[Dataset, IndexArray]:
+    """The rows with the labels that are kept, and (n,) the labels that are hidden, ``UNLABELLED`` elsewhere."""
+    dataset = read_dataset(job.source, text_column=job.text_column, label_column=job.label_column, keep_empty=True)
+    _check_rows(job.source, len(dataset))
+    hidden = np.full(len(dataset), UNLABELLED, dtype=np.int64)
+    if job.labels_per_class is not None:
+        dataset, hidden = few_labels(dataset, job.labels_per_class, seed)
+    if not (dataset.labels != UNLABELLED).any():
+        raise InputError(f"{job.source}: none of its {len(dataset)} rows has a label; label a row of each class")
+    return dataset, hidden
 
 
 def _given(job: PropagateJob, rows: int) -> Graph | None:

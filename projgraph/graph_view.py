@@ -82,7 +82,7 @@ def draw(job: DrawJob, rows: RowFiles | None = None) -> dict[str, Any]:
         max_nodes=job.max_nodes,
         hamming=hamming,
         links=links,
-        labels=None if dataset is None else _words(dataset),
+        labels=None if dataset is None else _label_names(dataset),
         texts=texts,
     )
     return {
@@ -114,11 +114,12 @@ def export(graph: Path, out: Path, rows: RowFiles | None = None) -> dict[str, An
         size = write_data(out, to_data(opened, labels=labels), classes)
     else:
         write = write_graphml if kind == ".graphml" else write_parquet
-        size = write(out, opened, None if dataset is None else _words(dataset))
+        size = write(out, opened, None if dataset is None else _label_names(dataset))
     return {"export": str(out), "nodes": opened.n_nodes, "edges": opened.n_edges, "bytes": size}
 
 
 def _rows(files: RowFiles, path: Path, graph: Graph) -> tuple[Dataset | None, Texts | None]:
+    """The labelled rows and the texts, as far as they are given, checked to be as many as the nodes of ``path``."""
     dataset, texts = None, None
     if files.labels is not None:
         dataset = read_dataset(
@@ -162,7 +163,8 @@ def _holds_links(path: Path) -> bool:
         return False
 
 
-def _words(dataset: Dataset) -> list[str | None]:
+def _label_names(dataset: Dataset) -> list[str | None]:
+    """The name of each node's label, None of a node without one."""
     return [None if label == UNLABELLED else dataset.classes[label] for label in dataset.labels.tolist()]
 
 

@@ -237,18 +237,17 @@ def _words(
     progress: Progress,
 ) -> tuple[WordTable | None, WordRows | None]:
     """The words that the plan has room for, their codes fitted to what the rows look like and what they were taught."""
-    dimensions = config.code_dimensions
-    progress(f"words: codes of {dimensions} signs")
+    progress(f"words: codes of {config.code_dimensions} signs")
     views = [taught.probabilities] if features is None else [features, taught.probabilities]
-    places = np.hstack([view / np.sqrt(np.square(view).sum(axis=1).mean()) for view in views])
+    targets = np.hstack([view / np.sqrt(np.square(view).sum(axis=1).mean()) for view in views])
     found = word_table(
         projection,
         texts,
-        places,
-        plan.words,
-        dimensions,
-        config.seed,
-        config.encoder if features is not None else None,
+        targets,
+        most=plan.words,
+        dimensions=config.code_dimensions,
+        seed=config.seed,
+        encoder=config.encoder if features is not None else None,
     )
     return (None, None) if found is None else found
 

@@ -102,11 +102,11 @@ def _with_words(classes: tuple[str, ...], config: TrainConfig) -> Plan | None:
         if _largest_sum(bits, units, dimensions, count) > MAX_INPUT_SUM:
             continue
         least = _sized(Plan(bits, units, weight_bits, 0, fewest, count), classes, config)
-        words = min(fewest + (config.budget - least.size) // (4 + dimensions // 8), chosen.most)
-        if words >= fewest:
-            plan = _sized(replace(least, words=words), classes, config)
-            if plan.size <= config.budget:
-                return plan
+        if least.size <= config.budget:
+            most = min(fewest + (config.budget - least.size) // (4 + dimensions // 8), chosen.most)
+            # Sections are padded, so that the last word or two may not fit after all; the fewest do.
+            plans = (_sized(replace(least, words=words), classes, config) for words in range(most, fewest - 1, -1))
+            return next(plan for plan in plans if plan.size <= config.budget)
     return None
 
 

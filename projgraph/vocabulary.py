@@ -17,7 +17,8 @@ from projgraph.records import Fingerprints, FloatArray, IndexArray, Texts
 def word_table(
     projection: bytes,
     texts: Texts,
-    places: FloatArray,
+    targets: FloatArray,
+    *,
     most: int,
     dimensions: int,
     seed: int,
@@ -28,7 +29,7 @@ def word_table(
     Args:
         projection: bytes of the projection section, whose seed the words' fingerprints depend on.
         texts: labelled and unlabelled ones alike.
-        places: (n, d) what a text's code sum should tell; with an encoder its dimensions come first.
+        targets: (n, d) what a text's code sum should tell; with an encoder its dimensions come first.
         most: words at most. With an encoder, what the texts leave free is filled from its own vocabulary.
         dimensions: D, signs of a code.
         seed: of the codes.
@@ -50,17 +51,17 @@ def word_table(
         kept = _filled(kept, extra, most)
         names = [strings.get(word) or extra.get(word, "") for word in kept.tolist()]
         vectors = encode(Texts.from_strings(names), encoder)
-        start = np.zeros((len(kept), places.shape[1]), dtype=np.float32)
+        start = np.zeros((len(kept), targets.shape[1]), dtype=np.float32)
         start[:, : vectors.shape[1]] = vectors
     occurrences = _occurrences(fingerprints, offsets, kept)
     equal = np.zeros(len(kept), dtype=np.uint8)
-    table = WordTable(kept, equal, word_codes(occurrences, places, dimensions, seed, start))
+    table = WordTable(kept, equal, word_codes(occurrences, targets, dimensions, seed=seed, start=start))
     return table, word_rows(table, fingerprints, offsets)
 
 
 def word_rows(table: WordTable, fingerprints: Fingerprints, offsets: IndexArray) -> WordRows:
     """Texts as a student sees them, of ``native.word_fingerprints``."""
-    rows = table.sequences(fingerprints)
+    rows = table.rows_of(fingerprints)
     return WordRows(table.codes, rows, offsets, table.raw_sums(rows, offsets))
 
 

@@ -107,7 +107,7 @@ def test_the_code_of_a_word_votes_beside_its_features():
     assert set(codes_left_out) == {"door", ","}
     label = model.classes.index(found.label)
     values = native.project(spec.to_bytes(), Texts.from_strings(["a door, door"])).values()
-    places = table.sequences(native.word_fingerprints(spec.to_bytes(), Texts.from_strings(["a door, door"]))[0])
+    places = table.rows_of(native.word_fingerprints(spec.to_bytes(), Texts.from_strings(["a door, door"]))[0])
     assert places[[0]].tolist() == [-1]
     assert places[1] == places[3] != places[2]
     offsets = np.array([0, 4])

@@ -287,7 +287,7 @@ def test_words_beside_the_bits(config, units, filters):
     device = NativeModel(to_bytes(result))
     assert (device.labels(dataset.texts) == truth).mean() > 0.9
     fingerprints, offsets = native.word_fingerprints(model.projection, dataset.texts)
-    sequences = (model.words.sequences(fingerprints), offsets)
+    sequences = (model.words.rows_of(fingerprints), offsets)
     scores = model.scores(result.bits.values(), sequences)
     assert np.array_equal(device.scores(dataset.texts), scores)
     assert abs(result.quantisation_drop) < 0.05

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from projgraph.config import TrainConfig
 from projgraph.errors import BudgetError
+from projgraph.pack.convolution import QuantisedConvolution
 from projgraph.pack.layer import QuantisedLayer
 from projgraph.pack.projection import ProjectionSpec
 from projgraph.pack.quantise import QuantisedModel
+from projgraph.pack.words import WordTable
 from projgraph.pack.write import model_bytes
 from projgraph.plan import PROVENANCE_ROOM, Plan, head_weight_bits, plan_model
 
@@ -42,16 +44,21 @@ def layer(inputs: int, outputs: int, weight_bits: int) -> QuantisedLayer:
     )
 
 
-def packed(plan: Plan, classes: tuple[str, ...]) -> bytes:
+def packed(plan: Plan, classes: tuple[str, ...], dimensions: int = 0) -> bytes:
     """A model file of the plan's dimensions with the longest provenance that there is room for."""
     output_bits, hidden_bits = head_weight_bits(plan)
+    inputs = plan.bits + dimensions
+    codes = np.ones((plan.words, dimensions), dtype=np.int8)
+    fingerprints = 4 * np.arange(plan.words, dtype=np.uint32)
     model = QuantisedModel(
         projection=ProjectionSpec.for_text(bits=plan.bits).to_bytes(),
-        output=layer(plan.units or plan.bits, len(classes), output_bits),
-        hidden=layer(plan.bits, plan.units, hidden_bits) if hidden_bits is not None else None,
+        output=layer((plan.units or inputs) + plan.filters, len(classes), output_bits),
+        hidden=layer(inputs, plan.units, hidden_bits) if hidden_bits is not None else None,
         hidden_shift=0,
         scale=1.0,
         classes=classes,
+        words=WordTable(fingerprints, np.zeros(plan.words, np.uint8), codes) if plan.words else None,
+        convolution=QuantisedConvolution(layer(3 * dimensions, plan.filters, 8), 3, 0) if plan.filters else None,
     )
     return model_bytes(model, LARGEST_PROVENANCE)
 
@@ -111,6 +118,19 @@ def test_common_budgets_have_a_plan(kilobytes, count):
     classes = names(count, 12)
     plan = plan_model(classes, config(1024 * kilobytes))
     assert len(packed(plan, classes)) == plan.size <= 1024 * kilobytes
+
+
+def test_words_fill_the_budget():
+    """A word takes 4 bytes and its signs, sections are padded to 16: no budget gives up units or filters for that."""
+    classes, plans = names(77), []
+    for budget in range(215_000, 215_200):
+        settings = {"budget": budget, "projection": {"words": {"dimensions": 64}}}
+        plans.append(plan_model(classes, TrainConfig.model_validate(settings)))
+        assert budget - 12 - 16 < plans[-1].size <= budget
+    assert {(plan.bits, plan.units, plan.filters) for plan in plans} == {(2048, 128, 128)}
+    words = [plan.words for plan in plans]
+    assert words == sorted(words)
+    assert len(packed(plans[-1], classes, 64)) == plans[-1].size
 
 
 def test_a_budget_of_exactly_the_size_is_enough():

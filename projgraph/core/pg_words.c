@@ -90,8 +90,9 @@ typedef struct {
     uint8_t has_words;
 } convolution;
 
-enum { CODE_WORDS = PG_MAX_DIMENSIONS / 64 };
+enum { CODE_PARTS = PG_MAX_DIMENSIONS / 64 }; /* of 64 bits, that hold any code */
 
+/* Sums of every window and every place, the largest ones, and row offsets. */
 static size_t convolution_scratch(const pg_model *model) {
     if (model->convolution.outputs == 0) return 0;
     return (2 * model->width + 1) * pg_sums_scratch(&model->convolution) +
@@ -115,7 +116,7 @@ static const uint8_t *rows_of_place(const pg_model *model, uint32_t place) {
     return model->convolution.weights + (size_t)place * model->dimensions * model->convolution.outputs;
 }
 
-/* The sums of all rows, of every place. */
+/* The sums of all rows, of every place: once a text, and only for a text with a word that the table knows. */
 static void sum_places(const pg_model *model, convolution *state) {
     for (uint32_t i = 0; i < model->dimensions; i++)
         state->rows[i] = i * model->convolution.outputs;
@@ -133,11 +134,11 @@ PG_HOT static void subtract(const pg_sums *sums, const pg_sums *totals, int32_t 
 
 /* A code of -1 and +1 times its rows: twice the rows of the ones, less all of them. */
 static void convolution_add(const pg_model *model, convolution *state, const uint8_t *code, int32_t weight) {
-    uint64_t bits[CODE_WORDS] = {0};
+    uint64_t bits[CODE_PARTS] = {0};
     for (uint32_t byte = 0; byte < model->dimensions / 8; byte++)
         bits[byte / 8] |= (uint64_t)code[byte] << 8 * (byte % 8);
     if (!state->has_totals) sum_places(model, state);
-    size_t count = pg_row_offsets(bits, CODE_WORDS, model->convolution.outputs, state->rows);
+    size_t count = pg_row_offsets(bits, CODE_PARTS, model->convolution.outputs, state->rows);
     for (uint32_t place = 0; place < model->width; place++) {
         const pg_sums *window = &state->windows[(state->next + model->width - place) % model->width];
         pg_add_rows(&model->convolution, rows_of_place(model, place), state->rows, count, 2 * weight, window);
@@ -190,7 +191,7 @@ void pg_word_inputs(const pg_model *model, const pg_row *row, uint8_t *scratch, 
         for (size_t i = 0; i < count; i++) {
             uint32_t entry = pg_u32(model->words + sizeof entry * places[i]);
             const uint8_t *code = codes + (size_t)places[i] * bytes;
-            if ((entry ^ fingerprints[i]) < 4) {
+            if ((entry ^ fingerprints[i]) < 4) { /* equal but for the class of weight, the two lowest bits */
                 uint32_t weight = 1u << (entry & 3);
                 add_code(&totals, code, bytes, weight);
                 if (filtered) convolution_add(model, &state, code, (int32_t)weight);

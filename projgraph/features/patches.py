@@ -17,14 +17,20 @@ from projgraph.features.view import leading_components, unit_rows
 from projgraph.records import FloatArray
 
 PATCH = 6
+"""Pixels of a patch's side."""
 _REGIONS = 3
+"""Regions of a side that activations are summed over."""
 _SAMPLE = 100_000
+"""Patches that the dictionary is learned from."""
 _SAMPLED_IMAGES = 3_000
 _BLOCK = 32
 """Images at a time: activations of so many stay in the cache of a processor."""
 _CONTRAST_FLOOR = 0.01
+"""Added to a patch's variance, of grey values in 0 to 1, or faint noise would count as contrast."""
 _WHITENING_FLOOR = 0.05
+"""Added to the variance along each direction of normalised patches, for the same reason."""
 _BLANK = 0.05
+"""A patch of a smaller deviation, of grey values in 0 to 1, teaches no word: most of a drawing is empty ground."""
 
 
 def describe_images(images: NDArray[np.uint8], seed: int, words: int = 256, dimensions: int = 64) -> FloatArray:
@@ -58,7 +64,7 @@ def describe_images(images: NDArray[np.uint8], seed: int, words: int = 256, dime
 def _dictionary(
     images: NDArray[np.uint8], generator: np.random.Generator, words: int
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """The whitening of patches and the centroids of whitened ones."""
+    """(p,) mean and (p, p) whitening of normalised patches of p pixels, and (words, p) centroids of whitened ones."""
     from sklearn.cluster import KMeans
 
     drawn = generator.choice(len(images), min(len(images), _SAMPLED_IMAGES), replace=False)
@@ -84,6 +90,7 @@ def _patches(images: NDArray[np.uint8]) -> FloatArray:
 
 
 def _normalised(patches: FloatArray) -> FloatArray:
+    """Patches, pixels last, without their brightness and at a deviation of about one."""
     centred = patches - patches.mean(axis=-1, keepdims=True)
     scaled: FloatArray = centred / np.sqrt(centred.var(axis=-1, keepdims=True) + np.float32(_CONTRAST_FLOOR))
     return scaled
@@ -92,7 +99,7 @@ def _normalised(patches: FloatArray) -> FloatArray:
 def _activations(
     images: NDArray[np.uint8], mean: FloatArray, whitening: FloatArray, centroids: FloatArray
 ) -> NDArray[np.float16]:
-    """(n, regions ** 2 x words) triangle activations, summed over regions."""
+    """(n, _REGIONS ** 2 x words) triangle activations, summed over regions."""
     import torch
 
     patches = (_normalised(_patches(images)) - mean) @ whitening

@@ -17,7 +17,9 @@ from projgraph.errors import ConfigError
 from projgraph.records import FloatArray
 
 _BLOCK = 1000
+"""Images at a time."""
 _TINY = 1e-6
+"""Keeps an image without mass or height from dividing by zero; masses are of grey values, 0 to 255."""
 
 
 def upright(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -38,6 +40,7 @@ def upright(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _stand(images: FloatArray) -> NDArray[np.uint8]:
+    """(n, height, width) grey values of the images, each sampled where the formula says, by torch's interpolation."""
     import torch
 
     height, width = images.shape[1:]

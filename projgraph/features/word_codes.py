@@ -1,9 +1,9 @@
-"""Codes of words, D signs each, fitted so that the sum of a text's codes tells its place in the view.
+"""Codes of words, D signs each, fitted so that the sum of a text's codes tells its targets; it knows no strings.
 
-With a row a_i of A for each text, the counts of its n words over sqrt(n), and y_i its place in the view,
+With a row a_i of A for each text, the counts of its n words over sqrt(n), and y_i its row of targets, centred,
 
     W = argmin ||A W - Y||^2 + l ||W - W0||^2       ridge regression; W0 the encoder's vectors of the words, or zero
-    code = sign(R PCA(W))                           iterative quantisation (Gong & Lazebnik 2011) turns PCA to the signs
+    code = sign(R PCA(W / |W|))                     iterative quantisation (Gong & Lazebnik 2011) turns PCA to the signs
 
 All words weigh the same: weights by inverse document frequency were not better (`benchmarks/LOG.md`). Time O(steps
 nnz(A) p + V D^2 + rounds V D^2) with p = 2 D principal directions of Y, memory O(nnz(A) + V p).
@@ -20,15 +20,19 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from projgraph.records import FloatArray
 
 _RIDGE = 0.003
+"""l over the number of texts."""
 _STEPS = 50
+"""Of conjugate gradients, at most."""
 _ROUNDS = 20
+"""Of iterative quantisation."""
 _SMALLEST = 1e-9
 
 
 def word_codes(
     counts: sparse.csr_array,
-    places: FloatArray,
+    targets: FloatArray,
     dimensions: int,
+    *,
     seed: int,
     start: FloatArray | None = None,
 ) -> NDArray[np.int8]:
@@ -36,10 +40,10 @@ def word_codes(
 
     Args:
         counts: (n, V) how often a text has a word; columns of words that no text has are all zero.
-        places: (n, d) rows of the view.
+        targets: (n, d) what the sum of a text's codes should tell, such as its row of the view.
         dimensions: D, the signs of a code.
         seed: of the start of the rotation.
-        start: (V, d) what is known of the words beforehand, in the space of the view; None for nothing.
+        start: (V, d) what is known of the words beforehand, in the space of the targets; None for nothing.
 
     Returns:
         (V, D) int8 of -1 and +1.
@@ -47,12 +51,12 @@ def word_codes(
     lengths = np.asarray(counts.sum(axis=1)).ravel()
     shares = sparse.csr_array(sparse.diags_array(1.0 / np.sqrt(np.maximum(lengths, 1.0))) @ counts)
     with threadpool_limits(1, "blas"):
-        centred = places - places.mean(axis=0)
+        centred = targets - targets.mean(axis=0)
         directions = _principal(centred, 2 * dimensions)
         goal = centred @ directions
         known = None if start is None else (start - start.mean(axis=0)) @ directions
         rest = goal if known is None else goal - shares @ known
-        ridge = Ridge(_RIDGE * len(places), fit_intercept=False, solver="sparse_cg", max_iter=_STEPS, tol=1e-3)
+        ridge = Ridge(_RIDGE * len(targets), fit_intercept=False, solver="sparse_cg", max_iter=_STEPS, tol=1e-3)
         vectors = ridge.fit(sparse.csr_matrix(shares), rest).coef_.T.astype(np.float64)
         if known is not None:
             vectors = vectors + known

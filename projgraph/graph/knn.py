@@ -69,7 +69,7 @@ def build_knn(
     count = min(neighbours, max(len(copies.firsts) - 1, 0))
     distinct = rows[copies.firsts] if copies.any else rows
     # Without another row to find there still may be copies to join.
-    near = nearest(distinct, count + 1, metric, method, recall, seed) if count else _NOTHING
+    near = nearest(distinct, count + 1, metric, method=method, recall=recall, seed=seed) if count else _NOTHING
     among = _joined(near, copies, count, weight, temperature / scale**2, mutual)
     return GraphBuild(_placed(among, described, len(features)), near.recall, near.method)
 

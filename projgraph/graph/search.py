@@ -29,7 +29,9 @@ EXACT_ROWS = 60_000
 """Above this many rows exhaustive search on two cores takes longer than building and asking HNSW."""
 
 _NEARLY_ALL = 0.995
+"""A recall above this is asked of exhaustive search at once."""
 _SAMPLE = 1000
+"""Rows that the recall is measured on."""
 _DOUBLINGS = 5
 _HNSW_LINKS = 24
 _HNSW_BUILD = 80
@@ -59,14 +61,14 @@ class Neighbours:
 
 
 def nearest(
-    rows: FloatArray, count: int, metric: Metric, method: Method = "auto", recall: float = 0.95, seed: int = 0
+    rows: FloatArray, count: int, metric: Metric, *, method: Method = "auto", recall: float = 0.95, seed: int = 0
 ) -> Neighbours:
     """The nearest rows of every row, itself among them.
 
     Args:
         rows: (n, d) float32, contiguous; of length one for cosine.
         count: rows to find, at most n.
-        metric: only says how faiss compares; the distances of unit rows are ``2 - 2 cos``.
+        metric: how faiss compares; squared distances either way, of unit rows ``2 - 2 cos``.
         method: the search.
         recall: share of the true neighbours that a sample of rows should find.
         seed: of the sample.
@@ -94,7 +96,7 @@ def nearest(
 def _index(rows: FloatArray, metric: Metric, method: str) -> Any:
     import faiss
 
-    kind = faiss.METRIC_INNER_PRODUCT if metric == "cosine" else faiss.METRIC_L2
+    kind = _faiss_metric(metric)
     index: Any
     if method == "hnsw":
         index = faiss.IndexHNSWFlat(rows.shape[1], _HNSW_LINKS, kind)
@@ -144,15 +146,26 @@ def _exact(rows: FloatArray, sample: FloatArray, count: int, metric: Metric) -> 
     """(s, k) squared distances of the sample's true neighbours, without another copy of the rows."""
     import faiss
 
-    values = faiss.knn(sample, rows, count, faiss.METRIC_INNER_PRODUCT if metric == "cosine" else faiss.METRIC_L2)[0]
-    return np.asarray(2 - 2 * np.minimum(values, 1.0) if metric == "cosine" else values)
+    return _squared(faiss.knn(sample, rows, count, _faiss_metric(metric))[0], metric)
 
 
 def _ask(index: Any, rows: FloatArray, count: int, metric: Metric) -> tuple[FloatArray, IndexArray]:
+    """(m, k) squared distances and rows of the nearest of m rows."""
     blocks = [index.search(rows[start : start + _BLOCK], count) for start in range(0, len(rows), _BLOCK)]
     values = np.concatenate([block[0] for block in blocks])
     found = np.concatenate([block[1] for block in blocks])
-    return (2 - 2 * np.minimum(values, 1.0) if metric == "cosine" else values), found
+    return _squared(values, metric), found
+
+
+def _faiss_metric(metric: Metric) -> int:
+    import faiss
+
+    return int(faiss.METRIC_INNER_PRODUCT if metric == "cosine" else faiss.METRIC_L2)
+
+
+def _squared(values: FloatArray, metric: Metric) -> FloatArray:
+    """Squared distances of what faiss returns: of cosines between unit rows 2 - 2 cos, rounding errors above 1 cut."""
+    return np.asarray(2 - 2 * np.minimum(values, 1.0) if metric == "cosine" else values)
 
 
 def _recomputed(rows: FloatArray, found: IndexArray, squared: NDArray[np.float32]) -> FloatArray:

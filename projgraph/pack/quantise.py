@@ -30,13 +30,61 @@ from projgraph.pack.words import Sequences, WordTable
 from projgraph.records import Layer
 
 UNIT_POWERS = (-1, 0, 1, 2, 3, 4)
-"""Of two: how far the step of the filters' activations may lie from their own best one."""
+"""Of two: how far the step of the filters' activations may lie from their own best one, tried one by one."""
 ROWS_THAT_CHOOSE = 512
 """Calibration rows whose errors choose norm_shift and the unit of the filters."""
 
 
 MAX_THRESHOLD = 2**31 - 1
 """Of a score, as large as 32 bits hold."""
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """Inputs and outputs of a model's layers.
+
+    Attributes:
+        n_bits: bits of the projection.
+        classes: outputs.
+        units: hidden units; None for a linear head.
+        dimensions: D, the numbers of a word's code; 0 without words.
+        filters: of the convolution; 0 without one.
+    """
+
+    n_bits: int
+    classes: int
+    units: int | None
+    dimensions: int
+    filters: int
+
+    @property
+    def first(self) -> int:
+        """Inputs of the layer over the bits."""
+        return self.n_bits + self.dimensions
+
+    @property
+    def hidden(self) -> tuple[int, int]:
+        """(inputs, units) of the hidden layer."""
+        return self.first, self.units or 0
+
+    @property
+    def output(self) -> tuple[int, int]:
+        """(inputs, classes) of the output layer."""
+        return (self.first if self.units is None else self.units) + self.filters, self.classes
+
+    def problems(self) -> Iterator[str]:
+        """What would let a layer's sums leave 32 bits, and layers too large or empty."""
+        if not 1 <= self.classes <= MAX_CLASSES:
+            yield f"there are {self.classes} classes; expected 1 to {MAX_CLASSES}"
+        if self.units is not None and not 1 <= self.units <= MAX_UNITS:
+            yield f"there are {self.units} hidden units; expected 1 to {MAX_UNITS}"
+        first = self.n_bits + MAX_ACTIVATION * self.dimensions
+        last = MAX_ACTIVATION * self.filters + (first if self.units is None else MAX_ACTIVATION * self.units)
+        if max(first, last) > MAX_INPUT_SUM:
+            yield (
+                f"{self.n_bits} bits, {self.dimensions} dimensions of words, {self.units or 0} hidden units and "
+                f"{self.filters} filters are too many inputs for a layer's sums; expected fewer units or filters"
+            )
 
 
 @dataclass(frozen=True)
@@ -103,12 +151,14 @@ class QuantisedModel:
             sequences: rows of the table of words, -1 of an unknown one, and (n + 1,) where those of each text start;
                 for a model with words.
         """
-        if self.words is None or sequences is None:
-            if self.words is not None:
-                raise ConfigError("the model has word codes; expected the sequences of the texts' words too")
-            return self.output.sums(self._behind(values))
-        inputs = self._behind(np.concatenate([values, self.words.sums(*sequences, self.norm_shift)], axis=1))
-        if self.convolution:
+        if self.words is not None and sequences is None:
+            raise ConfigError("the model has word codes; expected the sequences of the texts' words too")
+        inputs = values
+        if self.words is not None and sequences is not None:
+            inputs = np.concatenate([inputs, self.words.sums(*sequences, self.norm_shift)], axis=1)
+        if self.hidden is not None:
+            inputs = rectified(self.hidden.sums(inputs), self.hidden_shift)
+        if self.convolution is not None and self.words is not None and sequences is not None:
             inputs = np.concatenate([inputs, self.convolution.activations(self.words, sequences)], axis=1)
         return self.output.sums(inputs)
 
@@ -120,47 +170,25 @@ class QuantisedModel:
             found[scores.max(axis=1) < self.threshold] = -1
         return found
 
-    def _behind(self, inputs: NDArray[np.int8]) -> NDArray[np.int8]:
-        """What the hidden layer makes of its inputs, or these where there is none."""
-        return rectified(self.hidden.sums(inputs), self.hidden_shift) if self.hidden else inputs
-
     def _problems(self) -> Iterator[str]:
-        n_bits, classes = self.n_bits, len(self.classes)
-        yield from _limits(self.classes, self.units if self.hidden else None)
+        units = self.units if self.hidden else None
+        shape = _Shape(self.n_bits, len(self.classes), units, self.dimensions, self.filters)
+        yield from shape.problems()
+        yield from _unwritable(self.classes)
         yield from _word_limits(self.projection, self.words, self.norm_shift, self.convolution is not None)
-        first, last = _inputs(n_bits, self.units if self.hidden else None, self.dimensions, self.filters)
-        for name, layer, shape in (
-            ("hidden", self.hidden, (first, self.units)),
-            ("output", self.output, (last, classes)),
-        ):
+        for name, layer, expected in (("hidden", self.hidden, shape.hidden), ("output", self.output, shape.output)):
             if layer is not None:
-                if layer.weights.shape != shape:
-                    yield f"{name}.weights has shape {layer.weights.shape}; expected {shape}"
+                if layer.weights.shape != expected:
+                    yield f"{name}.weights has shape {layer.weights.shape}; expected {expected}"
                 yield from layer.problems(name)
         if self.convolution is not None:
             yield from self.convolution.problems(self.dimensions)
-        yield from _sum_limits(n_bits, self.units if self.hidden else None, self.dimensions, self.filters)
         if not 0 <= self.hidden_shift <= (MAX_SHIFT if self.hidden else 0):
             yield f"hidden_shift is {self.hidden_shift}; expected 0, or up to {MAX_SHIFT} with a hidden layer"
         if not -MAX_THRESHOLD - 1 <= self.threshold <= MAX_THRESHOLD:
             yield f"threshold is {self.threshold}; expected a 32-bit integer"
         if not SMALLEST_SCALE <= self.scale <= LARGEST_SCALE or self.scale != float(np.float32(self.scale)):
             yield f"scale is {self.scale!r}; expected a positive normal float32 value"
-
-
-def _inputs(n_bits: int, units: int | None, dimensions: int, filters: int) -> tuple[int, int]:
-    """Inputs of the layer over the bits, and of the output layer."""
-    first = n_bits + dimensions
-    return first, (first if units is None else units) + filters
-
-
-def _sum_limits(n_bits: int, units: int | None, dimensions: int, filters: int) -> Iterator[str]:
-    """What would let a layer's sums leave 32 bits."""
-    first = n_bits + MAX_ACTIVATION * dimensions
-    last = MAX_ACTIVATION * filters + (first if units is None else MAX_ACTIVATION * units)
-    if max(first, last) > MAX_INPUT_SUM:
-        parts = f"{n_bits} bits, {dimensions} dimensions of words, {units or 0} hidden units and {filters} filters"
-        yield f"{parts} are too many inputs for a layer's sums; expected fewer units or filters"
 
 
 def _word_limits(projection: bytes, words: WordTable | None, norm_shift: int, convolution: bool) -> Iterator[str]:
@@ -172,16 +200,12 @@ def _word_limits(projection: bytes, words: WordTable | None, norm_shift: int, co
         yield f"norm_shift is {norm_shift}; expected 0, or up to {MAX_NORM_SHIFT} with words"
 
 
-def _limits(classes: tuple[str, ...], units: int | None) -> Iterator[str]:
-    if not 1 <= len(classes) <= MAX_CLASSES:
-        yield f"there are {len(classes)} classes; expected 1 to {MAX_CLASSES}"
+def _unwritable(classes: tuple[str, ...]) -> Iterator[str]:
     for name in classes:
         try:
             name.encode()
         except UnicodeEncodeError:
             yield f"the class {name!r} has no UTF-8 form; expected names without lone surrogates"
-    if units is not None and not 1 <= units <= MAX_UNITS:
-        yield f"there are {units} hidden units; expected 1 to {MAX_UNITS}"
 
 
 def quantise(
@@ -223,10 +247,17 @@ def quantise(
         convolution, unit = _best_convolution(model.output, filters, words, weight_bits, scales, inputs, sequences)
         scales = np.concatenate([scales, np.full(convolution.filters, unit)])
     output, scale = _round_output(*_scaled(model.output, scales), weight_bits)
-    logit_scale = min(max(scale / model.temperature, SMALLEST_SCALE), LARGEST_SCALE)
-    of_words = (model.words, norm_shift, convolution)
-    rounded_scale = float(np.float32(logit_scale))
-    return QuantisedModel(model.projection, output, hidden, hidden_shift, rounded_scale, model.classes, *of_words)
+    return QuantisedModel(
+        projection=model.projection,
+        output=output,
+        hidden=hidden,
+        hidden_shift=hidden_shift,
+        scale=float(np.float32(min(max(scale / model.temperature, SMALLEST_SCALE), LARGEST_SCALE))),
+        classes=model.classes,
+        words=model.words,
+        norm_shift=norm_shift,
+        convolution=convolution,
+    )
 
 
 def _input_scales(model: ProjectionModel, norm_shift: int) -> Doubles:
@@ -310,6 +341,7 @@ def _unusable(
     calibration: NDArray[np.int8] | None,
     sequences: Sequences | None,
 ) -> Iterator[str]:
+    """Every reason why the model cannot be quantised."""
     n_bits = read_projection(model.projection).n_bits
     for choice in sorted(weight_bits - set(WEIGHT_RANGES)):
         yield f"weights of {choice} bits were asked for; expected 8 or 4"
@@ -317,24 +349,24 @@ def _unusable(
     if len(set(model.classes)) != len(model.classes):
         repeated = next(name for index, name in enumerate(model.classes) if name in model.classes[:index])
         yield f"the class {repeated!r} stands twice; expected distinct names"
-    yield from _limits(model.classes, units)
-    yield from _word_limits(model.projection, model.words, 0, model.convolution is not None)
     dimensions = 0 if model.words is None else model.words.dimensions
     filters = 0 if model.convolution is None else len(model.convolution.layer.bias)
-    yield from _sum_limits(n_bits, units, dimensions, filters)
+    shape = _Shape(n_bits, len(model.classes), units, dimensions, filters)
+    yield from shape.problems()
+    yield from _unwritable(model.classes)
+    yield from _word_limits(model.projection, model.words, 0, model.convolution is not None)
     yield from _uncalibrated(model, n_bits, calibration, sequences)
-    first, last = _inputs(n_bits, units, dimensions, filters)
-    layers = [("output", model.output, (last, len(model.classes)))]
+    layers = [("output", model.output, shape.output)]
     if model.hidden is not None:
-        layers.append(("hidden", model.hidden, (first, len(model.hidden.bias))))
+        layers.append(("hidden", model.hidden, shape.hidden))
     if model.convolution is not None:
-        shape = model.convolution.layer.weights.shape
-        yield from shape_problems(shape, model.convolution.width, dimensions)
-        layers.append(("convolution", model.convolution.layer, (model.convolution.width * dimensions, filters)))
-    for name, layer, shape in layers:
-        if layer.weights.shape != shape or layer.bias.shape != shape[1:]:
+        layer, width = model.convolution.layer, model.convolution.width
+        yield from shape_problems(layer.weights.shape, width, dimensions)
+        layers.append(("convolution", layer, (width * dimensions, filters)))
+    for name, layer, expected in layers:
+        if layer.weights.shape != expected or layer.bias.shape != expected[1:]:
             shapes = f"weights {layer.weights.shape} and bias {layer.bias.shape}"
-            yield f"the {name} layer has {shapes}; expected {shape} and {shape[1:]}"
+            yield f"the {name} layer has {shapes}; expected {expected} and {expected[1:]}"
         if not (np.isfinite(layer.weights).all() and np.isfinite(layer.bias).all()):
             yield f"the {name} layer holds NaN or infinity; training diverged: lower its learning rate"
     if not (math.isfinite(model.temperature) and model.temperature > 0):

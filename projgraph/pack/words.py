@@ -70,7 +70,7 @@ class WordTable:
         """(V,) what each word weighs."""
         return np.left_shift(np.int64(1), self.classes.astype(np.int64))
 
-    def sequences(self, fingerprints: NDArray[np.uint32]) -> Rows:
+    def rows_of(self, fingerprints: NDArray[np.uint32]) -> Rows:
         """(N,) the table's row of each fingerprint, -1 of an unknown word."""
         places = np.searchsorted(self.fingerprints, fingerprints)
         places = np.minimum(places, len(self) - 1)
@@ -81,7 +81,7 @@ class WordTable:
         """(n, D) the integer code sums m of n texts, as the core computes them.
 
         Args:
-            rows: (N,) of ``sequences``.
+            rows: (N,) of ``rows_of``.
             offsets: (n + 1,) where the words of each text start.
             norm_shift: 0 to 6.
         """
@@ -157,13 +157,14 @@ class WordTable:
             "classes": (self.classes, np.uint8, 1),
             "codes": (self.codes, np.int8, 2),
         }
-        wrong = False
-        for name, (array, dtype, axes) in shapes.items():
-            if array.dtype != dtype or array.ndim != axes or len(array) != len(self.fingerprints):
-                wrong = True
-                expected = f"{np.dtype(dtype).name} of {axes} dimension{'s' * (axes > 1)}, a row for every word"
-                yield f"{name} is {array.dtype.name} of shape {array.shape}; expected {expected}"
-        if wrong:
+        misshapen = [
+            f"{name} is {array.dtype.name} of shape {array.shape}; expected {np.dtype(dtype).name} of {axes} "
+            f"dimension{'s' * (axes > 1)}, a row for every word"
+            for name, (array, dtype, axes) in shapes.items()
+            if array.dtype != dtype or array.ndim != axes or len(array) != len(self.fingerprints)
+        ]
+        if misshapen:  # what follows compares their values
+            yield from misshapen
             return
         yield from _limits(len(self), self.dimensions)
         if (self.fingerprints & CLASS_MASK).any():

@@ -18,7 +18,7 @@ from projgraph.config import StudentConfig
 from projgraph.errors import ConfigError, InputError
 from projgraph.projection.head import build_head, convolution_of, layers_of
 from projgraph.projection.loss import EdgeSampler, distillation, edge_consistency, gold, weighted_sum
-from projgraph.projection.words import Convolution, WordBatch, WordRows
+from projgraph.projection.words import WordBatch, WordConvolution, WordRows
 from projgraph.records import UNLABELLED, Bits, FloatArray, Graph, IndexArray, Layer
 
 EpochFigures = dict[str, float]
@@ -192,9 +192,11 @@ class Fit:
             dense = task.words.dimensions
             if task.filters:
                 generator = torch.Generator().manual_seed(task.seed + 2)
-                convolution = Convolution(task.words.codes, task.filters, task.width, generator)
+                convolution = WordConvolution(task.words.codes, task.filters, task.width, generator)
         n_inputs, n_classes = task.bits.n_bits + dense, task.targets.distributions.shape[1]
-        self.head = build_head(n_inputs, n_classes, task.units, task.config.dropout, task.seed, dense, convolution)
+        self.head = build_head(
+            n_inputs, n_classes, task.units, task.config.dropout, seed=task.seed, dense=dense, convolution=convolution
+        )
         weights = task.config.loss
         self._samplers = [
             (EdgeSampler(graph), name)
@@ -256,7 +258,9 @@ class Fit:
         return self._inputs(batch + drawn * len(self._task.targets.gold))
 
     def _inputs(self, rows: IndexArray) -> tuple[torch.Tensor, WordBatch | None]:
-        bits, words = torch.from_numpy(self._task.bits.select(rows).values(np.float32)), self._task.words
+        """(len(rows), bits + D) inputs of the head, and the rows' words where it has a convolution."""
+        bits = torch.from_numpy(self._task.bits.select(rows).values(np.float32))
+        words = self._task.words
         if words is None:
             return bits, None
         inputs = torch.cat([bits, torch.from_numpy(words.sums[rows])], dim=1)

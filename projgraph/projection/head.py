@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import torch
 
-from projgraph.projection.words import Convolution, WordBatch
+from projgraph.projection.words import WordBatch, WordConvolution
 from projgraph.records import Layer
 
 
 class Head(torch.nn.Module):
-    """Inputs to logits; behind a hidden layer, or beside the inputs of a linear head, stand a convolution's answers."""
+    """Inputs to logits; beside the hidden units, or the inputs of a linear head, stand a convolution's filters."""
 
     def __init__(
         self,
         hidden: torch.nn.Linear | None,
         output: torch.nn.Linear,
         dropout: float,
-        convolution: Convolution | None = None,
+        convolution: WordConvolution | None = None,
     ) -> None:
         super().__init__()
         self.hidden, self.output, self.convolution = hidden, output, convolution
@@ -24,10 +24,10 @@ class Head(torch.nn.Module):
 
     def forward(self, inputs: torch.Tensor, words: WordBatch | None = None) -> torch.Tensor:
         """(b, c) logits of (b, n_inputs) rows, and of their words where there is a convolution."""
-        known = inputs if self.hidden is None else self.hidden(inputs).relu()
+        behind = inputs if self.hidden is None else self.hidden(inputs).relu()
         if self.convolution is not None and words is not None:
-            known = torch.cat([known, self.convolution(words)], dim=1)
-        logits: torch.Tensor = self.output(self._dropout(known))
+            behind = torch.cat([behind, self.convolution(words)], dim=1)
+        logits: torch.Tensor = self.output(self._dropout(behind))
         return logits
 
 
@@ -36,9 +36,10 @@ def build_head(
     n_classes: int,
     units: int,
     dropout: float,
+    *,
     seed: int,
     dense: int = 0,
-    convolution: Convolution | None = None,
+    convolution: WordConvolution | None = None,
 ) -> Head:
     """The head with its start drawn from ``seed``: zero for a linear one, He (2015) for a hidden layer.
 

@@ -71,7 +71,7 @@ class JointFit(Fit):
         super().__init__(task)
         self._features = np.ascontiguousarray(features, dtype=np.float32)
         n_classes, config = task.targets.distributions.shape[1], task.config
-        self.trainer = build_head(features.shape[1], n_classes, config.joint_units, config.dropout, task.seed + 1)
+        self.trainer = build_head(features.shape[1], n_classes, config.joint_units, config.dropout, seed=task.seed + 1)
         if start is not None:
             _set_linear(self.trainer, start)
         self._neighbours = EdgeSampler(task.graph) if config.loss.edges > 0 and task.graph is not None else None

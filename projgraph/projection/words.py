@@ -65,7 +65,14 @@ class WordRows:
 
 @dataclass(frozen=True)
 class WordBatch:
-    """(N,) rows of the codes, the text and the place of each word, and (b,) how many words each text has."""
+    """The words of b texts for one step of training.
+
+    Attributes:
+        rows: (N,) rows of the codes, one text after the other, -1 of a word without a code.
+        text_of: (N,) the text of each word, from 0.
+        positions: (N,) the place of each word in its text.
+        lengths: (b,) words of each text.
+    """
 
     rows: torch.Tensor
     text_of: torch.Tensor
@@ -73,10 +80,10 @@ class WordBatch:
     lengths: torch.Tensor
 
 
-class Convolution(torch.nn.Module):
-    """ReLU filters over every run of ``width`` neighbouring words, the largest answer of a text kept (Kim 2014).
+class WordConvolution(torch.nn.Module):
+    """ReLU filters over every window of ``width`` neighbouring words, the largest activation of a text kept (Kim 2014).
 
-    A run overlaps the text by a word at least; outside it, and where a word has no code, codes are zero.
+    A window overlaps the text by a word at least; outside it, and where a word has no code, codes are zero.
     """
 
     def __init__(self, codes: NDArray[np.int8], filters: int, width: int, generator: torch.Generator) -> None:
@@ -91,13 +98,13 @@ class Convolution(torch.nn.Module):
 
     def forward(self, words: WordBatch) -> torch.Tensor:
         """(b, filters) of b texts; zeros for a text without a word."""
-        runs = words.lengths + (self.width - 1) * (words.lengths > 0)
-        firsts = torch.cumsum(runs, 0) - runs
+        windows = words.lengths + (self.width - 1) * (words.lengths > 0)
+        firsts = torch.cumsum(windows, 0) - windows
         codes = self._codes[words.rows + 1]
-        answers = self.bias.repeat(int(runs.sum()), 1)
-        for slot in range(self.width):
-            # The word at position t stands in slot j of the run that starts at t - j.
-            run = firsts[words.text_of] + words.positions - slot + self.width - 1
-            answers = answers.index_add(0, run, codes @ self.weight[slot])
-        largest: torch.Tensor = torch.segment_reduce(answers.relu(), "max", lengths=runs, initial=0.0)
+        sums = self.bias.repeat(int(windows.sum()), 1)
+        for place in range(self.width):
+            # The word at position t is the j-th of the window that begins at t - j; the first begins at -(width - 1).
+            window = firsts[words.text_of] + words.positions - place + self.width - 1
+            sums = sums.index_add(0, window, codes @ self.weight[place])
+        largest: torch.Tensor = torch.segment_reduce(sums.relu(), "max", lengths=windows, initial=0.0)
         return largest

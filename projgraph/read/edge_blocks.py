@@ -24,10 +24,12 @@ Parsed = tuple[IndexArray, NDArray[np.float64]]
 """(m, 2) ends, and (m,) weights."""
 
 _BLOCK = 1 << 24
+"""Bytes parsed at a time."""
 _HEADER = ([b"source", b"target"], [b"source", b"target", b"weight"])
 _LARGEST = float(np.finfo(np.float32).max)
 _MAX_INDEX = 2**31
 _LONG = re.compile(rb"[0-9]{19}")
+"""What `read.edges` takes for a name, however small the number."""
 
 
 class _UnusualError(Exception):

@@ -45,7 +45,7 @@ def packed_scores(data: bytes, rows: list[bytes]) -> list[list[int]]:
     found, offsets = word_fingerprints(packed.projection, texts_of(rows))
     assert packed.words is not None
     values = project(packed.projection, texts_of(rows)).values()
-    scores: list[list[int]] = packed.scores(values, (packed.words.sequences(found), offsets)).tolist()
+    scores: list[list[int]] = packed.scores(values, (packed.words.rows_of(found), offsets)).tolist()
     assert native.scores(texts_of(rows), threads=1).tolist() == scores
     return scores
 
@@ -122,7 +122,7 @@ def test_only_the_first_4096_tokens_count() -> None:
     assert offsets.tolist() == [0, MAX_WORDS, 2 * MAX_WORDS]
     assert len(set(found.tolist())) == 1
     table = table_of(SPEC, KNOWN, 8)
-    sums = table.sums(table.sequences(found), offsets, 6)
+    sums = table.sums(table.rows_of(found), offsets, 6)
     assert sums[0].tolist() == sums[1].tolist()
     assert set(np.abs(sums[0]).tolist()) == {127}  # 64 x 4,096 w / sqrt(4,096 w^2) is 4,096: cut
 
@@ -216,7 +216,7 @@ def test_closed_forms_of_code_sums() -> None:
     raw = table.raw_sums(rows, offsets)
     np.testing.assert_allclose(raw, [[3 / 5**0.5] * 4 + [-1 / 5**0.5] * 4, [0] * 8, [1] * 8], rtol=1e-6)
     assert table.sums(rows, offsets, 4).tolist() == [[21] * 4 + [-7] * 4, [0] * 8, [16] * 8]
-    assert table.sequences(np.array([8, 4, 12, 0], np.uint32)).tolist() == [1, 0, -1, -1]
+    assert table.rows_of(np.array([8, 4, 12, 0], np.uint32)).tolist() == [1, 0, -1, -1]
 
 
 def test_the_reference_reads_what_the_table_writes() -> None:

@@ -112,8 +112,8 @@ def test_near_searches_reach_the_asked_recall(method, metric):
 @pytest.mark.parametrize("method", ["hnsw", "ivf"])
 def test_measured_recall_is_the_recall(method):
     features = np.random.default_rng(4).normal(size=(900, 24)).astype(np.float32)  # fewer than the sample: all of them
-    exact = nearest(features, 8, "euclidean", "flat")
-    found = nearest(features, 8, "euclidean", method, recall=0.1)
+    exact = nearest(features, 8, "euclidean", method="flat")
+    found = nearest(features, 8, "euclidean", method=method, recall=0.1)
     shared = sum(len(set(one[1:]) & set(other)) for one, other in zip(exact.found, found.found, strict=True))
     assert found.recall == pytest.approx(shared / (900 * 7), abs=1e-3)
     assert exact.recall == 1.0

@@ -93,7 +93,7 @@ def word_model(dimensions: int, filters: int, units: int, width: int = 3) -> Pro
 def inputs_of(model: ProjectionModel, texts: Texts) -> tuple[np.ndarray, Sequences]:
     found, offsets = word_fingerprints(model.projection, texts)
     assert model.words is not None
-    return project(model.projection, texts).values(), (model.words.sequences(found), offsets)
+    return project(model.projection, texts).values(), (model.words.rows_of(found), offsets)
 
 
 def logits(model: ProjectionModel, texts: Texts) -> np.ndarray:

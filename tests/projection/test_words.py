@@ -13,7 +13,7 @@ from projgraph.pack.projection import ProjectionSpec
 from projgraph.pack.words import WordTable
 from projgraph.projection.fit import StudentTask, fit_student, sharpen
 from projgraph.projection.head import build_head, convolution_of, layers_of
-from projgraph.projection.words import MOST_WORDS, Convolution, WordRows
+from projgraph.projection.words import MOST_WORDS, WordConvolution, WordRows
 from projgraph.records import UNLABELLED, Bits
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -37,23 +37,23 @@ def codes() -> np.ndarray:
     return np.random.default_rng(3).choice(np.array([-1, 1], dtype=np.int8), size=(6, DIMENSIONS))
 
 
-def by_hand(convolution: Convolution, codes: np.ndarray, text: list[int]) -> np.ndarray:
+def by_hand(convolution: WordConvolution, codes: np.ndarray, text: list[int]) -> np.ndarray:
     weight, bias = convolution.weight.detach().numpy(), convolution.bias.detach().numpy()
     width, _, filters = weight.shape
     best = np.zeros(filters)
     for start in range(-(width - 1), len(text)):
-        answer = bias.astype(np.float64).copy()
-        for slot in range(width):
-            place = start + slot
-            if 0 <= place < len(text) and text[place] >= 0:
-                answer += codes[text[place]] @ weight[slot]
-        best = np.maximum(best, answer)
+        total = bias.astype(np.float64).copy()
+        for place in range(width):
+            position = start + place
+            if 0 <= position < len(text) and text[position] >= 0:
+                total += codes[text[position]] @ weight[place]
+        best = np.maximum(best, total)
     return best if text else np.zeros(filters)
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 5])
 def test_convolution_by_hand(codes, width):
-    convolution = Convolution(codes, 4, width, torch.Generator().manual_seed(0))
+    convolution = WordConvolution(codes, 4, width, torch.Generator().manual_seed(0))
     torch.nn.init.normal_(convolution.bias)
     texts = [[0, 1, 2, 3, 4, 5], [5], [], [-1, -1], [2, -1, 2], [3, 3, 3, 3]]
     found = convolution(word_rows(texts, codes).batch(np.arange(len(texts)))).detach().numpy()
@@ -61,8 +61,8 @@ def test_convolution_by_hand(codes, width):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_a_text_is_answered_alike_in_any_company(codes):
-    convolution = Convolution(codes, 4, 3, torch.Generator().manual_seed(0))
+def test_a_text_has_the_same_filters_in_any_company(codes):
+    convolution = WordConvolution(codes, 4, 3, torch.Generator().manual_seed(0))
     rows = word_rows([[0, 1], [2], [3, 4, 5, 0, 1, 2, 3]], codes)
     together = convolution(rows.batch(np.array([2, 0, 1])))
     alone = torch.cat([convolution(rows.batch(np.array([text]))) for text in (2, 0, 1)])
@@ -77,7 +77,7 @@ def test_a_long_text_is_cut(codes):
 
 
 def test_no_text_has_a_word(codes):
-    convolution = Convolution(codes, 4, 3, torch.Generator().manual_seed(0))
+    convolution = WordConvolution(codes, 4, 3, torch.Generator().manual_seed(0))
     rows = word_rows([[], []], codes)
     assert convolution(rows.batch(np.arange(2))).tolist() == [[0.0] * 4] * 2
 
@@ -128,8 +128,8 @@ def test_the_packed_float_model_is_the_head(codes, units):
     offsets = np.array([0, 0, 3, 4, 11, 40])
     words = WordRows(codes, rows, offsets, table.raw_sums(rows, offsets))
     values = generator.integers(-1, 2, (5, 16)).astype(np.int8)
-    convolution = Convolution(codes, 4, 3, torch.Generator().manual_seed(0))
-    head = build_head(16 + DIMENSIONS, 3, units, 0.0, 0, DIMENSIONS, convolution)
+    convolution = WordConvolution(codes, 4, 3, torch.Generator().manual_seed(0))
+    head = build_head(16 + DIMENSIONS, 3, units, 0.0, seed=0, dense=DIMENSIONS, convolution=convolution)
     for parameter in head.parameters():
         torch.nn.init.normal_(parameter, generator=torch.Generator().manual_seed(1))
     inputs = torch.from_numpy(np.hstack([values.astype(np.float32), words.sums]))
