@@ -96,18 +96,17 @@ def build(job: BuildJob, config: TrainConfig, progress: Progress) -> dict[str, A
     started = time.time()
     if job.kind not in get_args(Kind):
         raise ConfigError(f"'{job.kind}' is no kind of graph; expected one of {', '.join(get_args(Kind))}")
-    check_target(job.out)
+    check_target(job.out, [job.source])
     if job.kind == "edges":
-        graph, recall, method = given_graph(read_edges(job.source), progress=progress), 1.0, "given"
+        graph, recall, method = _of_edges(job.source, progress), 1.0, "given"
+        write_graph(job.out, graph)
     else:
         texts = read_texts(job.source, text_column=job.text_column)
         _check_rows(job.source, len(texts))
         progress(f"read {job.source}: {len(texts):,} rows")
-        kept = Checkpoints(job.out, _key(job.kind, texts, config))
-        graph, recall, method = _search(job.kind, texts, config, kept, progress)
-    write_graph(job.out, graph)
-    if job.kind != "edges":
-        kept.clear()
+        with Checkpoints(job.out, _key(job.kind, texts, config)) as kept:
+            graph, recall, method = _search(job.kind, texts, config, kept, progress)
+            write_graph(job.out, graph)
     return {
         "graph": str(job.out),
         "kind": job.kind,
@@ -132,7 +131,7 @@ def propagate(job: PropagateJob, config: TrainConfig, progress: Progress, proba:
     """
     started = time.time()
     teach = trainer(config.trainer.name)
-    check_target(job.out)
+    check_target(job.out, (job.source, job.graph))
     dataset = read_dataset(job.source, text_column=job.text_column, label_column=job.label_column, keep_empty=True)
     _check_rows(job.source, len(dataset))
     hidden = np.full(len(dataset), UNLABELLED, dtype=np.int64)
@@ -143,20 +142,19 @@ def propagate(job: PropagateJob, config: TrainConfig, progress: Progress, proba:
     progress(f"read {job.source}: {len(dataset):,} rows")
     graph = _given(job, len(dataset))
     key = _key(config.trainer.name, dataset.texts, config) | {"labels": digest(dataset.labels), "graph": _digest(graph)}
-    kept = Checkpoints(job.out, key)
-    if graph is not None and config.trainer.name in EDGES_ALONE:
-        view = None
-    else:
-        view = _view(dataset.texts, config, kept, progress)
-        graph = graph or _knn(view, config, progress)[0]
-    progress(f"trainer: {config.trainer.name}")
-    task = TrainerTask(graph, view, dataset.labels, len(dataset.classes), states=kept)
-    taught = teach(task, config.trainer, config.seed, progress)
-    labels = taught.labels
-    if config.trainer.name in EDGES_ALONE:
-        labels[~taught.reached] = UNLABELLED
-    _write_labels(job.out, dataset, taught, labels, proba)
-    kept.clear()
+    with Checkpoints(job.out, key) as kept:
+        if graph is not None and config.trainer.name in EDGES_ALONE:
+            view = None
+        else:
+            view = _view(dataset.texts, config, kept, progress)
+            graph = graph or _knn(view, config, progress)[0]
+        progress(f"trainer: {config.trainer.name}")
+        task = TrainerTask(graph, view, dataset.labels, len(dataset.classes), states=kept)
+        taught = teach(task, config.trainer, config.seed, progress)
+        labels = taught.labels
+        if config.trainer.name in EDGES_ALONE:
+            labels[~taught.reached] = UNLABELLED
+        _write_labels(job.out, dataset, taught, labels, proba)
     known = hidden != UNLABELLED
     return {
         "labels": str(job.out),
@@ -186,6 +184,13 @@ def info(graph: Path, labels: Path | None = None, label_column: str | None = Non
     if len(dataset) != opened.n_nodes:
         raise InputError(f"{labels}: has {len(dataset):,} rows, {graph} has {opened.n_nodes:,} nodes; expected as many")
     return describe_graph(opened, dataset.labels).to_json()
+
+
+def _of_edges(source: Path, progress: Progress) -> Graph:
+    """A matrix means the same here as where it is read as a graph: a repeated entry is a sum."""
+    if source.name.lower().endswith(".npz"):
+        return read_graph(source, progress=progress)
+    return given_graph(read_edges(source), progress=progress)
 
 
 def _given(job: PropagateJob, rows: int) -> Graph | None:
