@@ -7,7 +7,7 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -48,11 +48,15 @@ def atomic_write(path: str | os.PathLike[str], content: bytes | Writer) -> int:
     return size
 
 
-def check_target(given: Path) -> Path:
+def check_target(given: Path, reads: Iterable[Path | None] = ()) -> Path:
     """The ordinary file, or the free place in an existing folder, that a path leads to.
 
+    Args:
+        given: the path to write.
+        reads: files that the work reads, which its output must not replace; None stands for none.
+
     Raises:
-        OutputError: the path is neither; long work asks before it starts.
+        OutputError: the path is neither, or is one of those files; long work asks before it starts.
     """
     try:
         target = Path(os.path.realpath(given))
@@ -69,6 +73,9 @@ def check_target(given: Path) -> Path:
         raise OutputError(f"cannot write {given}: it is a folder; expected the path of a file")
     if not stat.S_ISREG(kind):
         raise OutputError(f"cannot write {given}: it is a device or a pipe; expected the path of an ordinary file")
+    for read in filter(None, reads):
+        if read.exists() and read.samefile(target):
+            raise OutputError(f"cannot write {given}: it is a file that is read; expected another path for the output")
     return target
 
 

@@ -10,13 +10,14 @@ import time
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from projgraph.atomic import atomic_write
-from projgraph.errors import OutputError
+from projgraph.errors import ConfigError, InputError, OutputError
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -28,6 +29,7 @@ class Checkpoints:
 
     A part is made once: the next run with the same key reads it, and since every part follows from the key alone, a
     run that was killed and started again gives the bytes of one that was not. Another key clears the folder.
+    In a ``with`` statement the folder goes when the work is done, and when its input is wrong: every run would end so.
 
     Args:
         out: the output that the work will write.
@@ -35,7 +37,7 @@ class Checkpoints:
         seconds: between two states of a part that `keep` writes.
 
     Raises:
-        OutputError: the folder cannot be made.
+        OutputError: the folder cannot be made, or there is one that holds something else.
     """
 
     def __init__(self, out: Path, key: Mapping[str, Any], seconds: float = 20.0) -> None:
@@ -47,12 +49,23 @@ class Checkpoints:
         except OSError:
             stored = None
         if stored != wanted:
+            if stored is None:
+                self._check_free()
             self.clear()
             try:
                 self.folder.mkdir()
             except OSError as error:
                 raise OutputError(f"cannot make {self.folder}: {error.strerror}; choose another --out") from error
             atomic_write(self.folder / _KEY, wanted)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None or isinstance(error, InputError | ConfigError) or not any(self.folder.glob("*.npz")):
+            self.clear()
 
     def part(self, name: str, make: Callable[[], Arrays]) -> Arrays:
         """The arrays of a part: read where an earlier run finished it, made and kept otherwise."""
@@ -85,6 +98,14 @@ class Checkpoints:
     def clear(self) -> None:
         """Forget everything: the work is done, or is another."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _check_free(self) -> None:
+        """A folder without a key is not of a run before; what stands in it is somebody's."""
+        if self.folder.is_dir() and any(self.folder.iterdir()):
+            raise OutputError(
+                f"{self.folder} is not of an earlier run, which would keep there what is done; "
+                "move it away or choose another --out"
+            )
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.npz"

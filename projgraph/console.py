@@ -23,11 +23,17 @@ LabelColumn = Annotated[str | None, typer.Option(help="name of the label column;
 
 @contextlib.contextmanager
 def reported() -> Iterator[None]:
-    """Wrong input is one line on standard error and exit status 2."""
+    """Wrong input, or too much of it for the memory, is one line on standard error and exit status 2."""
     try:
         yield
     except ProjgraphError as error:
         sys.stderr.write(one_line(error))
+        raise typer.Exit(2) from error
+    except MemoryError as error:
+        sys.stderr.write(
+            "projgraph: the memory does not suffice for these rows or edges; nothing was half written: "
+            "give fewer of them, or run where there is more\n"
+        )
         raise typer.Exit(2) from error
     except KeyboardInterrupt as error:
         sys.stderr.write("projgraph: interrupted; nothing was half written\n")

@@ -20,7 +20,7 @@ from projgraph.atomic import atomic_write
 from projgraph.config import TrainConfig, load_config, parse_bytes
 from projgraph.errors import ConfigError, InputError
 from projgraph.native import NativeModel
-from projgraph.read.arrays import LABELS, Labels, holds_numbers, labelled_rows, labels_of, named, texts_of
+from projgraph.read.arrays import LABELS, Labels, check_sparse, holds_numbers, labelled_rows, labels_of, named, texts_of
 from projgraph.records import UNLABELLED, Dataset, FloatArray, ReadCounts, SoftLabels, Texts, TrainerTask, Vectors
 from projgraph.runtime import Model
 
@@ -231,7 +231,8 @@ class ProjectionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         return Vectors.from_matrix(matrix)
 
     def _matrix(self, X: Any) -> Any:
-        """A matrix of numbers as scikit-learn checks one."""
+        """A matrix of numbers as scikit-learn checks one; what it converts in C must be sound before."""
+        check_sparse(X, "X")
         with (
             _input_errors(),
             np.errstate(over="ignore"),
@@ -298,7 +299,7 @@ def _input_errors() -> Iterator[None]:
     """What scikit-learn says of a matrix, as this library's error, which is a ValueError too."""
     try:
         yield
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise InputError(str(error)) from error
 
 

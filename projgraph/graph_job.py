@@ -96,19 +96,17 @@ def build(job: BuildJob, config: TrainConfig, progress: Progress) -> dict[str, A
     started = time.time()
     if job.kind not in get_args(Kind):
         raise ConfigError(f"'{job.kind}' is no kind of graph; expected one of {', '.join(get_args(Kind))}")
-    check_target(job.out)
-    kept = None
+    check_target(job.out, [job.source])
     if job.kind == "edges":
-        graph, recall, method = given_graph(read_edges(job.source), progress=progress), 1.0, "given"
+        graph, recall, method = _of_edges(job.source, progress), 1.0, "given"
+        write_graph(job.out, graph)
     else:
         texts = read_texts(job.source, text_column=job.text_column)
         _check_rows(job.source, len(texts))
         progress(f"read {job.source}: {len(texts):,} rows")
-        kept = Checkpoints(job.out, _key(job.kind, texts, config))
-        graph, recall, method = _search(job.kind, texts, config, kept, progress)
-    write_graph(job.out, graph)
-    if kept is not None:
-        kept.clear()
+        with Checkpoints(job.out, _key(job.kind, texts, config)) as kept:
+            graph, recall, method = _search(job.kind, texts, config, kept, progress)
+            write_graph(job.out, graph)
     return {
         "graph": str(job.out),
         "kind": job.kind,
@@ -133,25 +131,24 @@ def propagate(job: PropagateJob, config: TrainConfig, progress: Progress, proba:
     """
     started = time.time()
     teach = trainer(config.trainer.name)
-    check_target(job.out)
+    check_target(job.out, (job.source, job.graph))
     dataset, hidden = _labelled(job, config.seed)
     progress(f"read {job.source}: {len(dataset):,} rows")
     graph = _given(job, len(dataset))
     key = _key(config.trainer.name, dataset.texts, config) | {"labels": digest(dataset.labels), "graph": _digest(graph)}
-    kept = Checkpoints(job.out, key)
-    if graph is not None and config.trainer.name in EDGES_ALONE:
-        view = None
-    else:
-        view = _view(dataset.texts, config, kept, progress)
-        graph = graph or _knn(view, config, progress)[0]
-    progress(f"trainer: {config.trainer.name}")
-    task = TrainerTask(graph, view, dataset.labels, len(dataset.classes), states=kept)
-    taught = teach(task, config.trainer, config.seed, progress)
-    labels = taught.labels
-    if config.trainer.name in EDGES_ALONE:
-        labels[~taught.reached] = UNLABELLED
-    _write_labels(job.out, dataset, taught, labels, proba)
-    kept.clear()
+    with Checkpoints(job.out, key) as kept:
+        if graph is not None and config.trainer.name in EDGES_ALONE:
+            view = None
+        else:
+            view = _view(dataset.texts, config, kept, progress)
+            graph = graph or _knn(view, config, progress)[0]
+        progress(f"trainer: {config.trainer.name}")
+        task = TrainerTask(graph, view, dataset.labels, len(dataset.classes), states=kept)
+        taught = teach(task, config.trainer, config.seed, progress)
+        labels = taught.labels
+        if config.trainer.name in EDGES_ALONE:
+            labels[~taught.reached] = UNLABELLED
+        _write_labels(job.out, dataset, taught, labels, proba)
     known = hidden != UNLABELLED
     return {
         "labels": str(job.out),
@@ -193,6 +190,13 @@ def _labelled(job: PropagateJob, seed: int) -> tuple[Dataset, IndexArray]:
     if not (dataset.labels != UNLABELLED).any():
         raise InputError(f"{job.source}: none of its {len(dataset)} rows has a label; label a row of each class")
     return dataset, hidden
+
+
+def _of_edges(source: Path, progress: Progress) -> Graph:
+    """A matrix means the same here as where it is read as a graph: a repeated entry is a sum."""
+    if source.name.lower().endswith(".npz"):
+        return read_graph(source, progress=progress)
+    return given_graph(read_edges(source), progress=progress)
 
 
 def _given(job: PropagateJob, rows: int) -> Graph | None:

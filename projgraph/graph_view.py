@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from projgraph import native
+from projgraph.atomic import check_target
 from projgraph.errors import ConfigError, InputError
 from projgraph.graph.draw import draw_neighbourhood, neighbourhood
 from projgraph.graph.export import write_graphml, write_parquet
@@ -69,10 +70,12 @@ def draw(job: DrawJob, rows: RowFiles | None = None) -> dict[str, Any]:
         ConfigError: another ending, hops or max_nodes out of range, or a model without texts.
         OutputError: the picture cannot be written.
     """
+    rows = rows or RowFiles()
+    check_target(job.out, (job.graph, job.projection, rows.labels, rows.texts))
     graph = read_graph(job.graph)
     # Before the rows are read and projected, which may take long.
     nodes = neighbourhood(graph, job.node, job.hops, job.max_nodes)
-    dataset, texts = _rows(rows or RowFiles(), job.graph, graph)
+    dataset, texts = _rows(rows, job.graph, graph)
     hamming, links = _projection(job.projection, job.graph, graph, texts)
     size = draw_neighbourhood(
         job.out,
@@ -105,8 +108,10 @@ def export(graph: Path, out: Path, rows: RowFiles | None = None) -> dict[str, An
     kind = out.suffix.lower()
     if kind not in EXPORTS:
         raise ConfigError(f"export: {out} ends in {kind!r}; expected one of {', '.join(EXPORTS)}")
+    rows = rows or RowFiles()
+    check_target(out, (graph, rows.labels))
     opened = read_graph(graph)
-    dataset, _ = _rows(rows or RowFiles(), graph, opened)
+    dataset, _ = _rows(rows, graph, opened)
     if kind == ".pt":
         from projgraph.trainers.gnn.data import to_data, write_data  # PyG costs seconds that the others need not pay
 

@@ -259,6 +259,11 @@ class GraphBuild:
     method: str
 
 
+MIN_WEIGHT, MAX_WEIGHT = 2.0**-126, 2.0**96
+"""Edge weights: a smaller one is no edge, a larger one is refused, so that in float32 neither the inverse of a node's
+degree nor the sum of 2^31 edges is infinite."""
+
+
 @dataclass(frozen=True)
 class EdgeList:
     """Edges as a file gives them, in its order: directed, perhaps repeated, not yet a graph.
@@ -266,7 +271,7 @@ class EdgeList:
     Attributes:
         sources: (m,) node of each edge, from 0.
         targets: (m,) the node it leads to.
-        weights: (m,) finite, not negative; 1 where the file has none.
+        weights: (m,) from 0 to ``MAX_WEIGHT``; 1 where the file has none.
         n_nodes: nodes, with or without edges.
         names: (n_nodes,) what the file calls each node; None where it numbers them.
     """

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from projgraph.checkpoint import Checkpoints, digest
-from projgraph.errors import OutputError
+from projgraph.errors import ConfigError, InputError, OutputError
 
 
 @pytest.fixture
@@ -83,6 +83,40 @@ def test_cleared_leaves_nothing(out, tmp_path):
 def test_a_folder_that_cannot_be_made(tmp_path):
     with pytest.raises(OutputError, match=r"cannot make .*partial: No such file.*choose another --out"):
         Checkpoints(tmp_path / "missing" / "graph.npz", {})
+
+
+def test_a_folder_of_somebody_is_left_alone(out):
+    precious = out.with_name("graph.npz.partial") / "thesis.txt"
+    precious.parent.mkdir()
+    precious.write_text("all of it")
+    with pytest.raises(OutputError, match=r"graph.npz.partial is not of an earlier run.*choose another --out"):
+        Checkpoints(out, {"seed": 1})
+    assert precious.read_text() == "all of it"
+
+
+@pytest.mark.parametrize(
+    ("error", "made", "left"),
+    [
+        (InputError, True, False),
+        (ConfigError, True, False),
+        (OutputError, True, True),
+        (OutputError, False, False),
+        (KeyboardInterrupt, True, True),
+    ],
+)
+def test_an_error_leaves_what_another_run_can_use(out, error, made, left):
+    kept = Checkpoints(out, {})
+    if made:
+        kept.part("view", counting(3)[0])
+    with pytest.raises(error), kept:
+        raise error
+    assert kept.folder.exists() == left
+
+
+def test_work_that_is_done_leaves_nothing(out):
+    with Checkpoints(out, {}) as kept:
+        kept.part("view", counting(3)[0])
+    assert not kept.folder.exists()
 
 
 def test_digest_tells_where_a_buffer_ends():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -375,3 +376,30 @@ def test_labels_of_a_graph_are_checked():
 def test_a_graph_without_edges_leaves_its_rows_undecided():
     model = make(graph="precomputed", settings={}).fit(sparse.csr_array((3, 3)), ["a", "b", None])
     np.testing.assert_array_equal(model.label_distributions_, [[1, 0], [0, 1], [0.5, 0.5]])
+
+
+def broken(kind: str) -> Any:
+    matrix = sparse.random_array((12, 12), density=0.3, rng=0, format="csr")
+    if kind == "row starts":
+        matrix.indptr[3] = 10**6
+    elif kind == "column":
+        matrix.indices[0] = -7
+    elif kind == "csc":
+        matrix = matrix.tocsc()
+        matrix.indices[0] = 10**6
+    else:
+        matrix = matrix.tocoo()
+        matrix.coords[0][0] = -1
+    return matrix
+
+
+@pytest.mark.parametrize("graph", ["knn", "precomputed"])
+@pytest.mark.parametrize("kind", ["row starts", "column", "csc", "coo"])
+def test_a_damaged_sparse_matrix_is_refused_before_scipy_reads_beyond_it(kind: str, graph: Any) -> None:
+    with pytest.raises(InputError, match=r"X is a damaged sparse matrix .*; build it again"):
+        ProjectionClassifier(graph=graph).fit(broken(kind), [0, 1] * 6)
+
+
+def test_a_whole_number_beyond_any_float_is_refused() -> None:
+    with pytest.raises(InputError, match="too large"):
+        ProjectionClassifier().fit(np.array([[10**400, 1], [2, 3]], dtype=object), [0, 1])

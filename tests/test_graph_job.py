@@ -12,6 +12,7 @@ import sys
 import time
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from scipy import sparse
@@ -270,6 +271,59 @@ def test_wrong_input_is_one_line_and_status_two(rows, tmp_path, monkeypatch, arg
     assert out == ""
     assert err.count("\n") == 1
     assert pytest.importorskip("re").search(message, err), err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["build", "rows.parquet", "--out", "rows.parquet"],
+        ["build", "edges.tsv", "--kind", "edges", "--out", "link.npz"],
+        ["propagate", "rows.parquet", "--out", "rows.parquet"],
+        ["propagate", "rows.parquet", "--graph", "graph.npz", "--out", "graph.npz"],
+        ["export", "graph.npz", "--labels", "rows.parquet", "--out", "rows.parquet"],
+        ["draw", "graph.npz", "--texts", "texts.svg", "--node", "0", "--out", "texts.svg"],
+    ],
+)
+def test_a_file_that_is_read_is_never_replaced(tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    pq.write_table(pa.table({"text": ["a b", "b c"], "label": ["x", "y"]}), "rows.parquet")
+    (tmp_path / "edges.tsv").write_text("0\t1\n")
+    (tmp_path / "texts.svg").write_text("a\nb\n")
+    (tmp_path / "link.npz").symlink_to("edges.tsv")
+    figures("build", "edges.tsv", "--kind", "edges", "--out", "graph.npz")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert "it is a file that is read; expected another path for the output" in err.splitlines()[-1]
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_wrong_settings_leave_no_folder(rows, tmp_path):
+    out = tmp_path / "g.npz"
+    code, _, err = run("build", rows, "--kind", "hamming", "--set", "projection.word_ngrams=[3, 1]", "--out", out)
+    assert code == 2, err
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.csv.gz"]
+
+
+def test_a_matrix_means_the_same_as_edges_and_as_a_graph(tmp_path):
+    twice = (np.array([1.0, 4.0, 2.0]), np.array([1, 1, 0]), np.array([0, 2, 3]))
+    sparse.save_npz(tmp_path / "matrix.npz", sparse.csr_array(twice, shape=(2, 2)))
+    figures("build", tmp_path / "matrix.npz", "--kind", "edges", "--out", tmp_path / "graph.npz")
+    for name in ("matrix.npz", "graph.npz"):
+        assert figures("info", tmp_path / name)["weight_max"] == 5
+    assert read_graph(tmp_path / "graph.npz").weights.tolist() == [5, 5]
+
+
+def test_too_little_memory_is_one_line_and_status_two(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise MemoryError
+
+    (tmp_path / "edges.tsv").write_text("0\t1\n")
+    monkeypatch.setattr(graph_job, "given_graph", full)
+    code, out, err = run("build", tmp_path / "edges.tsv", "--kind", "edges", "--out", tmp_path / "g.npz")
+    assert (code, out) == (2, "")
+    assert err.startswith("projgraph: the memory does not suffice")
+    assert not (tmp_path / "g.npz").exists()
 
 
 def test_a_graph_over_other_rows(rows, tmp_path):

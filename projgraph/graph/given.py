@@ -2,7 +2,8 @@
 
 What is made of what is given:
 
-- NaN, infinite and negative weights, and indices out of range, are errors; a weight of zero is no edge.
+- NaN, infinite, negative and huge weights (above ``MAX_WEIGHT``), and indices out of range, are errors; a weight of
+  zero, or below ``MIN_WEIGHT``, is no edge.
 - Where the two directions of an edge differ, or one is missing, the larger weight counts; ``directed="error"`` refuses.
 - An edge given twice counts once, with the larger weight. A sparse matrix that stores an entry twice means their sum,
   as scipy defines it.
@@ -19,7 +20,7 @@ from scipy import sparse
 
 from projgraph.errors import InputError
 from projgraph.graph.csr import from_csr
-from projgraph.records import EdgeList, Graph, IndexArray, Progress
+from projgraph.records import MAX_WEIGHT, MIN_WEIGHT, EdgeList, Graph, IndexArray, Progress
 
 MAX_STORED = 2**31 - 1
 """Stored entries at most, two for an edge; and nodes at most. Twelve bytes an entry make that 24 GiB."""
@@ -96,6 +97,8 @@ def _of_sparse(given: Any) -> sparse.csr_array:
             _check_range(np.asarray(given.row), given.shape[0], "row")
             _check_range(np.asarray(given.col), given.shape[0], "column")
         matrix = sparse.csr_array(given, copy=True)
+        if matrix.dtype.kind in "iu":  # the sum of two entries of such a type may wrap
+            matrix = matrix.astype(np.float64)
         matrix.sum_duplicates()
     except InputError:
         raise
@@ -172,7 +175,7 @@ def _check_symmetric(matrix: Any) -> None:  # scipy's stubs know no comparison o
 
 
 def _checked_weights(values: NDArray[Any]) -> NDArray[np.float32]:
-    """The weights in float32; one too small for it becomes zero, which is no edge."""
+    """The weights in float32; one below MIN_WEIGHT becomes zero, which is no edge."""
     if values.dtype.kind not in "biuf":
         try:
             if values.dtype.kind != "O":
@@ -182,7 +185,12 @@ def _checked_weights(values: NDArray[Any]) -> NDArray[np.float32]:
             raise InputError(f"graph: weights of type {values.dtype}; expected real numbers") from None
     with np.errstate(over="ignore", under="ignore"):
         small = values.astype(np.float32)
-    for wrong, what in ((~np.isfinite(small), "finite numbers"), (small < 0, "no negative weight")):
+    small[(small > 0) & (small < MIN_WEIGHT)] = 0
+    for wrong, what in (
+        (~np.isfinite(small), "finite numbers"),
+        (small < 0, "no negative weight"),
+        (small > MAX_WEIGHT, f"at most {MAX_WEIGHT:.1e}"),
+    ):
         if wrong.any():
             place = tuple(int(axis) for axis in np.argwhere(wrong)[0])
             shown = place[0] if len(place) == 1 else place

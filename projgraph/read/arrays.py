@@ -56,6 +56,26 @@ def holds_numbers(X: Any) -> bool:
     )
 
 
+def check_sparse(X: Any, name: str) -> None:
+    """That the indices of a sparse matrix are within it, for scipy would read beyond its arrays.
+
+    Raises:
+        InputError: they are not.
+    """
+    is_matrix: bool = sparse.issparse(X)  # as a variable, for scipy's stubs know no fields of its base class
+    if not is_matrix or X.ndim != 2:
+        return
+    try:
+        if hasattr(X, "check_format"):
+            X.check_format(full_check=True)
+        elif X.format == "coo":
+            for indices, length, axis in ((X.row, X.shape[0], "row"), (X.col, X.shape[1], "column")):
+                if len(indices) and not 0 <= indices.min() <= indices.max() < length:
+                    raise ValueError(f"{axis} indices from {indices.min()} to {indices.max()} for {length}")
+    except (ValueError, IndexError, TypeError) as error:
+        raise InputError(f"{name} is a damaged sparse matrix ({error}); build it again") from error
+
+
 def texts_of(X: Any) -> Texts:
     """The texts of X, packed."""
     rows = _column(X, "X", _TEXTS)

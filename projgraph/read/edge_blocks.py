@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pyarrow import csv
 
 from projgraph.read.source import UTF8_BOM, UTF16_BOMS, Source
-from projgraph.records import IndexArray
+from projgraph.records import MAX_WEIGHT, IndexArray
 
 Parsed = tuple[IndexArray, NDArray[np.float64]]
 """(m, 2) ends, and (m,) weights."""
@@ -26,7 +26,6 @@ Parsed = tuple[IndexArray, NDArray[np.float64]]
 _BLOCK = 1 << 24
 """Bytes parsed at a time."""
 _HEADER = ([b"source", b"target"], [b"source", b"target", b"weight"])
-_LARGEST = float(np.finfo(np.float32).max)
 _MAX_INDEX = 2**31
 _LONG = re.compile(rb"[0-9]{19}")
 """What `read.edges` takes for a name, however small the number."""
@@ -156,6 +155,6 @@ def _weights(table: pa.Table, fields: int) -> NDArray[np.float64]:
     if fields == 2:
         return np.ones(len(table))
     found = table.column(2).to_numpy()
-    if not ((found >= 0) & (found <= _LARGEST)).all():
+    if not ((found >= 0) & (found <= MAX_WEIGHT)).all():
         raise _UnusualError
     return np.asarray(found)

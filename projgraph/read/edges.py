@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from projgraph.read.npz import read_csr
 from projgraph.read.parquet import read_table
 from projgraph.read.source import Source
-from projgraph.records import EdgeList, IndexArray
+from projgraph.records import MAX_WEIGHT, EdgeList, IndexArray
 
 Ids = Literal["auto", "index", "name"]
 
@@ -28,7 +28,6 @@ MAX_NODES = 2**31 - 1
 _SPARSE = 1_000_000
 """Row numbers below this are believed; above, only where a hundredth of the rows have an edge."""
 
-_LARGEST = float(np.finfo(np.float32).max)
 _HEADER = (("source", "target"), ("source", "target", "weight"))
 _INDEX = re.compile(r"\d{1,18}", re.ASCII)
 
@@ -126,8 +125,10 @@ def _weight(source: Source, written: str, line: int) -> float:
         value = float(written)
     except ValueError:
         source.fail(f"the weight {written!r} is not a number; expected one from zero", line)
-    if not 0 <= value <= _LARGEST:
-        source.fail(f"the weight {written} is not a finite number from zero; mend it or drop the edge", line)
+    if not 0 <= value <= MAX_WEIGHT:
+        source.fail(
+            f"the weight {written} is not a finite number from zero to {MAX_WEIGHT:.1e}; mend it or drop the edge", line
+        )
     return value
 
 
@@ -164,7 +165,9 @@ def _count(source: Source, numbers: IndexArray, nodes: _Nodes, n_nodes: int | No
     if largest >= limit:
         place = int(np.argmax(numbers >= limit))
         advice = (
-            "read with ids='name' if these are names" if n_nodes is None else f"expected row numbers 0 to {limit - 1}"
+            "number the rows without such gaps; put a letter before names that are numbers (in Python: ids='name')"
+            if n_nodes is None
+            else f"expected row numbers 0 to {limit - 1}"
         )
         source.fail(
             f"node {int(numbers[place])} is out of range for {limit:,} rows; {advice}", nodes.lines[place], unit=unit
@@ -179,12 +182,12 @@ def _of_npz(source: Source, n_nodes: int | None) -> EdgeList:
     sources = np.repeat(np.arange(stored.n_nodes, dtype=np.int64), np.diff(stored.indptr))
     with np.errstate(over="ignore"):
         weights = stored.data.astype(np.float32)
-    wrong = ~(np.isfinite(weights) & (weights >= 0))
+    wrong = ~((weights >= 0) & (weights <= MAX_WEIGHT))
     if wrong.any():
         place = int(np.argmax(wrong))
         source.fail(
             f"the weight {stored.data[place]} of {sources[place]} -> {stored.indices[place]} is not a finite number "
-            "from zero; mend it or drop the edge"
+            f"from zero to {MAX_WEIGHT:.1e}; mend it or drop the edge"
         )
     return EdgeList(sources, stored.indices.astype(np.int64), weights, stored.n_nodes)
 
@@ -199,9 +202,11 @@ def _of_parquet(source: Source, ids: Ids, n_nodes: int | None) -> EdgeList:
             ends.append(nodes.number(str(end), row))
     weights = np.ones(len(table["source"]))
     for row, value in enumerate(table.get("weight", ()), 1):
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LARGEST:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_WEIGHT:
             source.fail(
-                f"the weight {value!r} is not a finite number from zero; mend it or drop the edge", row, unit="row"
+                f"the weight {value!r} is not a finite number from zero to {MAX_WEIGHT:.1e}; mend it or drop the edge",
+                row,
+                unit="row",
             )
         weights[row - 1] = value
     return _edge_list(source, np.frombuffer(ends, dtype=np.int64).reshape(-1, 2), weights, nodes, ids, n_nodes, "row")

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from projgraph.read.source import Source
 
 _MAX_HEADER = 1 << 12
+_MAX_SMALL = 1 << 8
+"""Bytes at most of the arrays that say what the others hold, so that these cost nothing to read first."""
 _WANTED = "expected a file of scipy.sparse.save_npz(path, matrix.tocsr())"
 _DAMAGED = (
     zipfile.BadZipFile,
@@ -28,7 +30,6 @@ _DAMAGED = (
     TypeError,
     SyntaxError,
     OverflowError,
-    MemoryError,
 )
 
 
@@ -60,21 +61,22 @@ def read_csr(path: str | os.PathLike[str]) -> CsrArrays:
         pass
     try:
         with zipfile.ZipFile(source.path) as archive:
-            form = _member(source, archive, "format")
+            form = _member(source, archive, "format", _MAX_SMALL)
             kind = form.item() if form.shape == () else None
             if kind not in (b"csr", "csr"):
                 source.fail(f"holds a matrix of format {kind!r}; {_WANTED}")
-            parts = {name: _member(source, archive, name) for name in ("shape", "indptr", "indices", "data")}
+            parts = {"shape": _member(source, archive, "shape", _MAX_SMALL)}
+            parts |= {name: _member(source, archive, name) for name in ("indptr", "indices", "data")}
     except _DAMAGED as error:
         if type(error).__module__.startswith("projgraph"):
             raise
-        source.fail(f"is not a whole .npz file ({error or type(error).__name__}); {_WANTED}")
+        source.fail(f"is not a whole .npz file ({str(error) or type(error).__name__}); {_WANTED}")
     except OSError as error:
         source.fail(f"cannot be read ({error.strerror or error})")
     return _checked(source, parts)
 
 
-def _member(source: Source, archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
+def _member(source: Source, archive: zipfile.ZipFile, name: str, most: int | None = None) -> NDArray[Any]:
     """One array; its header is held against the bytes that follow before anything of its size is set aside."""
     try:
         info = archive.getinfo(f"{name}.npy")
@@ -87,6 +89,8 @@ def _member(source: Source, archive: zipfile.ZipFile, name: str) -> NDArray[Any]
         shape, _, dtype = read(head, max_header_size=_MAX_HEADER)
         if dtype.hasobject:
             source.fail(f"array {name!r} holds Python objects, which are never loaded; {_WANTED}")
+        if most is not None and math.prod(shape) * dtype.itemsize > most:
+            source.fail(f"array {name!r} is {dtype} of shape {shape}; {_WANTED}")
         if head.tell() + math.prod(shape) * dtype.itemsize != info.file_size:
             source.fail(f"array {name!r} says shape {shape} of {dtype}, which its {info.file_size:,} bytes are not")
         content = head.read() + stream.read()
@@ -109,9 +113,12 @@ def _checked(source: Source, parts: dict[str, NDArray[Any]]) -> CsrArrays:
     if wrong.any():
         entry = int(np.argmax(wrong))
         source.fail(f"column {int(indices[entry])} of entry {entry} is out of range; expected 0 to {shape[0] - 1}")
-    return CsrArrays(
-        indptr.astype(np.int64), indices.astype(np.int32), data.astype(data.dtype.newbyteorder("=")), shape[0]
-    )
+    return CsrArrays(indptr.astype(np.int64), indices.astype(np.int32), data.astype(_native(data.dtype)), shape[0])
+
+
+def _native(kind: np.dtype[Any]) -> np.dtype[Any]:
+    """The type in this machine's byte order, and one that scipy.sparse has."""
+    return np.dtype(np.float32) if kind == np.float16 else kind.newbyteorder("=")
 
 
 def _shown(array: NDArray[Any]) -> str:

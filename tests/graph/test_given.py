@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from projgraph.errors import InputError
-from projgraph.graph.csr import to_csr
+from projgraph.graph.csr import normalised, to_csr, transition
 from projgraph.graph.given import given_graph
-from projgraph.records import EdgeList
+from projgraph.records import MAX_WEIGHT, MIN_WEIGHT, EdgeList
 
 DENSE = np.array([[0, 2, 0, 0], [2, 0, 0.5, 0], [0, 0.5, 0, 0], [0, 0, 0, 0]])
 SOURCES, TARGETS, WEIGHTS = np.array([0, 1]), np.array([1, 2]), np.array([2.0, 0.5])
@@ -104,6 +104,21 @@ def test_no_edges_and_no_nodes():
     assert given_graph(([0], [1], [1e-60])).n_edges == 0
 
 
+def test_repeated_small_integers_add_up_without_wrapping():
+    stored = (np.array([200, 200], dtype=np.uint8), np.array([1, 1]), np.array([0, 2, 2]))
+    assert given_graph(sparse.csr_array(stored, shape=(2, 2))).weights.tolist() == [400, 400]
+
+
+@pytest.mark.parametrize("weight", [MIN_WEIGHT, MAX_WEIGHT])
+def test_the_extreme_weights_have_finite_degrees_and_inverses(weight):
+    graph = given_graph(np.full((40, 40), weight))
+    assert graph.weights[0] == weight
+    with np.errstate(all="raise"):
+        assert np.allclose(normalised(graph).sum(axis=1), 1)
+        assert np.allclose(transition(graph).sum(axis=1), 1)
+    assert given_graph(([0], [1], [MIN_WEIGHT / 2])).n_edges == 0
+
+
 def test_what_is_given_stays_as_it_was():
     matrix = sparse.csr_array(np.array([[5.0, 1.0], [0.0, 0.0]]))
     given_graph(matrix)
@@ -117,6 +132,7 @@ def test_what_is_given_stays_as_it_was():
         (sparse.csr_array([[0, np.inf], [1, 0]]), r"weight inf at 0 \(1 such\); expected finite numbers"),
         (([0], [1], [-0.5]), r"weight -0.5 at 0 \(1 such\); expected no negative weight: clean"),
         (([0], [1], [1e300]), "weight 1e.300 at 0 .*expected finite numbers"),
+        (([0], [1], [1e29]), r"weight 1e.29 at 0 \(1 such\); expected at most 7.9e.28: clean"),
         (([0], [1], ["x"]), "weights of type <U1; expected real numbers"),
         (([0], [1], [1j]), "weights of type complex128; expected real numbers"),
         (([0], [1], [1.0, 2.0]), r"weights of shape \(2,\) for 1 edges; expected one an edge"),
@@ -159,7 +175,11 @@ def test_too_many_edges_without_their_memory():
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.floats(0, 8, width=32)), max_size=20))
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 5), st.integers(0, 5), st.floats(0, 8, width=32, allow_subnormal=False)), max_size=20
+    )
+)
 def test_any_edges_against_a_plain_loop(edges):
     expected = np.zeros((6, 6), dtype=np.float32)
     for one, other, weight in edges:

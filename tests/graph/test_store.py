@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -110,6 +111,26 @@ def test_a_header_that_promises_more_than_the_file_holds(tmp_path):
         InputError, match=r"array 'data' says shape \(1125899906842624,\) of float64, which its 128 byt"
     ):
         read_graph(path)
+
+
+def test_arrays_that_are_small_in_every_matrix_are_not_read_when_they_are_not(tmp_path):
+    with (
+        zipfile.ZipFile(tmp_path / "g.npz", "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("format.npy", "w") as one,
+    ):
+        np.lib.format.write_array(one, np.zeros((), dtype="S100000000"))
+    tracemalloc.start()
+    with pytest.raises(InputError, match=r"array 'format' is \|S100000000 of shape \(\); expected a file of scipy"):
+        read_graph(tmp_path / "g.npz")
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+
+
+def test_half_precision_is_read(tmp_path):
+    matrix = sparse.csr_array([[0, 0.5], [0.5, 0]])
+    arrays = {"shape": matrix.shape, "indptr": matrix.indptr, "indices": matrix.indices}
+    np.savez(tmp_path / "g.npz", format=b"csr", data=matrix.data.astype(np.float16), **arrays)
+    assert read_graph(tmp_path / "g.npz").weights.tolist() == [0.5, 0.5]
 
 
 def test_no_file_no_zip_no_folder(tmp_path):

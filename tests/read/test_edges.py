@@ -90,14 +90,15 @@ def test_no_edges(tmp_path):
         ("0 1 2\n\n0 1\n", "line 3: 2 fields; expected source, target and weight"),
         ("0,1,x\n", "line 1: the weight 'x' is not a number"),
         ("0,1,\n", "line 1: the weight '' is not a number"),
-        ("0,1,nan\n", "line 1: the weight nan is not a finite number from zero; mend it or drop the edge"),
+        ("0,1,nan\n", "line 1: the weight nan is not a finite number from zero to 7.9e+28; mend it or drop the edge"),
         ("0,1,inf\n", "line 1: the weight inf is not a finite"),
         ("0,1,1e39\n", "line 1: the weight 1e39 is not a finite"),
+        ("0,1,1e29\n", "line 1: the weight 1e29 is not a finite number from zero to 7.9e+28"),
         ("0 1 1\n1 2 -0.1\n", "line 2: the weight -0.1 is not a finite number from zero"),
         ("a,b\n,b\n", "line 2: a node without a name"),
         (
             "0 1\n1 1000000000000\n",
-            "line 2: node 1000000000000 is out of range for 1,000,000 rows; read with ids='name'",
+            "line 2: node 1000000000000 is out of range for 1,000,000 rows; number the rows without such gaps",
         ),
     ],
 )
