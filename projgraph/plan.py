@@ -15,7 +15,7 @@ from itertools import product
 from projgraph.config import TrainConfig
 from projgraph.errors import BudgetError
 from projgraph.pack.format import MAX_INPUT_SUM
-from projgraph.pack.layer import MAX_ACTIVATION
+from projgraph.pack.quantise import Shape
 from projgraph.pack.write import predicted_size
 
 PROVENANCE_ROOM = 1024
@@ -99,7 +99,7 @@ def _with_words(classes: tuple[str, ...], config: TrainConfig) -> Plan | None:
         for weight_bits in _weight_bits(config)
     )
     for (bits, units, weight_bits), count in product(heads, filters):
-        if _largest_sum(bits, units, dimensions, count) > MAX_INPUT_SUM:
+        if Shape(bits, len(classes), units or None, dimensions, count).largest_sum > MAX_INPUT_SUM:
             continue
         least = _sized(Plan(bits, units, weight_bits, 0, fewest, count), classes, config)
         if least.size <= config.budget:
@@ -108,13 +108,6 @@ def _with_words(classes: tuple[str, ...], config: TrainConfig) -> Plan | None:
             plans = (_sized(replace(least, words=words), classes, config) for words in range(most, fewest - 1, -1))
             return next(plan for plan in plans if plan.size <= config.budget)
     return None
-
-
-def _largest_sum(bits: int, units: int, dimensions: int, filters: int) -> int:
-    """The largest sum of one layer's inputs: a bit is at most 1 in size, every other input ``MAX_ACTIVATION``."""
-    if units:
-        return max(bits + MAX_ACTIVATION * dimensions, MAX_ACTIVATION * (units + filters))
-    return bits + MAX_ACTIVATION * (dimensions + filters)
 
 
 def _sized(plan: Plan, classes: tuple[str, ...], config: TrainConfig, thresholds: bool | None = None) -> Plan:

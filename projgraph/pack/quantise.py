@@ -40,7 +40,7 @@ MAX_THRESHOLD = 2**31 - 1
 
 
 @dataclass(frozen=True)
-class _Shape:
+class Shape:
     """Inputs and outputs of a model's layers.
 
     Attributes:
@@ -72,15 +72,21 @@ class _Shape:
         """(inputs, classes) of the output layer."""
         return (self.first if self.units is None else self.units) + self.filters, self.classes
 
+    @property
+    def largest_sum(self) -> int:
+        """The largest sum of one layer's inputs: a bit is at most 1 in size, every other input ``MAX_ACTIVATION``."""
+        first = self.n_bits + MAX_ACTIVATION * self.dimensions
+        return max(
+            first, MAX_ACTIVATION * self.filters + (first if self.units is None else MAX_ACTIVATION * self.units)
+        )
+
     def problems(self) -> Iterator[str]:
         """What would let a layer's sums leave 32 bits, and layers too large or empty."""
         if not 1 <= self.classes <= MAX_CLASSES:
             yield f"there are {self.classes} classes; expected 1 to {MAX_CLASSES}"
         if self.units is not None and not 1 <= self.units <= MAX_UNITS:
             yield f"there are {self.units} hidden units; expected 1 to {MAX_UNITS}"
-        first = self.n_bits + MAX_ACTIVATION * self.dimensions
-        last = MAX_ACTIVATION * self.filters + (first if self.units is None else MAX_ACTIVATION * self.units)
-        if max(first, last) > MAX_INPUT_SUM:
+        if self.largest_sum > MAX_INPUT_SUM:
             yield (
                 f"{self.n_bits} bits, {self.dimensions} dimensions of words, {self.units or 0} hidden units and "
                 f"{self.filters} filters are too many inputs for a layer's sums; expected fewer units or filters"
@@ -172,7 +178,7 @@ class QuantisedModel:
 
     def _problems(self) -> Iterator[str]:
         units = self.units if self.hidden else None
-        shape = _Shape(self.n_bits, len(self.classes), units, self.dimensions, self.filters)
+        shape = Shape(self.n_bits, len(self.classes), units, self.dimensions, self.filters)
         yield from shape.problems()
         yield from _unwritable(self.classes)
         yield from _word_limits(self.projection, self.words, self.norm_shift, self.convolution is not None)
@@ -351,7 +357,7 @@ def _unusable(
         yield f"the class {repeated!r} stands twice; expected distinct names"
     dimensions = 0 if model.words is None else model.words.dimensions
     filters = 0 if model.convolution is None else len(model.convolution.layer.bias)
-    shape = _Shape(n_bits, len(model.classes), units, dimensions, filters)
+    shape = Shape(n_bits, len(model.classes), units, dimensions, filters)
     yield from shape.problems()
     yield from _unwritable(model.classes)
     yield from _word_limits(model.projection, model.words, 0, model.convolution is not None)
