@@ -257,9 +257,14 @@ class ProjectionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
                 f"settings is {type(self.settings).__name__}; expected a dictionary by dotted name, "
                 "such as {'student.epochs': 20}"
             )
-        if self.graph not in ("knn", "precomputed"):
+        if not isinstance(self.graph, str) or self.graph not in ("knn", "precomputed"):
             raise ConfigError(f"graph is {self.graph!r}; expected 'knn' or 'precomputed'")
+        if not isinstance(self.encoder, str | os.PathLike | None):
+            raise ConfigError(f"encoder is {named(self.encoder)}; expected a name, a folder or None")
         given = copy.deepcopy(dict(self.settings or {}))
+        for name in given:
+            if not isinstance(name, str):
+                raise ConfigError(f"settings holds the name {name!r}; expected dotted names such as 'student.epochs'")
         for name, parameter in _OWN_PARAMETERS.items():
             if name in given:
                 raise ConfigError(f"settings holds {name!r}; give it as the parameter {parameter} instead")

@@ -530,3 +530,16 @@ def test_grid_search_with_unlabelled_rows_scores_labelled_ones(rows, few):
 
 def test_it_is_public():
     assert projgraph.ProjectionClassifier is ProjectionClassifier
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"encoder": 5}, "encoder is int 5; expected a name, a folder or None"),
+        ({"graph": np.array(["knn", "x"])}, "expected 'knn' or 'precomputed'"),
+        ({"settings": {1: 2}}, "settings holds the name 1; expected dotted names"),
+    ],
+)
+def test_parameters_of_another_type_are_settings_that_are_wrong(parameters, message):
+    with pytest.raises(ConfigError, match=message):
+        ProjectionClassifier(**parameters).fit(["a", "b"], ["x", "y"])

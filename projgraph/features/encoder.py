@@ -95,7 +95,9 @@ def _load(name_or_folder: str) -> SentenceTransformer:
         raise InputError(_not_loaded(name_or_folder, "there is no such folder"))
     try:
         return SentenceTransformer(name_or_folder)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged folder ends in any error of four libraries
         reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
         raise InputError(_not_loaded(name_or_folder, reason)) from error
 

@@ -80,6 +80,8 @@ def _batches(source: Source, request: ColumnRequest, file: BinaryIO) -> Iterator
 def _values(source: Source, column: Any, name: str, row: int) -> list[Any]:
     try:
         return list(column.to_pylist())
+    except OverflowError as error:  # a date or a duration that Python has none of
+        source.fail(f"is of type {column.type} ({error}); write the column as strings or numbers", column=name)
     except UnicodeDecodeError:
         values = []
         for number, value in enumerate(column, row + 1):

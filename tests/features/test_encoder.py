@@ -100,6 +100,17 @@ def test_a_folder_without_a_model(tmp_path: Path) -> None:
         encode(Texts.from_strings(["text"]), str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("modules.json", "5"), ("modules.json", '{"a": 1}'), ("config.json", '{"model_type": "bert", "vocab_size": "x"}')],
+)
+def test_a_folder_with_a_damaged_model(tmp_path: Path, name: str, content: str) -> None:
+    pytest.importorskip("sentence_transformers")
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match=r"cannot load the encoder .*; expected the folder of a sentence-transformers"):
+        encode(Texts.from_strings(["text"]), str(tmp_path))
+
+
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
     with pytest.raises(MissingExtraError) as caught:

@@ -154,6 +154,10 @@ def test_parquet(tmp_path):
         ({"source": [0, None], "target": [1, 2]}, "edges.parquet, row 2: node None; expected a name or a row number"),
         ({"source": [0.5], "target": [1]}, "row 1: node 0.5; expected"),
         ({"source": [0], "target": [1], "weight": [float("nan")]}, "row 1: the weight nan is not a finite number"),
+        (
+            {"source": pa.array([2**30], pa.date32()), "target": [1]},
+            r"column 'source': is of type date32\[day\] .*; write the column as strings or numbers",
+        ),
         ({"source": [0], "target": [1], "weight": ["1"]}, "row 1: the weight '1' is not a finite number"),
         ({"source": [0], "target": [-1], "weight": [-1.0]}, "row 1: the weight -1.0"),
     ],
