@@ -49,11 +49,10 @@ def train(
 ) -> None:
     """Train a device model on a few labels and many texts."""
     with reported():
-        from projgraph.config import load_config, parse_bytes
+        from projgraph.config import load_config
         from projgraph.job import TrainJob, run_training
 
-        given = {"seed": seed, "encoder": encoder, "trust.abstain": abstain}
-        given["budget"] = None if budget is None else parse_bytes(budget)
+        given = {"seed": seed, "encoder": encoder, "budget": budget, "trust.abstain": abstain}
         config = load_config(pipeline, settings or (), given)
         job = TrainJob(
             train=train,

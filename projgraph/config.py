@@ -12,11 +12,31 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from projgraph.errors import ConfigError
 
 _UNITS = {"": 1, "B": 1, "KB": 1024, "KIB": 1024, "MB": 1024**2, "MIB": 1024**2}
 MAX_BUDGET = 1 << 28
+TRAINER_NAMES = (
+    "expander",
+    "prior_smoothing",
+    "label_propagation",
+    "label_spreading",
+    "modified_adsorption",
+    "laplace",
+    "poisson",
+    "correct_and_smooth",
+    "feature_smoothing",
+    "gcn",
+    "graphsage",
+    "gat",
+    "appnp",
+    "gcnii",
+    "sign",
+    "neural_graph_machine",
+)
+"""The trainers that `projgraph.trainers.registry` has; a test holds the two together."""
 
 
 class _Stage(BaseModel):
@@ -178,6 +198,15 @@ class TrainerConfig(_Stage):
         le=100,
         description="pull of the estimated class prior to the labels' frequencies, over labels a class",
     )
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in TRAINER_NAMES:
+            raise PydanticCustomError(
+                "trainer", f"no trainer has that name; expected one of {', '.join(TRAINER_NAMES)}"
+            )
+        return name
 
 
 class VectorsConfig(_Stage):
@@ -388,6 +417,8 @@ def _problems(error: ValidationError) -> Iterable[str]:
             for part in problem["loc"][:-1]:
                 stage = stage.model_fields[part].annotation
             yield f"{name} is unknown; expected one of {', '.join(stage.model_fields)}"
+        elif problem["type"] == "value_error":
+            yield f"{name}: {problem['ctx']['error']}"
         else:
             yield f"{name} is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
 

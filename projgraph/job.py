@@ -124,7 +124,7 @@ def run_training(
         tracking = _track(job, run, config, dataset, trained, figures, evaluation, report)
         figures["run_id"] = tracking.run_id
         if not tracking.tracked:
-            notes += (f"the run waits in {tracking.pending}: {tracking.reason}",)
+            notes += (f"not tracked: {tracking.reason}",)
     figures["seconds"] = round(time.time() - started, 3)
     return TrainResult(figures, evaluation, report, tracking, notes)
 

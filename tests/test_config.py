@@ -104,10 +104,11 @@ def test_later_sources_win(recipe):
 def test_every_error_is_told_at_once(recipe):
     recipe.write_text("seed = -1\nnonsense = 2\n[student]\nepochs = 0\nmade_up = 1\n[graph]\ntemperature = 'warm'\n")
     with pytest.raises(ConfigError) as caught:
-        load_config(recipe, ["projection.quantiser=octal"], {"budget": 0})
+        load_config(recipe, ["projection.quantiser=octal", "trainer.name=magic"], {"budget": 0})
     message = str(caught.value)
     assert message.startswith("settings: ")
-    assert message.count("; ") >= 6
+    assert message.count("; ") >= 7
+    assert "trainer.name is 'magic'" in message
     assert "seed is -1: input should be greater than or equal to 0" in message
     assert "budget is 0: input should be greater than or equal to 1" in message
     assert "student.epochs is 0: input should be greater than or equal to 1" in message
@@ -132,6 +133,8 @@ def test_every_error_is_told_at_once(recipe):
         ("projection.word_ngrams=[1]", "projection.word_ngrams"),
         ("features.windows=[4, -1]", "features.windows.1 is -1: input should be greater than or equal to 1"),
         ("pack.weight_bits=5", "pack.weight_bits is 5: input should be 4 or 8"),
+        ("budget=big", "budget: 'big' is not a size; expected bytes such as 65536, 64KB or 1MB"),
+        ("trainer.name=magic", "trainer.name is 'magic': no trainer has that name; expected one of expander, prior_"),
     ],
 )
 def test_wrong_settings(setting, message):

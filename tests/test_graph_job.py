@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from projgraph import graph_job
 from projgraph.checkpoint import Checkpoints
 from projgraph.cli import app
-from projgraph.config import load_config
+from projgraph.config import TRAINER_NAMES, load_config
 from projgraph.graph.csr import to_csr
 from projgraph.graph.store import read_graph
 from projgraph.trainers.registry import EDGES_ALONE, TRAINERS
@@ -255,7 +255,7 @@ def test_after_kill_9_the_same_bytes(tmp_path, monkeypatch, count, state, argume
         (["build", "rows.csv.gz", "--k", "0", "--out", "g.npz"], "graph.neighbours"),
         (
             ["propagate", "rows.csv.gz", "--trainer", "magic", "--out", "l.parquet"],
-            "'magic' is no trainer; expected one",
+            "trainer.name is 'magic': no trainer has that name; expected one",
         ),
         (["propagate", "one.csv", "--out", "l.parquet"], "a graph needs two"),
         (["propagate", "bare.csv", "--out", "l.parquet"], "none of its 2 rows has a label"),
@@ -335,5 +335,6 @@ def test_a_graph_over_other_rows(rows, tmp_path):
     assert "has 96 rows; expected a node a row" in err
 
 
-def test_edges_alone_are_trainers():
+def test_edges_alone_are_trainers_and_the_settings_know_them_all():
     assert set(TRAINERS) >= EDGES_ALONE
+    assert tuple(TRAINERS) == TRAINER_NAMES

@@ -177,6 +177,16 @@ def test_without_unlabelled_rows_the_labels_alone_are_learnt(tmp_path, config):
         assert model.predict(["bright lamp", "door open"]) == ["light", "door"]
 
 
+@pytest.mark.parametrize("pending", [None, Path("few.pgb.run/7")])
+def test_a_run_that_was_not_tracked_is_a_note_that_gives_the_reason_once(tmp_path, config, monkeypatch, pending):
+    from projgraph import tracking
+
+    answer = tracking.Tracking("7", "http://127.0.0.1:9", False, "it did not take the run", pending)
+    monkeypatch.setattr(tracking, "track", lambda run, store: answer)
+    result = run_training(TrainJob(few(tmp_path), tmp_path / "few.pgb"), config, quiet)
+    assert result.notes[1:] == ("not tracked: it did not take the run",)
+
+
 def test_a_class_with_too_few_labels_is_a_note(tmp_path, config):
     train = few(tmp_path, "sing a song,music", "the end,")
     result = run_training(TrainJob(train, tmp_path / "m.pgb", labels_per_class=2, track=False), config, quiet)

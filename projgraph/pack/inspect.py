@@ -98,12 +98,12 @@ def render(account: Account) -> RenderableType:
         sections,
     ]
     parts += [_field_table(part["name"], part["fields"]) for part in account["sections"] if part["fields"]]
-    layers = Table("layer", *next(iter(account["layers"].values())), title="weights", title_justify="left")
-    for name, facts in account["layers"].items():
-        ranges = (
-            " to ".join(map(str, value)) if isinstance(value, list) else _short(value) for value in facts.values()
+    layers = Table("layer", *account["layers"], title="weights", title_justify="left")
+    for name in next(iter(account["layers"].values())):
+        values = (facts[name] for facts in account["layers"].values())
+        layers.add_row(
+            name, *(" to ".join(map(str, each)) if isinstance(each, list) else _short(each) for each in values)
         )
-        layers.add_row(name, *ranges)
     shown = ", ".join(_short(name) for name in account["classes"][:LABELS_SHOWN])
     more = len(account["classes"]) - LABELS_SHOWN
     parts += [layers, Text(f"labels: {shown}" + (f" and {more} more" if more > 0 else ""))]

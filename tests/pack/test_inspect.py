@@ -18,8 +18,8 @@ from projgraph.pack.write import model_bytes, write_model
 MakeModel = Callable[..., QuantisedModel]
 
 
-def printed(account: Account) -> str:
-    console = Console(width=200, file=StringIO())
+def printed(account: Account, width: int = 200) -> str:
+    console = Console(width=width, file=StringIO())
     with console.capture() as capture:
         console.print(render(account))
     return capture.get()
@@ -88,6 +88,14 @@ def test_words_and_filters_are_described(make_model: MakeModel) -> None:
     text = printed(account)
     assert "CONVOLUTION_MULTIPLIERS" in text
     assert "words.entries" in text
+
+
+def test_the_weights_fit_a_terminal_of_eighty_columns(make_model: MakeModel) -> None:
+    account = describe(model_bytes(make_model(units=3, words=9, filters=5), {}))
+    weights = printed(account, 80).partition("weights")[2].partition("labels:")[0]
+    assert "…" not in weights
+    for name in ("convolution", "hidden", "output", *account["layers"]["hidden"]):
+        assert name in weights
 
 
 def test_a_constant_layer_has_no_entropy(make_model: MakeModel) -> None:
