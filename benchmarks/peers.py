@@ -249,15 +249,18 @@ def poisson(task: Task, setting: Setting) -> Fitted:
 
 
 class _svd_view:  # noqa: N801 (a function with a size)
-    """Unit rows of 300 singular directions of TF-IDF, fitted on all training texts."""
+    """Unit rows of 300 singular directions of TF-IDF of words and characters, fitted on all training texts."""
 
     def __init__(self, task: Task) -> None:
         from sklearn.decomposition import TruncatedSVD
         from sklearn.feature_extraction.text import TfidfVectorizer
-        from sklearn.pipeline import make_pipeline
+        from sklearn.pipeline import make_pipeline, make_union
         from sklearn.preprocessing import Normalizer
 
-        words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2)
+        words = make_union(
+            TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True),
+            TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True, min_df=2),
+        )
         counts = words.fit_transform(list(task.train.texts))
         svd = TruncatedSVD(min(300, min(counts.shape) - 1), random_state=task.seed).fit(counts)
         self._steps = make_pipeline(words, svd, Normalizer())

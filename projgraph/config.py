@@ -264,11 +264,30 @@ class LossConfig(_Stage):
 
 
 class CorruptionConfig(_Stage):
-    """Corrupted copies of the texts that the student sees beside them, one of each kind whose rate is above zero."""
+    """Corrupted copies of the texts that the student sees beside them, one of each kind whose rate is above zero.
 
-    typing: float = Field(0.0, ge=0, le=1, description="share of the characters that are mistyped")
-    truncation: float = Field(0.0, ge=0, le=1, description="share of the characters that are cut off at the end")
+    By default they are there where rows are without a label: gold labels for every row lost by them.
+    """
+
+    typing: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="share of the characters that are mistyped; none is 0.1 with unlabelled rows, else 0",
+    )
+    truncation: float | None = Field(
+        None, ge=0, le=1, description="share cut off at the end; none is 0.3 with unlabelled rows, else 0"
+    )
     speech: float = Field(0.0, ge=0, le=1, description="share of the characters whose words are misheard")
+
+    def rates(self, unlabelled: bool) -> dict[str, float]:
+        """The kinds of copies to make and their rates, above zero; ``unlabelled``: whether a row has no label."""
+        usual = _USUAL_CORRUPTION if unlabelled else {}
+        given = {kind: usual.get(kind, 0.0) if rate is None else rate for kind, rate in self.model_dump().items()}
+        return {kind: rate for kind, rate in given.items() if rate > 0}
+
+
+_USUAL_CORRUPTION = {"typing": 0.1, "truncation": 0.3}
 
 
 class StudentConfig(_Stage):

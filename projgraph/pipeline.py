@@ -280,7 +280,7 @@ def _with_copies(
     task: StudentTask, table: WordTable | None, texts: Texts, projection: bytes, config: TrainConfig
 ) -> StudentTask:
     """The task with what is seen of each kind of corrupted copies of all texts behind what is seen of the texts."""
-    rates = {kind: rate for kind, rate in config.student.corruption.model_dump().items() if rate > 0}
+    rates = config.student.corruption.rates(bool((task.targets.gold == UNLABELLED).any()))
     if not rates:
         return task
     copies = Texts.from_strings(copy for kind in rates for copy in corrupt(texts, rates[kind], config.seed, kind))
