@@ -110,7 +110,7 @@ class ProjectionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         else:
             self.n_features_in_ = 1
             self._forget("feature_names_in_")
-        self._model_bytes = model_bytes(trained.model, describe_training(dataset, config))
+        self._model_bytes = model_bytes(trained.model, describe_training(dataset, config, trained.temperature))
         self._model = _open(self._model_bytes)
         return self._taught(trained.taught, labels)
 

@@ -96,7 +96,7 @@ def run_training(
     progress(f"read {job.train}: {len(dataset):,} rows")
     trained = pipeline.train(dataset, config, progress, listener)
     run = TrackedRun(name=job.out.stem, started_ms=int(started * 1000))
-    provenance = describe_training(dataset, config) | {"temperature": float(f"{trained.temperature:.6g}")}
+    provenance = describe_training(dataset, config, trained.temperature)
     size = write_model(job.out, trained.model, provenance)
     progress(f"wrote {job.out}: {size:,} bytes")
     evaluation = _evaluate(job.out, test, size, trained.temperature, progress)

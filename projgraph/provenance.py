@@ -15,8 +15,14 @@ from projgraph.records import UNLABELLED, Dataset, Texts
 _DIGEST_CHARACTERS = 16
 
 
-def describe_training(dataset: Dataset, config: TrainConfig) -> dict[str, Any]:
-    """The provenance of a model trained on these rows with these settings; the same training gives the same one."""
+def describe_training(dataset: Dataset, config: TrainConfig, temperature: float) -> dict[str, Any]:
+    """The provenance of a model trained on these rows with these settings; the same training gives the same one.
+
+    Args:
+        dataset: what was trained on.
+        config: the settings.
+        temperature: that the model's scale holds; an evaluation needs it to tell what calibration did.
+    """
     settings = json.dumps(config.flattened(), sort_keys=True)
     return {
         "config": hashlib.sha256(settings.encode()).hexdigest()[:_DIGEST_CHARACTERS],
@@ -24,6 +30,7 @@ def describe_training(dataset: Dataset, config: TrainConfig) -> dict[str, Any]:
         "labelled": int(np.count_nonzero(dataset.labels != UNLABELLED)),
         "rows": len(dataset),
         "seed": config.seed,
+        "temperature": float(f"{temperature:.6g}"),
     }
 
 

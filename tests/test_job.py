@@ -139,7 +139,9 @@ def test_provenance_tells_data_settings_and_seed_but_neither_run_nor_time(done, 
         "labelled": 25,
         "rows": result.figures["n_rows"],
         "seed": config.seed,
+        "temperature": provenance["temperature"],
     }
+    assert 0.01 < provenance["temperature"] < 100
     assert len(provenance["config"]) == len(provenance["data"]) == 16
 
 
@@ -147,7 +149,7 @@ def test_stages_are_told(done):
     _, job, lines = done
     assert lines[0].startswith(f"read {job.train}: ")
     assert [line.partition(":")[0] for line in lines[1:]] == [
-        "features", "graph", "trainer", "trainer", "bits", "student", "integers", f"wrote {job.out}",
+        "features", "graph", "trainer", "trainer", *["trainer"] * 5, "bits", "student", "integers", f"wrote {job.out}",
         f"evaluating on {len(read_dataset(job.test))} rows",
     ]  # fmt: skip
 

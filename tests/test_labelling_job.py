@@ -79,7 +79,11 @@ def test_suspects_of_a_seed_are_the_same_bytes(tmp_path):
     [
         ([("a", "x"), ("b", "y"), ("c", "")], [], "no class has two labels; expected one to doubt"),
         ([("a", "x"), ("b", "x")], [], "its labels name 1 classes; expected two or more"),
-        ([("a", "x"), ("b", "y"), ("c", "y")], ["--trainer", "oracle"], "'oracle' is no trainer; expected one of"),
+        (
+            [("a", "x"), ("b", "y"), ("c", "y")],
+            ["--trainer", "oracle"],
+            "trainer.name is 'oracle': no trainer has that name; expected one of",
+        ),
         ([("a", "x")], [], "has 1 rows; a graph needs two or more"),
     ],
 )

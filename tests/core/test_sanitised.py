@@ -86,10 +86,14 @@ static void predict(const pg_model *model, const char *text, size_t length) {
     if (pg_predict(model, text, length, scratch, size, scores, &label) != PG_OK) exit(8);
     if (pg_predict(model, text, length, scratch, size, NULL, &alone) != PG_OK || alone != label) exit(9);
     if (pg_predict(model, text, length, scratch, size - 1, scores, &label) != PG_SCRATCH_TOO_SMALL) exit(10);
-    if (pg_label(model, label, &name, &label_length) != PG_OK) exit(11);
-    for (size_t i = 0; i < label_length; i++)
-        label += (unsigned char)name[i] & 0; /* so that every byte of it is read */
-    printf("label %u", (unsigned)label);
+    if (label == PG_NO_LABEL) {
+        if (model->threshold == 0) exit(20);
+    } else {
+        if (pg_label(model, label, &name, &label_length) != PG_OK) exit(11);
+        for (size_t i = 0; i < label_length; i++)
+            label += (unsigned char)name[i] & 0; /* so that every byte of it is read */
+    }
+    printf("label %lu", (unsigned long)label);
     for (uint32_t c = 0; c < model->classes; c++)
         printf(" %ld", (long)scores[c]);
     printf("\n");
