@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,6 +84,7 @@ def encoder_words(name_or_folder: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word.lower() for word in words if word.isalpha()))
 
 
+@lru_cache(maxsize=1)
 def _load(name_or_folder: str) -> SentenceTransformer:
     try:
         from sentence_transformers import SentenceTransformer
