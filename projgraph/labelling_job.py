@@ -138,7 +138,7 @@ def suggest(job: SuggestJob, config: TrainConfig, progress: Progress) -> dict[st
     teach = trainer(config.trainer.name)
     if job.count < 1:
         raise ConfigError(f"count is {job.count}; expected 1 or more rows to label")
-    dataset = _read(job.source, job.out, job.text_column, job.label_column)
+    dataset = _read(job.source, job.out, job.text_column, job.label_column, plain=True)
     free = dataset.labels == UNLABELLED
     if not free.any():
         raise InputError(f"{job.source}: all {len(dataset)} rows have a label; expected some without to choose from")
@@ -174,12 +174,12 @@ def suggest(job: SuggestJob, config: TrainConfig, progress: Progress) -> dict[st
     }
 
 
-def _read(source: Path, out: Path, text_column: str | None, label_column: str | None) -> Dataset:
+def _read(source: Path, out: Path, text_column: str | None, label_column: str | None, plain: bool = False) -> Dataset:
     """The rows as the file has them, empty ones too, so that row numbers are the file's."""
     target = check_target(out)
     if source.exists() and target.exists() and target.samefile(source):
         raise InputError(f"{out}: is the file that is read; expected another path to write")
-    dataset = read_dataset(source, text_column=text_column, label_column=label_column, keep_empty=True)
+    dataset = read_dataset(source, text_column=text_column, label_column=label_column, keep_empty=True, plain=plain)
     if len(dataset) < 2:
         raise InputError(f"{source}: has {len(dataset)} rows; a graph needs two or more")
     return dataset

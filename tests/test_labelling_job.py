@@ -154,3 +154,17 @@ def test_the_file_that_is_read_is_not_written(tmp_path):
     assert code == 2
     assert "is the file that is read; expected another path to write" in err
     assert source.read_bytes() == before
+
+
+def test_suggest_takes_plain_text(tmp_path):
+    """Before anything is labelled there are only texts: the rows that cover them best are chosen."""
+    texts = ["play a song", "play some music", "lock the door", "lock the front door", "is it raining", "will it rain"]
+    source = tmp_path / "texts.txt"
+    source.write_text("\n".join(texts) + "\n", encoding="utf-8")
+    out = tmp_path / "next.csv"
+    code, _, err = run("suggest", source, "--count", "3", "--out", out)
+    assert code == 0, err
+    with out.open(encoding="utf-8", newline="") as stream:
+        chosen = [row["text"] for row in csv.DictReader(stream)]
+    assert len(chosen) == len(set(chosen)) == 3
+    assert set(chosen) <= set(texts)

@@ -40,6 +40,7 @@ def read_dataset(
     label_column: str | None = None,
     format: str | None = None,  # noqa: A002 (what the command line calls it)
     keep_empty: bool = False,
+    plain: bool = False,
 ) -> Dataset:
     """Read rows of text and label in one pass.
 
@@ -58,6 +59,7 @@ def read_dataset(
         label_column: the name of the label column, None for a guess.
         format: one of ``FORMATS``, None for the extension's.
         keep_empty: keep empty texts, so that rows stand for rows of the file (as for a test set).
+        plain: take plain text, a text a line, as rows without labels.
 
     Raises:
         InputError: the file cannot be used; the message names the file and, where there is one, line and column.
@@ -67,7 +69,7 @@ def read_dataset(
     if name == "text":
         if format is None and is_fasttext(source):
             name = "fasttext"
-        else:
+        elif not plain:
             source.fail(
                 "plain text has no labels; expected lines such as '__label__NAME text', or a CSV file with the "
                 "columns text,label; give this file as unlabelled text instead"
