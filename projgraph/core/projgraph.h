@@ -110,7 +110,7 @@ typedef struct pg_model {
     uint32_t labels_length;
     uint32_t provenance_length;
     uint32_t classes;
-    float scale; /* logit = score * scale; never used here */
+    float scale;       /* logit = score * scale; never used here */
     int32_t threshold; /* a largest score below it gives PG_NO_LABEL; 0 for none */
     uint8_t hidden_shift;
 } pg_model;
