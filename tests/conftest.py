@@ -25,6 +25,8 @@ SMALL = {
     "student.epochs": 3,
     "student.min_steps": 30,
     "student.batch": 64,
+    "student.corruption.typing": 0.0,
+    "student.corruption.truncation": 0.0,
 }
 """A training of about a second; nothing here is meant to be good."""
 
