@@ -10,7 +10,19 @@ from rich.console import Console
 from rich.table import Table
 
 from projgraph import graph_cli, labelling_cli
-from projgraph.console import AsJson, LabelColumn, TextColumn, print_json, progress_lines, reported, say_line, show
+from projgraph.console import (
+    AsJson,
+    Encoder,
+    LabelColumn,
+    Seed,
+    Settings,
+    TextColumn,
+    print_json,
+    progress_lines,
+    reported,
+    say_line,
+    show,
+)
 
 app = typer.Typer(
     help="From a few labels and a pile of unlabelled text to a 256 KB classifier.",
@@ -33,10 +45,10 @@ def train(
     test: Annotated[Path | None, typer.Option(help="labelled file to measure on")] = None,
     unlabelled: Annotated[list[Path] | None, typer.Option(help="file of further texts; may be repeated")] = None,
     labels_per_class: Annotated[int | None, typer.Option(help="keep so many labels a class, hide the others")] = None,
-    seed: Annotated[int | None, typer.Option(help="of every random draw")] = None,
-    encoder: Annotated[str | None, typer.Option(help="sentence-transformers model, by name or folder")] = None,
+    seed: Seed = None,
+    encoder: Encoder = None,
     pipeline: Annotated[Path | None, typer.Option(help="recipe with settings, TOML")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="stage.key=value; may be repeated")] = None,
+    settings: Settings = None,
     budget: Annotated[str | None, typer.Option(help="size of the model file at most, such as 64KB")] = None,
     abstain: Annotated[
         float | None, typer.Option(help="share of rows given up so that texts of no class get no label; default 0")

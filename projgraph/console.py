@@ -19,6 +19,10 @@ _errors = Console(stderr=True, highlight=False)
 AsJson = Annotated[bool, typer.Option("--json", help="print exactly one JSON object on standard output")]
 TextColumn = Annotated[str | None, typer.Option(help="name of the text column; guessed if left out")]
 LabelColumn = Annotated[str | None, typer.Option(help="name of the label column; guessed if left out")]
+Seed = Annotated[int | None, typer.Option(help="of every random draw")]
+Encoder = Annotated[str | None, typer.Option(help="sentence-transformers model, by name or folder")]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="stage.key=value; may be repeated")]
+Trainer = Annotated[str | None, typer.Option(help="which trainer; a wrong name lists them")]
 
 
 @contextlib.contextmanager

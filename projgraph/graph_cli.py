@@ -7,13 +7,21 @@ from typing import Annotated, cast
 
 import typer
 
-from projgraph.console import AsJson, LabelColumn, TextColumn, progress_lines, reported, show
+from projgraph.console import (
+    AsJson,
+    Encoder,
+    LabelColumn,
+    Seed,
+    Settings,
+    TextColumn,
+    Trainer,
+    progress_lines,
+    reported,
+    show,
+)
 
 app = typer.Typer(help="The graph on its own: build one, look at it, let it label its nodes.", no_args_is_help=True)
 
-Seed = Annotated[int | None, typer.Option(help="of every random draw")]
-Encoder = Annotated[str | None, typer.Option(help="sentence-transformers model, by name or folder")]
-Settings = Annotated[list[str] | None, typer.Option("--set", help="stage.key=value; may be repeated")]
 GraphFile = Annotated[Path, typer.Argument(metavar="G.npz", help="as `graph build` writes it")]
 
 
@@ -50,7 +58,7 @@ def propagate(
     graph: Annotated[Path | None, typer.Option(help="a graph over the same rows; left out, one is built")] = None,
     labels_per_class: Annotated[int | None, typer.Option(help="keep so many labels a class, hide the others")] = None,
     seed: Seed = None,
-    trainer: Annotated[str | None, typer.Option(help="which trainer; a wrong name lists them")] = None,
+    trainer: Trainer = None,
     proba: Annotated[bool, typer.Option("--proba", help="write the whole distribution of each node too")] = False,
     encoder: Encoder = None,
     settings: Settings = None,

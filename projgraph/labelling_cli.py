@@ -7,12 +7,18 @@ from typing import Annotated
 
 import typer
 
-from projgraph.console import AsJson, LabelColumn, TextColumn, progress_lines, reported, show
-
-Seed = Annotated[int | None, typer.Option(help="of every random draw")]
-Encoder = Annotated[str | None, typer.Option(help="sentence-transformers model, by name or folder")]
-Settings = Annotated[list[str] | None, typer.Option("--set", help="stage.key=value; may be repeated")]
-Trainer = Annotated[str | None, typer.Option(help="which trainer; a wrong name lists them")]
+from projgraph.console import (
+    AsJson,
+    Encoder,
+    LabelColumn,
+    Seed,
+    Settings,
+    TextColumn,
+    Trainer,
+    progress_lines,
+    reported,
+    show,
+)
 
 
 def suspects(

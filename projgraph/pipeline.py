@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from projgraph import native
 from projgraph.config import StudentConfig, TrainConfig
@@ -284,15 +283,10 @@ def _with_copies(
     if not rates:
         return task
     copies = Texts.from_strings(copy for kind in rates for copy in corrupt(texts, rates[kind], config.seed, kind))
-    bits, words = native.project(projection, copies), task.words
-    planes = [np.concatenate(pair) for pair in zip(_planes(task.bits), _planes(bits), strict=True)]
+    words = task.words
     if words is not None and table is not None:
-        words = words.followed_by(word_rows(table, *native.word_fingerprints(projection, copies)))
-    return replace(task, bits=Bits(planes[0], planes[1], bits.n_bits), words=words)
-
-
-def _planes(bits: Bits) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    return bits.positive, bits.negative
+        words = words.concatenate(word_rows(table, *native.word_fingerprints(projection, copies)))
+    return replace(task, bits=task.bits.concatenate(native.project(projection, copies)), words=words)
 
 
 def _to_integers(

@@ -212,6 +212,12 @@ class Bits:
         """The projection nodes of the given rows."""
         return Bits(self.positive[rows], self.negative[rows], self.n_bits)
 
+    def concatenate(self, other: Bits) -> Bits:
+        """These projection nodes followed by the others, of as many bits."""
+        planes = ((self.positive, other.positive), (self.negative, other.negative))
+        positive, negative = (np.concatenate(pair) for pair in planes)
+        return Bits(positive, negative, self.n_bits)
+
     def values(self, dtype: type[np.generic] = np.int8) -> NDArray[Any]:
         """The bits as an (n, n_bits) array of -1, 0 and +1."""
         positive = np.unpackbits(self.positive, axis=1, count=self.n_bits, bitorder="little")

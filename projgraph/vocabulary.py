@@ -9,7 +9,7 @@ from projgraph import native
 from projgraph.features.encoder import encode, encoder_words
 from projgraph.features.tokens import tokenize
 from projgraph.features.word_codes import word_codes
-from projgraph.pack.words import WordTable
+from projgraph.pack.words import WordTable, rows_among
 from projgraph.projection.words import WordRows
 from projgraph.records import Fingerprints, FloatArray, IndexArray, Texts
 
@@ -81,8 +81,8 @@ def _filled(kept: Fingerprints, extra: dict[int, str], most: int) -> Fingerprint
 
 def _occurrences(fingerprints: Fingerprints, offsets: IndexArray, kept: Fingerprints) -> sparse.csr_array:
     """(n, V) how often a text has each of the words kept."""
-    places = np.minimum(np.searchsorted(kept, fingerprints), len(kept) - 1)
-    known = kept[places] == fingerprints
+    places = rows_among(kept, fingerprints)
+    known = places >= 0
     rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     ones = np.ones(int(known.sum()), dtype=np.float32)
     counts = sparse.csr_array((ones, (rows[known], places[known])), (len(offsets) - 1, len(kept)))

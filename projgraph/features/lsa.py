@@ -53,7 +53,7 @@ def lsa(tokens: Tokens, dimensions: int = 300, seed: int = 0) -> FloatArray:
         _Family.fit(sparse.hstack([words, _pair_counts(tokens)], format="csr"), None, fitted),
         _Family.fit(words, _character_ngrams(tokens.vocabulary, words), fitted),
     )
-    directions = _directions(_rows(families, fitted), dimensions, seed)
+    directions = leading_directions(_rows(families, fitted), dimensions, POWER_ITERATIONS, seed)
     blocks = [
         _rows(families, np.arange(start, min(start + BLOCK_ROWS, len(tokens)))) @ directions
         for start in range(0, len(tokens), BLOCK_ROWS)
@@ -91,15 +91,15 @@ def _rows(families: tuple[_Family, ...], rows: IndexArray) -> sparse.csr_array:
     return sparse.csr_array(sparse.hstack([family.rows(rows) for family in families], format="csr", dtype=np.float32))
 
 
-def _directions(features: sparse.csr_array, dimensions: int, seed: int) -> FloatArray:
-    """(features, d) the leading right singular vectors.
+def leading_directions(features: sparse.csr_array, dimensions: int, power_iterations: int, seed: int) -> FloatArray:
+    """(features, d) the leading right singular vectors, by the randomised SVD of Halko, Martinsson and Tropp (2011).
 
     The range finder starts from the features, whose order is fixed, so that the order of the texts does not matter.
     """
     _, _, directions = randomized_svd(
         features,
         min(dimensions, *features.shape),
-        n_iter=POWER_ITERATIONS,
+        n_iter=power_iterations,
         power_iteration_normalizer="QR",
         transpose=False,
         random_state=seed,

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils.extmath import randomized_svd
 
+from projgraph.features.lsa import leading_directions
 from projgraph.records import FloatArray, Vectors
 
 POWER_ITERATIONS = 4
@@ -42,15 +42,7 @@ def _directions(matrix: sparse.csr_array, dimensions: int, seed: int) -> FloatAr
     if matrix.shape[0] > BLOCK_ROWS:
         rows = np.random.default_rng(seed).choice(matrix.shape[0], BLOCK_ROWS, replace=False)
         matrix = matrix[np.sort(rows)]
-    _, _, directions = randomized_svd(
-        matrix,
-        min(dimensions, *matrix.shape),
-        n_iter=POWER_ITERATIONS,
-        power_iteration_normalizer="QR",
-        transpose=False,
-        random_state=seed,
-    )
-    return np.ascontiguousarray(directions.T, dtype=np.float32)
+    return leading_directions(matrix, dimensions, POWER_ITERATIONS, seed)
 
 
 def _of_unit_size(values: FloatArray) -> FloatArray:

@@ -72,10 +72,7 @@ class WordTable:
 
     def rows_of(self, fingerprints: NDArray[np.uint32]) -> Rows:
         """(N,) the table's row of each fingerprint, -1 of an unknown word."""
-        places = np.searchsorted(self.fingerprints, fingerprints)
-        places = np.minimum(places, len(self) - 1)
-        rows: Rows = np.where(self.fingerprints[places] == fingerprints, places, -1)
-        return rows
+        return rows_among(self.fingerprints, fingerprints)
 
     def sums(self, rows: Rows, offsets: Rows, norm_shift: int) -> NDArray[np.int8]:
         """(n, D) the integer code sums m of n texts, as the core computes them.
@@ -175,6 +172,13 @@ class WordTable:
             yield f"classes hold {int(self.classes.max())}; expected 0 to {CLASS_MASK}"
         if not (np.abs(self.codes) == 1).all():
             yield "codes hold numbers other than -1 and +1; expected these alone"
+
+
+def rows_among(known: NDArray[np.uint32], fingerprints: NDArray[np.uint32]) -> Rows:
+    """(N,) where each fingerprint stands among the known ones, (V,) strictly ascending; -1 of an unknown word."""
+    places = np.minimum(np.searchsorted(known, fingerprints), len(known) - 1)
+    rows: Rows = np.where(known[places] == fingerprints, places, -1)
+    return rows
 
 
 def section_length(count: int, dimensions: int) -> int:

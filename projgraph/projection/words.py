@@ -42,7 +42,7 @@ class WordRows:
         text_of = np.repeat(np.arange(len(texts)), lengths)
         return self.rows[self.offsets[texts][text_of] + np.arange(offsets[-1]) - offsets[text_of]], offsets
 
-    def followed_by(self, more: WordRows) -> WordRows:
+    def concatenate(self, more: WordRows) -> WordRows:
         """These texts and more of them, of the same codes."""
         return WordRows(
             self.codes,
