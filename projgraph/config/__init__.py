@@ -1,0 +1,60 @@
+"""One frozen settings model per stage and one for a whole train; they know ranges and defaults, no stage's code.
+
+A default that was tuned says in its description where it was measured; `benchmarks/LOG.md` has the figures.
+"""
+
+from projgraph.config.graph import FeaturesConfig, GraphConfig
+from projgraph.config.load import load_config
+from projgraph.config.sizes import MAX_BUDGET, parse_bytes
+from projgraph.config.student import (
+    CorruptionConfig,
+    LossConfig,
+    PackConfig,
+    ProjectionConfig,
+    StudentConfig,
+    TrustConfig,
+    VectorsConfig,
+    WordsConfig,
+)
+from projgraph.config.train import TrainConfig
+from projgraph.config.trainers import (
+    TRAINER_NAMES,
+    AppnpConfig,
+    ClassicConfig,
+    FeatureSmoothingConfig,
+    GatConfig,
+    GcniiConfig,
+    MachineConfig,
+    NetworkConfig,
+    NeuralConfig,
+    SignConfig,
+    TrainerConfig,
+)
+
+__all__ = [
+    "MAX_BUDGET",
+    "TRAINER_NAMES",
+    "AppnpConfig",
+    "ClassicConfig",
+    "CorruptionConfig",
+    "FeatureSmoothingConfig",
+    "FeaturesConfig",
+    "GatConfig",
+    "GcniiConfig",
+    "GraphConfig",
+    "LossConfig",
+    "MachineConfig",
+    "NetworkConfig",
+    "NeuralConfig",
+    "PackConfig",
+    "ProjectionConfig",
+    "SignConfig",
+    "StudentConfig",
+    "TrainConfig",
+    "TrainerConfig",
+    "TrustConfig",
+    "VectorsConfig",
+    "WordsConfig",
+    "load_config",
+    "parse_bytes",
+]

@@ -1,0 +1,81 @@
+"""Settings from a recipe, from ``stage.key=value`` and from the caller; every wrong one is told at once."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from projgraph.config.train import TrainConfig
+from projgraph.errors import ConfigError
+
+
+def load_config(
+    recipe: str | Path | None = None, settings: Iterable[str] = (), given: Mapping[str, Any] | None = None
+) -> TrainConfig:
+    """Settings from a recipe, then ``stage.key=value`` strings, then given values; later ones win.
+
+    Args:
+        recipe: a TOML file whose tables are stages.
+        settings: such as ``student.epochs=20``; a value is TOML, or a plain word for a string.
+        given: values by dotted name; those that are None are left out.
+
+    Raises:
+        ConfigError: listing every unknown or wrong setting at once.
+    """
+    values = _read_recipe(Path(recipe)) if recipe is not None else {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals or not name.strip():
+            raise ConfigError(f"--set {setting}: expected stage.key=value, such as student.epochs=20")
+        _place(values, name.strip(), _toml_value(text.strip()))
+    for name, value in (given or {}).items():
+        if value is not None:
+            _place(values, name, value)
+    try:
+        return TrainConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("settings: " + "; ".join(_problems(error))) from error
+
+
+def _read_recipe(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}; expected a TOML recipe") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not TOML: {error}") from error
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _place(values: dict[str, Any], dotted: str, value: Any) -> None:
+    *stages, key = dotted.split(".")
+    for stage in stages:
+        inner = values.setdefault(stage, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"{dotted}: {stage} is a setting, not a stage with settings of its own")
+        values = inner
+    values[key] = value
+
+
+def _problems(error: ValidationError) -> Iterable[str]:
+    for problem in error.errors():
+        name = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            stage: Any = TrainConfig
+            for part in problem["loc"][:-1]:
+                stage = stage.model_fields[part].annotation
+            yield f"{name} is unknown; expected one of {', '.join(stage.model_fields)}"
+        elif problem["type"] == "value_error":
+            yield f"{name}: {problem['ctx']['error']}"
+        else:
+            yield f"{name} is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"

@@ -1,0 +1,140 @@
+"""The settings of the student: how rows become bits, how a head learns from them, and how its weights are stored."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from projgraph.config.stage import Stage
+
+
+class VectorsConfig(Stage):
+    """How a row of numbers becomes bits, where rows are no texts."""
+
+    additions: int | None = Field(
+        None, ge=1, le=16384, description="signed additions of one column; none aims at 6 columns a bit"
+    )
+    quantiser: Literal["auto", "ternary", "sign"] = Field(
+        "auto", description="how a sum becomes a bit; auto is sign for dense rows, ternary for sparse ones"
+    )
+    thresholds: Literal["auto", "zero", "mean", "spread"] = Field(
+        "auto",
+        description="what sums are compared with; auto is spread quantiles for dense rows, zero for sparse ones",
+    )
+
+
+class WordsConfig(Stage):
+    """The words that a model of texts carries codes of, where the budget has room for them."""
+
+    dimensions: Literal[0, 8, 16, 32, 64, 128] | None = Field(
+        None, description="signs of a code; 0 is no words; none is 64 with an encoder and 0 without"
+    )
+    most: int = Field(8000, ge=1, le=1 << 20, description="words at most, the most frequent ones")
+    filters: int | None = Field(
+        None, ge=0, le=128, description="of the convolution over words; 0 is none, none lets the budget choose"
+    )
+    width: int = Field(3, ge=1, le=5, description="neighbouring words that a filter sees")
+    min_steps: int = Field(1500, ge=1, description="steps of the student beside words, at least: sums learn slowly")
+    patience: int = Field(8, ge=1, description="student.patience beside words")
+
+
+class ProjectionConfig(Stage):
+    """How a text becomes bits."""
+
+    bits: int | None = Field(None, ge=16, le=16384, description="T x d; none lets the budget choose")
+    functions: int = Field(64, ge=1, le=16384, description="T, the paper's projection functions")
+    word_share: float = Field(0.5, ge=0, le=1, description="share of the bits that word features own")
+    word_ngrams: tuple[int, int] = Field((1, 2), description="shortest and longest word n-gram")
+    character_ngrams: tuple[int, int] = Field((3, 5), description="shortest and longest character n-gram")
+    additions: int = Field(2, ge=1, le=16, description="signed additions of one feature")
+    quantiser: Literal["ternary", "sign"] = Field("ternary", description="how a sum becomes a bit")
+    vectors: VectorsConfig = VectorsConfig()
+    words: WordsConfig = WordsConfig()
+
+
+class LossConfig(Stage):
+    """Weights of the graph loss; a weight of zero switches the term off."""
+
+    trainer: float = Field(1.0, ge=0, description="the joint trainer's own loss, under student.joint alone")
+    distil: float = Field(1.0, ge=0, description="distillation from the trainer's distributions")
+    gold: float = Field(0.1, ge=0, description="cross-entropy on the labelled rows")
+    edges: float = Field(0.0, ge=0, description="consistency along trainer edges")
+    hamming: float = Field(0.0, ge=0, description="consistency along Hamming edges")
+
+
+class CorruptionConfig(Stage):
+    """Corrupted copies of the texts that the student sees beside them, one of each kind whose rate is above zero.
+
+    By default they are there where rows are without a label: gold labels for every row lost by them.
+    """
+
+    typing: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="share of the characters that are mistyped; none is 0.1 with unlabelled rows, else 0",
+    )
+    truncation: float | None = Field(
+        None, ge=0, le=1, description="share cut off at the end; none is 0.3 with unlabelled rows, else 0"
+    )
+    speech: float = Field(0.0, ge=0, le=1, description="share of the characters whose words are misheard")
+
+    def rates(self, unlabelled: bool) -> dict[str, float]:
+        """The kinds of copies to make and their rates, above zero; ``unlabelled``: whether a row has no label."""
+        usual = _USUAL_CORRUPTION if unlabelled else {}
+        given = {kind: usual.get(kind, 0.0) if rate is None else rate for kind, rate in self.model_dump().items()}
+        return {kind: rate for kind, rate in given.items() if rate > 0}
+
+
+_USUAL_CORRUPTION = {"typing": 0.1, "truncation": 0.3}
+
+
+class StudentConfig(Stage):
+    """The projection model's head and its fit."""
+
+    units: int | None = Field(
+        None, ge=0, le=256, description="hidden units; 0 is a linear head, none lets the budget choose"
+    )
+    epochs: int = Field(15, ge=1, le=10_000, description="passes over the rows")
+    min_steps: int = Field(600, ge=1, description="a small set is passed over more often, up to so many steps")
+    batch: int = Field(256, ge=1, description="rows a step")
+    rate: float = Field(2e-3, gt=0, description="peak learning rate of the one-cycle schedule")
+    weight_decay: float = Field(0.01, ge=0, description="of AdamW")
+    dropout: float = Field(0.5, ge=0, lt=1, description="on hidden units")
+    sharpen: float = Field(2.0, ge=1, le=16, description="power of the trainer's distributions as targets")
+    held_out: float = Field(0.1, ge=0, le=0.5, description="share of the rows that counts epochs and calibrates")
+    held_out_rows: int = Field(2000, ge=0, description="at most so many rows are held out")
+    patience: int = Field(3, ge=1, description="epochs without a better held-out loss before the first fit stops")
+    loss: LossConfig = LossConfig()
+    corruption: CorruptionConfig = CorruptionConfig()
+    joint: bool = Field(False, description="train a neural trainer and the student together, in every step both")
+    joint_units: int = Field(0, ge=0, le=4096, description="hidden units of that trainer; 0 is a linear one")
+    anchor: float = Field(1.0, ge=0, description="in that trainer's loss, the pull to the propagated distributions")
+    feedback: float = Field(
+        1.0, ge=0, le=1, description="share of the distillation's gradient that reaches that trainer too"
+    )
+
+    def epochs_for(self, rows: int) -> int:
+        """Passes over so many rows."""
+        return max(self.epochs, self.min_steps // max(-(-rows // self.batch), 1))
+
+
+class TrustConfig(Stage):
+    """How sure a model says it is, and when it gives no label."""
+
+    left_out: int = Field(
+        100, ge=0, description="labels that the trainer is asked about without seeing them, to calibrate it; 0 for none"
+    )
+    abstain: float = Field(
+        0.0,
+        ge=0,
+        le=0.5,
+        description="share of rows like the training's that get no label, so that foreign ones get none",
+    )
+
+
+class PackConfig(Stage):
+    """How weights are stored."""
+
+    weight_bits: Literal[4, 8] | None = Field(None, description="bits of a weight; none lets the budget choose")

@@ -1,0 +1,55 @@
+"""The settings of a whole training, one stage beside the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from projgraph.config.graph import FeaturesConfig, GraphConfig
+from projgraph.config.sizes import MAX_BUDGET, parse_bytes
+from projgraph.config.stage import Stage
+from projgraph.config.student import PackConfig, ProjectionConfig, StudentConfig, TrustConfig
+from projgraph.config.trainers import TrainerConfig
+
+_CODE_DIMENSIONS = 64
+
+
+class TrainConfig(Stage):
+    """Everything that decides a trained model beside its data."""
+
+    seed: int = Field(0, ge=0, lt=1 << 32, description="of every random draw")
+    budget: int = Field(256 * 1024, ge=1, le=MAX_BUDGET, description="bytes of the model file at most")
+    encoder: str | None = Field(None, description="a sentence-transformers model, by name or folder, at training time")
+    features: FeaturesConfig = FeaturesConfig()
+    graph: GraphConfig = GraphConfig()
+    trainer: TrainerConfig = TrainerConfig()
+    projection: ProjectionConfig = ProjectionConfig()
+    student: StudentConfig = StudentConfig()
+    trust: TrustConfig = TrustConfig()
+    pack: PackConfig = PackConfig()
+
+    @field_validator("budget", mode="before")
+    @classmethod
+    def _parse_budget(cls, value: Any) -> Any:
+        """A recipe and ``--set`` may write 64KB as the option does."""
+        return parse_bytes(value) if isinstance(value, str) else value
+
+    @property
+    def code_dimensions(self) -> int:
+        """Signs of a word's code; 0 for no words."""
+        chosen = self.projection.words.dimensions
+        return (_CODE_DIMENSIONS if self.encoder else 0) if chosen is None else chosen
+
+    def flattened(self) -> dict[str, Any]:
+        """Every setting by its dotted name, in the order above."""
+        return dict(_flatten(self.model_dump(mode="json"), ""))
+
+
+def _flatten(values: Mapping[str, Any], prefix: str) -> Iterable[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
