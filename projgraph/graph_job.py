@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from projgraph import __version__, native
 from projgraph.atomic import atomic_write, check_target
+from projgraph.bits import row_projection
 from projgraph.checkpoint import Checkpoints, digest
 from projgraph.config import TrainConfig
 from projgraph.errors import ConfigError, InputError
@@ -24,7 +25,6 @@ from projgraph.graph.given import given_graph
 from projgraph.graph.hamming import hamming_search
 from projgraph.graph.knn import build_knn
 from projgraph.graph.store import read_graph, write_graph
-from projgraph.pack.projection import ProjectionSpec
 from projgraph.read import few_labels, read_dataset, read_texts
 from projgraph.read.edges import read_edges
 from projgraph.records import (
@@ -214,17 +214,10 @@ def _search(
 ) -> tuple[Graph, float, str]:
     if kind == "knn":
         return _knn(_view(texts, config, kept, progress), config, progress)
-    chosen = config.projection
-    spec = ProjectionSpec.for_text(
-        bits=chosen.bits or _HAMMING_BITS,
-        word_share=chosen.word_share,
-        additions=chosen.additions,
-        seed=config.seed,
-        word_ngrams=chosen.word_ngrams,
-        character_ngrams=chosen.character_ngrams,
-    )
-    progress(f"bits: {len(texts):,} rows x {spec.n_bits:,} bits")
-    bits = native.project(spec.to_bytes(), texts)
+    n_bits = config.projection.bits or _HAMMING_BITS
+    projection = row_projection(texts, n_bits, config)
+    progress(f"bits: {len(texts):,} rows x {n_bits:,} bits")
+    bits = native.project(projection, texts)
     built = hamming_search(bits, config.graph.neighbours, progress=progress, states=kept)
     return built.graph, built.recall, built.method
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from projgraph import native
+from projgraph.bits import row_projection
 from projgraph.config import StudentConfig, TrainConfig
 from projgraph.errors import InputError
 from projgraph.evaluate.calibration import fit_temperature
@@ -18,11 +19,9 @@ from projgraph.features.vectors import describe_vectors
 from projgraph.features.view import describe
 from projgraph.graph.knn import build_knn
 from projgraph.pack.convolution import Convolution
-from projgraph.pack.format import Quantiser
 from projgraph.pack.model import ProjectionModel
-from projgraph.pack.projection import ProjectionSpec
 from projgraph.pack.quantise import QuantisedModel, quantise
-from projgraph.pack.vector import VectorSpec, has_thresholds
+from projgraph.pack.vector import has_thresholds
 from projgraph.pack.words import WordTable
 from projgraph.plan import Plan, head_weight_bits, plan_model
 from projgraph.projection.fit import Listener, Student, StudentTask, fit_student, sharpen
@@ -97,7 +96,7 @@ def train(dataset: Dataset, config: TrainConfig, progress: Progress, listener: L
     settings = config.projection.vectors
     thresholds = has_thresholds(rows, settings.thresholds) if isinstance(rows, Vectors) else None
     plan = plan_model(dataset.classes, config, thresholds)
-    projection = _projection(rows, plan, config)
+    projection = row_projection(rows, plan.bits, config)
     hamming = config.student.loss.hamming > 0
     clock: dict[str, float] = {}
     taught, graph, features, belief = _teach(dataset, config, plan.words > 0, progress, clock)
@@ -193,27 +192,6 @@ def _describe(rows: Texts | Vectors, config: TrainConfig, progress: Progress) ->
         return describe_vectors(rows, config.features.dimensions, config.seed)
     progress(f"features: {len(rows):,} texts" + (f", encoder {config.encoder}" if config.encoder else ""))
     return describe(rows, config.features, config.seed, config.encoder).vectors
-
-
-def _projection(rows: Texts | Vectors, plan: Plan, config: TrainConfig) -> bytes:
-    """The projection section."""
-    chosen = config.projection
-    if isinstance(rows, Vectors):
-        given = chosen.vectors
-        quantiser = None if given.quantiser == "auto" else Quantiser[given.quantiser.upper()]
-        additions = None if given.additions is None else min(given.additions, plan.bits)
-        return VectorSpec.for_rows(rows, plan.bits, additions, config.seed, quantiser, given.thresholds).to_bytes()
-    spec = ProjectionSpec.for_text(
-        bits=plan.bits,
-        word_share=chosen.word_share,
-        additions=chosen.additions,
-        seed=config.seed,
-        quantiser=Quantiser[chosen.quantiser.upper()],
-        word_ngrams=chosen.word_ngrams,
-        character_ngrams=chosen.character_ngrams,
-        functions=chosen.functions,
-    )
-    return spec.to_bytes()
 
 
 def _beside_words(config: TrainConfig) -> StudentConfig:

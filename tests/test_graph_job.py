@@ -19,12 +19,15 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 from typer.testing import CliRunner
 
-from projgraph import graph_job
+from projgraph import graph_job, native
+from projgraph.bits import row_projection
 from projgraph.checkpoint import Checkpoints
 from projgraph.cli import app
 from projgraph.config import TRAINER_NAMES, load_config
 from projgraph.graph.csr import to_csr
+from projgraph.graph.hamming import hamming_search
 from projgraph.graph.store import read_graph
+from projgraph.read import read_texts
 from projgraph.trainers.registry import EDGES_ALONE, TRAINERS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -80,6 +83,19 @@ def test_bits_of_a_hamming_graph(rows, tmp_path):
     # A distance is a whole number of 1 / (2 T d).
     assert np.allclose(weights[0] * 128, np.round(weights[0] * 128), atol=1e-4)
     assert not np.allclose(weights[1] * 128, np.round(weights[1] * 128), atol=1e-4)
+
+
+def test_a_hamming_graph_has_the_bits_of_a_model_with_the_same_settings(rows, tmp_path):
+    texts, out = read_texts(rows), tmp_path / "graph.npz"
+    chosen = ["projection.quantiser=sign", "projection.functions=60", "projection.additions=1"]
+    figures("build", rows, "--kind", "hamming", "--bits", 120, "--k", 5, "--out", out, *(f"--set={s}" for s in chosen))
+    config = load_config(None, chosen)
+    expected = hamming_search(native.project(row_projection(texts, 120, config), texts), 5).graph
+    assert to_csr(read_graph(out)).toarray() == pytest.approx(to_csr(expected).toarray())
+    ternary = native.project(row_projection(texts, 120, load_config(None, chosen[1:])), texts)
+    assert (to_csr(hamming_search(ternary, 5).graph) != to_csr(expected)).nnz > 0
+    code, _, err = run("build", rows, "--kind", "hamming", "--bits", 100, "--out", out)
+    assert (code, "functions is 64; expected a divisor of bits, 100, such as 4" in err) == (2, True), err
 
 
 def test_same_file_and_seed_give_the_same_bytes(rows, tmp_path):
@@ -174,7 +190,8 @@ def test_a_killed_propagation_goes_on_to_the_same_bytes(rows, tmp_path, monkeypa
 
 EAGER = """
 import functools
-from projgraph import graph_job
+from projgraph import graph_job, native
+from projgraph.bits import row_projection
 from projgraph.checkpoint import Checkpoints
 from projgraph.__main__ import main
 

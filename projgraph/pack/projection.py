@@ -221,7 +221,8 @@ class ProjectionSpec:
             raise ConfigError(UNUSABLE + "; ".join(problems))
         divisor = math.gcd(bits, DEFAULT_FUNCTIONS) if functions is None else functions
         if not is_integer(divisor, 1, bits) or bits % divisor:
-            problems.append(f"functions is {functions}; expected a divisor of bits, {bits}")
+            example = f", such as {math.gcd(bits, divisor)}" if is_integer(divisor, 1) else ""
+            problems.append(f"functions is {functions}; expected a divisor of bits, {bits}{example}")
             divisor = 1  # so that the other settings are checked too
         words, characters = _split(bits // additions, word_share)
         blocks = (
