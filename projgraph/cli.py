@@ -49,7 +49,9 @@ def train(
     encoder: Encoder = None,
     pipeline: Annotated[Path | None, typer.Option(help="recipe with settings, TOML")] = None,
     settings: Settings = None,
-    budget: Annotated[str | None, typer.Option(help="size of the model file at most, such as 64KB")] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="bytes of the model file at most, and a text's time: 64KB, or 256KB,5us")
+    ] = None,
     abstain: Annotated[
         float | None, typer.Option(help="share of rows given up so that texts of no class get no label; default 0")
     ] = None,

@@ -20,7 +20,7 @@ class ModelFileError(ProjgraphError):
 
 
 class BudgetError(ProjgraphError):
-    """No model fits the byte budget; the message names the smallest budget that works."""
+    """No model fits the budget of bytes or of time; the message names the smallest that works."""
 
 
 class OutputError(ProjgraphError):

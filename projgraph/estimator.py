@@ -6,6 +6,7 @@ import copy
 import numbers
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal, Self
@@ -17,7 +18,7 @@ from sklearn.utils import Tags, check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from projgraph.atomic import atomic_write
-from projgraph.config import TrainConfig, load_config, parse_bytes
+from projgraph.config import TrainConfig, load_config
 from projgraph.errors import ConfigError, InputError
 from projgraph.native import NativeModel
 from projgraph.read.arrays import LABELS, Labels, check_sparse, holds_numbers, labelled_rows, labels_of, named, texts_of
@@ -40,7 +41,8 @@ class ProjectionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     give the same model bytes. On a precomputed graph only the first half is done: the rows that are there get labels.
 
     Args:
-        budget: bytes of the model at most, as a number or as text such as ``"64KB"``.
+        budget: bytes of the model at most, as a number or as text such as ``"64KB"``; behind a comma the predicted time
+            of a text of 12 words at most, such as ``"256KB,5us"``.
         encoder: a sentence-transformers model, by name or folder, that describes texts while training; None for none.
         graph: ``"knn"`` joins every row to its nearest ones; ``"precomputed"`` takes X as an adjacency, (n, n) edge
             weights of zero or more, dense or sparse; where the two directions of an edge differ the larger counts.
@@ -105,6 +107,8 @@ class ProjectionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         counts = ReadCounts(len(rows), int(np.count_nonzero(labels.indices != UNLABELLED)))
         dataset = Dataset(rows, labels.indices, labels.names, counts)
         trained = pipeline.train(dataset, config, self._say)
+        if trained.plan.left_out:
+            warnings.warn(trained.plan.left_out, UserWarning, stacklevel=2)
         if isinstance(rows, Vectors):
             self._keep_columns(X)
         else:
@@ -268,7 +272,7 @@ class ProjectionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         for name, parameter in _OWN_PARAMETERS.items():
             if name in given:
                 raise ConfigError(f"settings holds {name!r}; give it as the parameter {parameter} instead")
-        given["budget"] = parse_bytes(self.budget) if isinstance(self.budget, str) else self.budget
+        given["budget"] = self.budget
         given["encoder"] = None if self.encoder is None else os.fspath(self.encoder)
         given["seed"] = _seed(self.random_state)
         return load_config(given=given)

@@ -201,6 +201,7 @@ def _figures(
         "test_accuracy": None if evaluation is None else evaluation.accuracy,
         "trainer_accuracy": float(taught_right.mean()) if len(taught_right) else None,
         "model_bytes": size,
+        "predicted_us": None if trained.plan.nanoseconds is None else trained.plan.nanoseconds / 1000,
         "model": str(job.out),
         "n_rows": len(dataset),
         "n_labelled": labelled,

@@ -96,6 +96,8 @@ def train(dataset: Dataset, config: TrainConfig, progress: Progress, listener: L
     settings = config.projection.vectors
     thresholds = has_thresholds(rows, settings.thresholds) if isinstance(rows, Vectors) else None
     plan = plan_model(dataset.classes, config, thresholds)
+    if plan.left_out:  # said before the work, so that nobody waits for another model than was asked for
+        progress(f"note: {plan.left_out}")
     projection = row_projection(rows, plan.bits, config)
     hamming = config.student.loss.hamming > 0
     clock: dict[str, float] = {}

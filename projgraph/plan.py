@@ -1,19 +1,21 @@
-"""Chooses bits, hidden units and weight bits that fit a byte budget; it trains nothing and looks at no data.
+"""Chooses bits, units and weight bits that fit the budgets of bytes and time; it trains nothing and sees no data.
 
 Preference, measured on splits of training rows (`benchmarks/LOG.md`): where words are asked for, a hidden layer over
 2,048 bits with word codes and a convolution beside it, then without the convolution, as long as there is room for
 ``FEWEST_WORDS``; else a hidden layer over at least 2,048 bits; else a linear head with as many bits as fit, up to
-4,096, eight-bit weights before four-bit ones as long as they do not cost bits below 2,048.
+4,096, eight-bit weights before four-bit ones as long as they do not cost bits below 2,048. The first that fits is
+taken; its time is the one that `projgraph.cost` predicts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
 from projgraph.config import TrainConfig
-from projgraph.errors import BudgetError
+from projgraph.cost import predicted_nanoseconds
+from projgraph.errors import BudgetError, ConfigError
 from projgraph.pack.format import MAX_INPUT_SUM
 from projgraph.pack.quantise import Shape
 from projgraph.pack.write import predicted_size
@@ -43,6 +45,8 @@ class Plan:
         size: bytes of the file, at most.
         words: that the file has room for; 0 for none.
         filters: of the convolution over words.
+        nanoseconds: of a text of 12 words on the reference machine, see `projgraph.cost`; None where rows are vectors.
+        left_out: what the settings ask for and the budget has no room for, in one line; empty if nothing.
     """
 
     bits: int
@@ -51,10 +55,12 @@ class Plan:
     size: int
     words: int = 0
     filters: int = 0
+    nanoseconds: int | None = None
+    left_out: str = ""
 
 
 def plan_model(classes: tuple[str, ...], config: TrainConfig, thresholds: bool | None = None) -> Plan:
-    """The preferred plan within the budget and the fixed settings.
+    """The preferred plan within the budgets and the fixed settings.
 
     Args:
         classes: label names.
@@ -63,22 +69,28 @@ def plan_model(classes: tuple[str, ...], config: TrainConfig, thresholds: bool |
 
     Raises:
         BudgetError: nothing fits; the message names the smallest budget that works.
+        ConfigError: there is a budget of time, and rows are vectors.
     """
-    with_words = _with_words(classes, config) if thresholds is None else None
-    if with_words is not None:
-        return with_words
-    smallest: Plan | None = None
+    if thresholds is not None and config.time_budget is not None:
+        raise ConfigError(
+            f"time_budget is {config.time_budget} ns, and the rows are vectors; "
+            "expected texts, whose time is predicted: give a budget of bytes alone"
+        )
+    left_out = ""
+    if thresholds is None and config.code_dimensions:
+        beside_words = list(_beside_words(classes, config))
+        for least in beside_words:
+            if _fits(least, config):
+                return _with_most_words(least, classes, config)
+        left_out = _left_out(beside_words, config) if config.projection.words.dimensions else ""
+    plans = []
     for bits, units, weight_bits in _candidates(config):
-        plan = _sized(Plan(bits, units, weight_bits, 0), classes, config, thresholds)
-        if plan.size <= config.budget:
-            return plan
-        smallest = plan if smallest is None or plan.size < smallest.size else smallest
-    if smallest is None:
+        plans.append(_sized(Plan(bits, units, weight_bits, 0), classes, config, thresholds))
+        if _fits(plans[-1], config):
+            return replace(plans[-1], left_out=left_out)
+    if not plans:
         raise BudgetError("no plan is left: projection.bits, student.units and pack.weight_bits exclude each other")
-    raise BudgetError(
-        f"a budget of {config.budget} bytes is too small for {len(classes)} classes with these settings; "
-        f"the smallest that works is {smallest.size} bytes: give --budget {-(-smallest.size // 1024)}KB or more"
-    )
+    raise BudgetError(_too_little(plans, len(classes), config))
 
 
 def head_weight_bits(plan: Plan) -> tuple[int, int | None]:
@@ -86,11 +98,15 @@ def head_weight_bits(plan: Plan) -> tuple[int, int | None]:
     return (8, plan.weight_bits) if plan.units else (plan.weight_bits, None)
 
 
-def _with_words(classes: tuple[str, ...], config: TrainConfig) -> Plan | None:
-    """The preferred plan with words, as many as the budget and the settings allow; None where too few fit."""
-    chosen, dimensions = config.projection.words, config.code_dimensions
-    if not dimensions:
-        return None
+def plan_shape(plan: Plan, classes: int, config: TrainConfig) -> Shape:
+    """Inputs and outputs of the plan's layers."""
+    dimensions = config.code_dimensions if plan.words else 0
+    return Shape(plan.bits, classes, plan.units or None, dimensions, plan.filters)
+
+
+def _beside_words(classes: tuple[str, ...], config: TrainConfig) -> Iterator[Plan]:
+    """Plans with the fewest words that are worth it, from the most to the least wanted."""
+    chosen = config.projection.words
     fewest = min(FEWEST_WORDS, chosen.most)
     filters = _FILTERS if chosen.filters is None else (chosen.filters,)
     heads = dict.fromkeys(
@@ -99,19 +115,22 @@ def _with_words(classes: tuple[str, ...], config: TrainConfig) -> Plan | None:
         for weight_bits in _weight_bits(config)
     )
     for (bits, units, weight_bits), count in product(heads, filters):
-        if Shape(bits, len(classes), units or None, dimensions, count).largest_sum > MAX_INPUT_SUM:
-            continue
-        least = _sized(Plan(bits, units, weight_bits, 0, fewest, count), classes, config)
-        if least.size <= config.budget:
-            most = min(fewest + (config.budget - least.size) // (4 + dimensions // 8), chosen.most)
-            # Sections are padded, so that the last word or two may not fit after all; the fewest do.
-            plans = (_sized(replace(least, words=words), classes, config) for words in range(most, fewest - 1, -1))
-            return next(plan for plan in plans if plan.size <= config.budget)
-    return None
+        plan = Plan(bits, units, weight_bits, 0, fewest, count)
+        if plan_shape(plan, len(classes), config).largest_sum <= MAX_INPUT_SUM:
+            yield _sized(plan, classes, config)
+
+
+def _with_most_words(least: Plan, classes: tuple[str, ...], config: TrainConfig) -> Plan:
+    """The plan with as many words as the budgets and the settings allow; it fits with those that it has."""
+    room = (config.budget - least.size) // (4 + config.code_dimensions // 8)
+    most = min(least.words + room, config.projection.words.most)
+    # Sections are padded, so that the last word or two may not fit after all, and to find a word among many takes time.
+    plans = (_sized(replace(least, words=words), classes, config) for words in range(most, least.words - 1, -1))
+    return next(plan for plan in plans if _fits(plan, config))
 
 
 def _sized(plan: Plan, classes: tuple[str, ...], config: TrainConfig, thresholds: bool | None = None) -> Plan:
-    """The plan with the bytes of its file."""
+    """The plan with the bytes of its file and the time of a text."""
     output, hidden = head_weight_bits(plan)
     size = predicted_size(
         len(classes),
@@ -126,7 +145,66 @@ def _sized(plan: Plan, classes: tuple[str, ...], config: TrainConfig, thresholds
         filters=plan.filters,
         width=config.projection.words.width,
     )
-    return replace(plan, size=size)
+    if thresholds is not None:
+        return replace(plan, size=size)
+    shape = plan_shape(plan, len(classes), config)
+    time = predicted_nanoseconds(shape, plan.weight_bits, config.projection, plan.words)
+    return replace(plan, size=size, nanoseconds=time)
+
+
+def _fits(plan: Plan, config: TrainConfig) -> bool:
+    return plan.size <= config.budget and _in_time(plan, config)
+
+
+def _in_time(plan: Plan, config: TrainConfig) -> bool:
+    return config.time_budget is None or (plan.nanoseconds or 0) <= config.time_budget
+
+
+def _nearest(plans: Sequence[Plan], config: TrainConfig) -> Plan:
+    """Of plans that do not fit, one for which as few budgets as possible must be raised, and these by the least."""
+    in_time = [plan for plan in plans if _in_time(plan, config)]
+    if in_time:
+        return min(in_time, key=lambda plan: plan.size)
+    small = [plan for plan in plans if plan.size <= config.budget]
+    return min(small or plans, key=lambda plan: (plan.nanoseconds or 0, plan.size))
+
+
+def _raised(plan: Plan, config: TrainConfig) -> str:
+    """The option that makes room for a plan."""
+    size = f"{-(-plan.size // 1024)}KB" if plan.size > config.budget else f"{config.budget}"
+    if config.time_budget is None:
+        return f"--budget {size}"
+    return f"--budget {size},{max(plan.nanoseconds or 0, config.time_budget)}ns"
+
+
+def _too_little(plans: Sequence[Plan], classes: int, config: TrainConfig) -> str:
+    """What is too small for every plan, and what would do."""
+    nearest = _nearest(plans, config)
+    given, needed = [], []
+    if nearest.size > config.budget:
+        given.append(f"{config.budget} bytes")
+        needed.append(f"{nearest.size} bytes")
+    if not _in_time(nearest, config):
+        given.append(f"{config.time_budget} ns a text")
+        needed.append(f"{nearest.nanoseconds} ns")
+    return (
+        f"a budget of {' and '.join(given)} is too small for {classes} classes with these settings; "
+        f"the smallest that works is {' and '.join(needed)}: give {_raised(nearest, config)} or more"
+    )
+
+
+def _left_out(plans: Sequence[Plan], config: TrainConfig) -> str:
+    """That words were asked for and are not there, and what would make room for them."""
+    asked = f"words of {config.code_dimensions} signs (projection.words.dimensions) are left out: "
+    if not plans:
+        return asked + "with so many projection.bits, student.units and projection.words.filters sums leave their range"
+    nearest = _nearest(plans, config)
+    time = "" if config.time_budget is None else f" and {nearest.nanoseconds} ns a text"
+    allowed = "" if config.time_budget is None else f" and {config.time_budget} ns"
+    return (
+        f"{asked}{nearest.words} of them need {nearest.size} bytes{time}, "
+        f"the budget is {config.budget} bytes{allowed}: give {_raised(nearest, config)} or more"
+    )
 
 
 def _weight_bits(config: TrainConfig) -> tuple[int, ...]:

@@ -271,6 +271,8 @@ def test_help(run):
         (["--budget", "lots"], ["'lots' is not a size; expected bytes such as 65536, 64KB or 1MB"]),
         (["--budget", "0"], ["'0' is not a size"]),
         (["--budget", "1KB"], ["a budget of 1024 bytes is too small for 2 classes"]),
+        (["--budget", "64KB,5"], ["time_budget: '5' is not a time; expected one such as 5us, 500ns or 0.1ms"]),
+        (["--budget", "64KB,100ns"], ["a budget of 100 ns a text is too small for 2 classes", "give --budget 65536,"]),
         (["--pipeline", "no.toml"], ["no.toml: cannot be read: No such file or directory"]),
         (["--test", "no.csv"], ["no.csv: there is no such file; check the path"]),
         (["--unlabelled", "no.txt"], ["no.txt: there is no such file; check the path"]),
@@ -340,6 +342,32 @@ def test_the_budget_that_an_error_names_works(run, few, small, tmp_path):
     outcome = run("train", few, "--out", tmp_path / "m.pgb", "--budget", named[1], "--json", *free)
     assert outcome.status == 0, outcome.err
     assert json.loads(outcome.out)["model_bytes"] <= 1024 * int(named[1].removesuffix("KB"))
+
+
+def test_the_time_that_an_error_names_works(run, few, small, tmp_path):
+    free = [option for option in small if "projection.bits" not in option and "student.units" not in option]
+    refused = run("train", few, "--out", tmp_path / "m.pgb", "--budget", "64KB,0.1us", *free)
+    assert_one_line(refused, "a budget of 100 ns a text is too small for 2 classes")
+    named = re.search(r"give --budget (65536,(\d+)ns) or more", refused.err)
+    assert named is not None, refused.err
+    outcome = run("train", few, "--out", tmp_path / "m.pgb", "--budget", named[1], "--json", *free)
+    assert outcome.status == 0, outcome.err
+    figures = json.loads(outcome.out)
+    assert figures["predicted_us"] == int(named[2]) / 1000
+    assert figures["model_bytes"] <= 65536
+
+
+def test_words_that_do_not_fit_are_told_before_the_work(run, few, small, tmp_path):
+    arguments = ["train", few, "--out", tmp_path / "m.pgb", "--set", "projection.words.dimensions=64", *small]
+    outcome = run(*arguments, "--budget", "16KB")
+    assert outcome.status == 0, outcome.err
+    lines = outcome.err.splitlines()
+    told = next(at for at, line in enumerate(lines) if line.startswith("note: words of 64 signs"))
+    assert "the budget is 16384 bytes: give --budget " in lines[told]
+    assert told < next(at for at, line in enumerate(lines) if line.startswith("bits: "))
+    enough = re.search(r"--budget (\d+KB) or more", lines[told])
+    assert enough is not None
+    assert "note: words" not in run(*arguments, "--budget", enough[1]).err
 
 
 @pytest.mark.parametrize("command", ["evaluate", "inspect"])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from projgraph.config import MAX_BUDGET, StudentConfig, TrainConfig, load_config, parse_bytes
+from projgraph.config import MAX_BUDGET, MAX_TIME, StudentConfig, TrainConfig, load_config, parse_bytes, parse_time
 from projgraph.errors import ConfigError
 
 
@@ -232,3 +232,70 @@ def test_what_is_no_size(text):
 def test_a_size_beyond_all_numbers():
     with pytest.raises(ConfigError, match="is not a size"):
         parse_bytes("9" * 400)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("5us", 5000),
+        ("5µs", 5000),
+        ("5μs", 5000),
+        (" 2.35 US ", 2350),
+        ("500ns", 500),
+        ("0.1ms", 100_000),
+        ("1.9ns", 1),
+        ("1000ms", MAX_TIME),
+    ],
+)
+def test_times(text, expected):
+    assert parse_time(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "5", "us", "0us", "0.9ns", "5s", "5 min", "-5us", "5us us", "1e3us", "1001ms", "5KB", "5_us", "9" * 400],
+)
+def test_what_is_no_time(text):
+    with pytest.raises(ConfigError) as caught:
+        parse_time(text)
+    assert str(caught.value) == (
+        f"'{text}' is not a time; expected one such as 5us, 500ns or 0.1ms, at most {MAX_TIME // 10**6}ms"
+    )
+
+
+def test_a_budget_of_bytes_and_of_time():
+    for budget in ("64KB,5us", "65536, 5000ns", " 64 KB , 0.005 ms "):
+        config = load_config(given={"budget": budget})
+        assert (config.budget, config.time_budget) == (65536, 5000)
+        assert load_config(given=config.flattened()) == config
+    assert load_config(None, ["budget=64KB,5us"]).time_budget == 5000
+    assert load_config(None, ['time_budget="3us"']).time_budget == load_config(None, ["time_budget=3000"]).time_budget
+    assert TrainConfig().time_budget is None
+
+
+def test_a_recipe_gives_both_budgets_and_a_later_budget_takes_their_place(recipe):
+    recipe.write_text('budget = "64KB,5us"\n')
+    assert (load_config(recipe).budget, load_config(recipe).time_budget) == (65536, 5000)
+    assert load_config(recipe, given={"budget": "32KB"}).time_budget is None
+    recipe.write_text("budget = 65536\ntime_budget = 5000\n")
+    assert load_config(recipe, given={"budget": "32KB"}).time_budget == 5000
+    assert load_config(recipe, given={"budget": "32KB,7us"}).time_budget == 7000
+
+
+@pytest.mark.parametrize(
+    ("budget", "message"),
+    [
+        ("64KB,5", "settings: time_budget: '5' is not a time; expected one such as 5us, 500ns or 0.1ms"),
+        ("64KB,", "settings: time_budget: '' is not a time; expected one such as 5us"),
+        (",5us", "settings: budget: '' is not a size; expected bytes such as 65536, 64KB or 1MB"),
+        (
+            "5us,64KB",
+            "settings: budget: '5us' is not a size; expected bytes such as 65536, 64KB or 1MB, at most 256MB; t",
+        ),
+        ("64KB,5us,3", "settings: time_budget: '5us,3' is not a time"),
+    ],
+)
+def test_wrong_budgets(budget, message):
+    with pytest.raises(ConfigError) as caught:
+        load_config(given={"budget": budget})
+    assert str(caught.value).startswith(message)

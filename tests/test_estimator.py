@@ -337,6 +337,19 @@ def test_parameters_are_kept_as_they_are_given(rows, few):
     }
 
 
+def test_a_budget_of_time_is_kept_and_words_without_room_are_told(rows, few):
+    free = {name: value for name, value in QUICK.items() if name not in ("projection.bits", "student.units")}
+    settings = free | {"projection.words.dimensions": 64}
+    told = "words of 64 signs .* are left out: .* and 1500 ns: give --budget "
+    with pytest.warns(UserWarning, match=told):
+        one = make(budget="64KB,1.5us", settings=settings).fit(rows[0], few)
+    with pytest.warns(UserWarning, match=told):
+        other = make(budget=65536, settings=settings | {"time_budget": 1500}).fit(rows[0], few)
+    assert one._model_bytes == other._model_bytes
+    free_of_time = make(budget=65536, settings=free).fit(rows[0], few)
+    assert len(free_of_time._model_bytes) > len(one._model_bytes)
+
+
 def test_set_params_and_clone():
     model = make().set_params(budget=9000, random_state=7)
     copied = clone(model)
@@ -352,6 +365,8 @@ def test_set_params_and_clone():
     ("parameters", "error", "message"),
     [
         ({"budget": "a lot"}, ConfigError, "'a lot' is not a size; expected bytes such as 65536, 64KB"),
+        ({"budget": "8KB,5"}, ConfigError, "time_budget: '5' is not a time; expected one such as 5us"),
+        ({"budget": "8KB,9ns"}, BudgetError, "a budget of 9 ns a text is too small for 2 classes"),
         ({"budget": 200}, BudgetError, "a budget of 200 bytes is too small for 2 classes"),
         ({"settings": {"student.epoch": 3}}, ConfigError, "student.epoch is unknown; expected one of"),
         ({"settings": {"student.epochs": 0, "graph.neighbours": 0}}, ConfigError, "neighbours is 0.*epochs is 0"),

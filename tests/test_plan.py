@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,14 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from projgraph.config import TrainConfig
-from projgraph.errors import BudgetError
+from projgraph.cost import predicted_nanoseconds
+from projgraph.errors import BudgetError, ConfigError
 from projgraph.pack.convolution import QuantisedConvolution
 from projgraph.pack.layer import QuantisedLayer
 from projgraph.pack.projection import ProjectionSpec
 from projgraph.pack.quantise import QuantisedModel
 from projgraph.pack.words import WordTable
 from projgraph.pack.write import model_bytes
-from projgraph.plan import PROVENANCE_ROOM, Plan, head_weight_bits, plan_model
+from projgraph.plan import PROVENANCE_ROOM, Plan, head_weight_bits, plan_model, plan_shape
 
 LARGEST_PROVENANCE = {"x": "y" * (PROVENANCE_ROOM - len('{"x":""}'))}
 
@@ -118,6 +120,128 @@ def test_common_budgets_have_a_plan(kilobytes, count):
     classes = names(count, 12)
     plan = plan_model(classes, config(1024 * kilobytes))
     assert len(packed(plan, classes)) == plan.size <= 1024 * kilobytes
+
+
+# ---------------------------------------------------------------------------------------------------------------- time
+
+
+def timed(time_budget: int | None, budget: int = 256 * 1024, **words: object) -> TrainConfig:
+    given = {"budget": budget, "time_budget": time_budget, "projection": {"words": words}}
+    return TrainConfig.model_validate(given)
+
+
+def tier(plan: Plan) -> str:
+    return ("convolution" if plan.filters else "sums") if plan.words else "hidden" if plan.units else "linear"
+
+
+def test_a_budget_of_time_chooses_among_the_tiers():
+    times = {8000: "convolution", 7000: "sums", 3300: "sums", 2350: "hidden", 1750: "linear"}
+    chosen = {time: plan_model(names(77), timed(time, dimensions=64)) for time in times}
+    assert {time: tier(plan) for time, plan in chosen.items()} == times
+    assert chosen[8000] == plan_model(names(77), timed(None, dimensions=64))
+    assert chosen[7000].units == 128, "no convolution before fewer units: the order of preference"
+    assert chosen[3300].units < 128
+    assert all(plan.nanoseconds <= time for time, plan in chosen.items())
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    count=st.sampled_from([2, 7, 77, 150]),
+    budget=st.integers(8_000, 400_000),
+    time=st.integers(1, 12_000),
+    dimensions=st.sampled_from([0, 64]),
+)
+def test_plans_keep_both_budgets_and_are_the_first_that_do(count, budget, time, dimensions):
+    given = timed(time, budget, dimensions=dimensions)
+    plan = planned_or_refused(names(count), given)
+    if isinstance(plan, BudgetError):
+        return
+    assert plan.size <= budget
+    assert plan.nanoseconds <= time
+    without = plan_model(names(count), timed(None, budget, dimensions=dimensions))
+    assert replace(without, left_out="") == replace(plan, left_out="") or without.nanoseconds > time
+    assert predicted_nanoseconds(plan_shape(plan, count, given), plan.weight_bits, given.projection, plan.words) == (
+        plan.nanoseconds
+    )
+    if plan.words:
+        assert dimensions
+        assert len(packed(plan, names(count), dimensions)) == plan.size
+
+
+@pytest.mark.parametrize("count", [2, 77, 600])
+@pytest.mark.parametrize("budget", [100, 16 * 1024, 1 << 20])
+def test_an_error_names_a_time_that_works_and_none_shorter_does(count, budget):
+    with pytest.raises(BudgetError) as caught:
+        plan_model(names(count), timed(1, budget))
+    found = re.search(r"give --budget (\d+)(KB)?,(\d+)ns or more$", str(caught.value))
+    assert found is not None, str(caught.value)
+    enough, time = int(found[1]) * (1024 if found[2] else 1), int(found[3])
+    plan = plan_model(names(count), timed(time, enough))
+    assert plan.nanoseconds == time
+    assert "1 ns a text" in str(caught.value)
+    assert (f"{budget} bytes" in str(caught.value)) == (enough > budget)
+    with pytest.raises(BudgetError, match=f"a budget of {time - 1} ns a text is too small for {count} classes"):
+        plan_model(names(count), timed(time - 1, enough))
+
+
+def test_an_error_of_bytes_keeps_the_time():
+    with pytest.raises(BudgetError, match=r"a budget of 100 bytes is too small .* give --budget \d+KB,5000ns or more"):
+        plan_model(names(9), timed(5000, 100))
+
+
+def test_vectors_have_no_predicted_time():
+    assert plan_model(names(5), TrainConfig(), thresholds=True).nanoseconds is None
+    message = "time_budget is 5000 ns, and the rows are vectors; expected texts, whose time is predicted"
+    with pytest.raises(ConfigError, match=message):
+        plan_model(names(5), timed(5000), thresholds=False)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            timed(None, 64 * 1024, dimensions=64),
+            r"2000 of them need (\d+) bytes, the budget is 65536 bytes: give --budget (\d+)KB or more",
+        ),
+        (
+            timed(2400, dimensions=32),
+            r"2000 of them need (\d+) bytes and \d+ ns a text, the budget is 262144 bytes and 2400 ns: "
+            r"give --budget 262144,(\d+)ns or more",
+        ),
+        (
+            timed(2400, 64 * 1024, dimensions=64, filters=64),
+            r"2000 of them need (\d+) bytes and \d+ ns a text, the budget is 65536 bytes and 2400 ns: "
+            r"give --budget (\d+KB),(\d+)ns or more",
+        ),
+    ],
+)
+def test_words_that_are_left_out_are_told_with_what_they_need(given, message):
+    plan = plan_model(names(77), given)
+    assert plan.words == 0
+    expected = rf"words of \d+ signs \(projection.words.dimensions\) are left out: {message}"
+    assert re.fullmatch(expected, plan.left_out), plan.left_out
+    option = re.search(r"--budget (\S+) ", plan.left_out)
+    assert option is not None
+    raised = given.model_dump() | TrainConfig.model_validate({"budget": option[1]}).model_dump(include={"budget"})
+    if "," in option[1]:
+        raised |= TrainConfig.model_validate({"budget": option[1]}).model_dump(include={"time_budget"})
+    plan = plan_model(names(77), TrainConfig.model_validate(raised))
+    assert plan.words >= 2000
+    assert plan.left_out == ""
+
+
+def test_words_that_cannot_be_are_told_too():
+    given = timed(None, 1 << 24, dimensions=128, filters=128).model_dump()
+    given["student"]["units"] = 256
+    plan = plan_model(names(5), TrainConfig.model_validate(given))
+    assert plan.left_out.endswith(
+        "so many projection.bits, student.units and projection.words.filters sums leave their range"
+    )
+
+
+def test_words_that_nobody_asked_for_are_left_out_without_a_word():
+    assert plan_model(names(77), TrainConfig(encoder="some/model", budget=64 * 1024)).left_out == ""
+    assert plan_model(names(77), TrainConfig(budget=64 * 1024)).left_out == ""
 
 
 def test_words_fill_the_budget():

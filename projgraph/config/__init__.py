@@ -5,7 +5,7 @@ A default that was tuned says in its description where it was measured; `benchma
 
 from projgraph.config.graph import FeaturesConfig, GraphConfig
 from projgraph.config.load import load_config
-from projgraph.config.sizes import MAX_BUDGET, parse_bytes
+from projgraph.config.sizes import MAX_BUDGET, MAX_TIME, parse_bytes, parse_time
 from projgraph.config.student import (
     CorruptionConfig,
     LossConfig,
@@ -33,6 +33,7 @@ from projgraph.config.trainers import (
 
 __all__ = [
     "MAX_BUDGET",
+    "MAX_TIME",
     "TRAINER_NAMES",
     "AppnpConfig",
     "ClassicConfig",
@@ -57,4 +58,5 @@ __all__ = [
     "WordsConfig",
     "load_config",
     "parse_bytes",
+    "parse_time",
 ]

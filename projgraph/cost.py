@@ -1,0 +1,112 @@
+"""How long the core takes for a text of 12 words, counted from a model's dimensions; nothing is measured or run.
+
+The same settings must give the same bytes on every machine, so a budget of time is kept by prediction: the core's steps
+are counted, and each kind has a price in whole picoseconds. The prices were fitted to the medians of models of many
+shapes (`benchmarks/tiers.py`) on the reference machine, one x86-64 core of 3 to 3.5 GHz with AVX-512 (Xeon, 2026):
+nine in ten are within 0.96 and 1.07 of the prediction. Other machines take longer or shorter; the order of models is
+much the same.
+
+A text is 12 words of 4 letters, all of them in the model's table, if it has one. With a family's features n_f, its
+additions a and its block of B_f bits, the rows of the layer over the bits that a text adds are
+
+    r = sum of min(B_f, 4 a n_f B_f / (4 B_f + 3 a n_f))
+
+which is near B (1 - exp(-m) I_0(m)), m = a n / B: the bits whose sum of signs is not zero. Under the quantiser of signs
+every bit is one. A row of weights is added in vectors of 32 bytes.
+"""
+
+from __future__ import annotations
+
+from projgraph.config import ProjectionConfig
+from projgraph.pack.quantise import Shape
+
+WORDS = 12
+LETTERS = 4
+"""Of a word: 12 words are 59 characters; in English utterances of 12 words 57 (BANKING77, CLINC150)."""
+_VECTOR = 32
+_BLOCK = 512
+
+PICOSECONDS = {
+    "text": 218_000,
+    "feature": 4_590,
+    "touch": 1_220,
+    "block": 78_000,
+    "row": 458,
+    "row_vector": 527,
+    "layer_vector": 54_800,
+    "value": 434,
+    "byte_multiple": 1_050,
+    "nibble_multiple": 1_990,
+    "code": 811,
+    "probe": 1_770,
+    "filter_row": 1_340,
+    "filter_vector": 387,
+}
+"""The price of one step of each kind of `steps`."""
+
+
+def predicted_nanoseconds(shape: Shape, weight_bits: int, projection: ProjectionConfig, known_words: int = 0) -> int:
+    """Nanoseconds of one prediction in C, rounded up.
+
+    Args:
+        shape: inputs and outputs of the layers.
+        weight_bits: of the layer over the bits; a layer behind hidden units has 8.
+        projection: how texts become bits.
+        known_words: in the model's table, 0 without one.
+    """
+    counted = steps(shape, weight_bits, projection, known_words)
+    return -(-sum(PICOSECONDS[kind] * count for kind, count in counted.items()) // 1000)
+
+
+def steps(shape: Shape, weight_bits: int, projection: ProjectionConfig, known_words: int = 0) -> dict[str, int]:
+    """How often the core takes each kind of step for one text; arguments as of ``predicted_nanoseconds``."""
+    features, rows = _features_and_rows(shape.n_bits, projection)
+    first = _vectors(shape.units or shape.classes, weight_bits)
+    last = _vectors(shape.classes, 8 if shape.units else weight_bits)
+    hidden = shape.units or 0
+    sums = shape.dimensions if known_words else 0
+    multiples = {4: 0, 8: 0}
+    multiples[weight_bits] += sums * first
+    # A hidden unit is above zero for about half of the texts, and zeros are passed over; a filter nearly always is.
+    multiples[8 if hidden else weight_bits] += (hidden // 2 + shape.filters) * last
+    windows = projection.words.width
+    filter_rows = (WORDS * windows * shape.dimensions // 2 + windows * shape.dimensions) if shape.filters else 0
+    return {
+        "text": 1,
+        "feature": features,
+        "touch": features * -(-projection.additions // 4),
+        "block": -(-shape.n_bits // _BLOCK),
+        "row": rows,
+        "row_vector": rows * first,
+        "layer_vector": first * (8 // weight_bits) + (last if hidden else 0),
+        "value": sums + hidden + shape.filters,
+        "byte_multiple": multiples[8],
+        "nibble_multiple": multiples[4],
+        "code": WORDS * sums,
+        "probe": WORDS * known_words.bit_length(),
+        "filter_row": filter_rows,
+        "filter_vector": filter_rows * _vectors(shape.filters, 8),
+    }
+
+
+def _features_and_rows(bits: int, projection: ProjectionConfig) -> tuple[int, int]:
+    """Features hashed, and rows added."""
+    word_bits = round(bits * projection.word_share)
+    shortest, longest = projection.word_ngrams
+    words = sum(max(WORDS - n + 1, 0) for n in range(shortest, longest + 1))
+    shortest, longest = projection.character_ngrams
+    # A run is a word with a blank on either side; one n-gram in 12 repeats and counts once.
+    characters = (WORDS - 1) * sum(max(LETTERS + 2 - n + 1, 0) for n in range(shortest, longest + 1))
+    families = [(words, word_bits), (characters, bits - word_bits)]
+    rows = sum(_rows(projection.additions * count, block) for count, block in families)
+    features = sum(count for count, block in families if block)
+    return features, bits if projection.quantiser == "sign" else rows
+
+
+def _rows(additions: int, block: int) -> int:
+    return min(block, 4 * additions * block // (4 * block + 3 * additions)) if block and additions else 0
+
+
+def _vectors(outputs: int, weight_bits: int) -> int:
+    """Of a row of weights."""
+    return -(-outputs * weight_bits // (8 * _VECTOR))
