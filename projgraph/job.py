@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from projgraph import pipeline
-from projgraph.atomic import atomic_write
+from projgraph.atomic import atomic_write, check_target
 from projgraph.config import TrainConfig
-from projgraph.errors import InputError, OutputError
+from projgraph.errors import InputError
 from projgraph.evaluate import Evaluation, ReportInput, bit_use, evaluate, write_report
 from projgraph.native import NativeModel
 from projgraph.pack.write import write_model
@@ -88,7 +88,7 @@ def run_training(
         OutputError: the model cannot be written; an old file stays as it was.
     """
     started = time.time()
-    _check_output(job)
+    check_target(job.out, (job.train, job.test, *job.unlabelled))
     test = None if job.test is None else _read(job, job.test, keep_empty=True)
     if test is not None and not (test.labels != UNLABELLED).any():
         raise InputError(f"{job.test}: none of its {len(test)} rows has a label; expected labels to measure against")
@@ -127,21 +127,6 @@ def run_training(
             notes += (f"not tracked: {tracking.reason}",)
     figures["seconds"] = round(time.time() - started, 3)
     return TrainResult(figures, evaluation, report, tracking, notes)
-
-
-def _check_output(job: TrainJob) -> None:
-    """Fail before the work, not after it."""
-    out = job.out
-    if out.is_dir():
-        raise OutputError(f"{out}: is a folder; expected the path of a file to write, such as {out / 'model.pgb'}")
-    if not out.absolute().parent.is_dir():
-        raise OutputError(f"{out}: its folder does not exist; create {out.absolute().parent} first")
-    if out.exists():
-        if not out.is_file():
-            raise OutputError(f"{out}: is a device or a pipe; expected the path of an ordinary file to write")
-        for read in filter(None, (job.train, job.test, *job.unlabelled)):
-            if read.exists() and out.samefile(read):
-                raise OutputError(f"{out}: is a file that the training reads; expected another path for the model")
 
 
 def _read(job: TrainJob, path: Path, keep_empty: bool = False) -> Dataset:

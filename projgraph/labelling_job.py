@@ -83,7 +83,8 @@ def suspects(job: SuspectsJob, config: TrainConfig, progress: Progress) -> dict[
     """
     started = time.time()
     teach = trainer(config.trainer.name)
-    dataset = _read(job.source, job.out, job.text_column, job.label_column)
+    check_target(job.out, [job.source])
+    dataset = _read(job)
     if job.labels_per_class is not None:
         dataset, _ = few_labels(dataset, job.labels_per_class, config.seed)
     _check_classes(job.source, dataset)
@@ -138,7 +139,8 @@ def suggest(job: SuggestJob, config: TrainConfig, progress: Progress) -> dict[st
     teach = trainer(config.trainer.name)
     if job.count < 1:
         raise ConfigError(f"count is {job.count}; expected 1 or more rows to label")
-    dataset = _read(job.source, job.out, job.text_column, job.label_column, plain=True)
+    check_target(job.out, (job.source, job.model))
+    dataset = _read(job, plain=True)
     free = dataset.labels == UNLABELLED
     if not free.any():
         raise InputError(f"{job.source}: all {len(dataset)} rows have a label; expected some without to choose from")
@@ -174,14 +176,12 @@ def suggest(job: SuggestJob, config: TrainConfig, progress: Progress) -> dict[st
     }
 
 
-def _read(source: Path, out: Path, text_column: str | None, label_column: str | None, plain: bool = False) -> Dataset:
+def _read(job: SuspectsJob | SuggestJob, plain: bool = False) -> Dataset:
     """The rows as the file has them, empty ones too, so that row numbers are the file's."""
-    target = check_target(out)
-    if source.exists() and target.exists() and target.samefile(source):
-        raise InputError(f"{out}: is the file that is read; expected another path to write")
-    dataset = read_dataset(source, text_column=text_column, label_column=label_column, keep_empty=True, plain=plain)
+    names = {"text_column": job.text_column, "label_column": job.label_column}
+    dataset = read_dataset(job.source, **names, keep_empty=True, plain=plain)
     if len(dataset) < 2:
-        raise InputError(f"{source}: has {len(dataset)} rows; a graph needs two or more")
+        raise InputError(f"{job.source}: has {len(dataset)} rows; a graph needs two or more")
     return dataset
 
 

@@ -314,14 +314,13 @@ def test_a_folder_is_no_training_file(run, small, tmp_path):
 
 
 def test_outputs_that_cannot_be(run, few, small, tmp_path):
-    assert_one_line(
-        run("train", few, "--out", tmp_path, *small), f"{tmp_path}: is a folder; expected the path of a file"
-    )
     nowhere = tmp_path / "no" / "m.pgb"
-    assert_one_line(
-        run("train", few, "--out", nowhere, *small), f"its folder does not exist; create {nowhere.parent} first"
-    )
-    assert_one_line(run("train", few, "--out", few, *small), "is a file that the training reads")
+    for out, message in (
+        (tmp_path, "it is a folder; expected the path of a file"),
+        (nowhere, f"the folder {nowhere.parent} does not exist; create it or choose another place"),
+        (few, "it is a file that is read; expected another path for the output"),
+    ):
+        assert_one_line(run("train", few, "--out", out, *small), f"cannot write {out}: {message}")
     assert few.read_text("utf-8").splitlines()[1:] == list(FEW)
 
 

@@ -240,15 +240,15 @@ def test_outputs_that_cannot_be_are_told_before_the_work(tmp_path, config):
     other = tmp_path / "texts.txt"
     other.write_text("lamp\n")
     for out, message in (
-        (tmp_path, f"is a folder; expected the path of a file to write, such as {tmp_path / 'model.pgb'}"),
-        (tmp_path / "no" / "m.pgb", f"its folder does not exist; create {tmp_path / 'no'} first"),
-        (Path("/dev/null"), "is a device or a pipe; expected the path of an ordinary file to write"),
-        (train, "is a file that the training reads; expected another path for the model"),
-        (other, "is a file that the training reads; expected another path for the model"),
+        (tmp_path, "it is a folder; expected the path of a file"),
+        (tmp_path / "no" / "m.pgb", f"the folder {tmp_path / 'no'} does not exist; create it or choose another place"),
+        (Path("/dev/null"), "it is a device or a pipe; expected the path of an ordinary file"),
+        (train, "it is a file that is read; expected another path for the output"),
+        (other, "it is a file that is read; expected another path for the output"),
     ):
         with pytest.raises(OutputError) as caught:
             run_training(TrainJob(train, out, unlabelled=(other,), track=False), config, quiet)
-        assert str(caught.value) == f"{out}: {message}"
+        assert str(caught.value) == f"cannot write {out}: {message}"
 
 
 @pytest.mark.usefixtures("no_work")

@@ -152,8 +152,13 @@ def test_the_file_that_is_read_is_not_written(tmp_path):
     before = source.read_bytes()
     code, _, err = run("suggest", source, "--count", 1, "--out", source)
     assert code == 2
-    assert "is the file that is read; expected another path to write" in err
+    assert "it is a file that is read; expected another path for the output" in err
     assert source.read_bytes() == before
+    model = tmp_path / "model.pgb"
+    model.write_bytes(b"a model")
+    code, _, err = run("suggest", source, "--count", 1, "--model", model, "--out", model)
+    assert (code, f"cannot write {model}: it is a file that is read" in err) == (2, True)
+    assert model.read_bytes() == b"a model"
 
 
 def test_suggest_takes_plain_text(tmp_path):
