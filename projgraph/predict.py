@@ -87,8 +87,8 @@ def _predict(path: str, file: str, proba: bool, text_column: str | None, oos_lab
         )
         for text in _texts(file, text_column):
             if proba:
-                label = labels[native.predict_one(text)]
-                out.write(label + b"\t%.6f\n" % model.predict_proba(text)[0].max())
+                index, probability = model.decide(text)
+                out.write(labels[index] + b"\t%.6f\n" % probability)
             else:
                 out.write(labels[native.predict_one(text)] + b"\n")
             if file == "-":

@@ -107,9 +107,24 @@ class Model:
 
     def probabilities(self, rows: Texts | Vectors) -> NDArray[np.float64]:
         """As ``predict_proba``, of rows that are packed already."""
+        return self._probabilities(self.native.scores(rows))
+
+    def decide(self, text: str) -> tuple[int, float]:
+        """The class index of a text, -1 where no score reaches the model's threshold, and the largest probability.
+
+        Raises:
+            InputError: the model takes vectors.
+        """
+        from projgraph.records import Texts
+
+        scores = self.native.scores(Texts.from_strings([text]), threads=1)
+        best = int(scores[0].argmax())
+        known = not self.native.threshold or scores[0, best] >= self.native.threshold
+        return (best if known else -1), float(self._probabilities(scores)[0, best])
+
+    def _probabilities(self, scores: NDArray[np.int32]) -> NDArray[np.float64]:
         import numpy as np
 
-        scores = self.native.scores(rows)
         logits = scores * np.float64(self.native.scale)
         odds = np.exp(logits - logits.max(axis=1, keepdims=True))
         probabilities = odds / odds.sum(axis=1, keepdims=True)

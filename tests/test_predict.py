@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from projgraph import runtime
+from projgraph.native import NativeModel
 from projgraph.pack.read import read_model
 from projgraph.pack.write import write_model
 from projgraph.predict import _TABULAR, run
@@ -256,6 +257,22 @@ def test_interrupted(small_model, monkeypatch, capfd):
     monkeypatch.setattr(runtime, "load", interrupt)
     assert run([str(small_model)]) == 130
     assert capfd.readouterr() == ("", "projgraph: interrupted\n")
+
+
+@pytest.mark.parametrize("options", [[], ["--proba"]])
+def test_the_core_runs_once_a_text(small_model, tmp_path, monkeypatch, capfdbinary, options):
+    calls = []
+
+    def counted(name, call):
+        return lambda self, *rows, **given: (calls.append(name), call(self, *rows, **given))[1]
+
+    for name in ("predict_one", "scores", "labels"):
+        monkeypatch.setattr(NativeModel, name, counted(name, getattr(NativeModel, name)))
+    texts = tmp_path / "texts.txt"
+    texts.write_bytes(joined(LINES))
+    assert run([str(small_model), str(texts), *options]) == 0
+    assert calls == ["scores" if options else "predict_one"] * len(LINES)
+    assert capfdbinary.readouterr().out.count(b"\n") == len(LINES)
 
 
 HEAVY = {"numpy", "torch", "sklearn", "mlflow", "faiss", "pydantic", "typer", "rich", "scipy", "pyarrow", "matplotlib"}
