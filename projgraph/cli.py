@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
@@ -9,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from projgraph import graph_cli, labelling_cli
+from projgraph import __version__, graph_cli, labelling_cli
 from projgraph.console import (
     AsJson,
     Encoder,
@@ -25,7 +26,6 @@ from projgraph.console import (
 )
 
 app = typer.Typer(
-    help="From a few labels and a pile of unlabelled text to a 256 KB classifier.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -36,6 +36,22 @@ app.add_typer(data_app, name="data")
 app.add_typer(graph_cli.app, name="graph")
 graph_cli.app.command()(labelling_cli.suspects)
 app.command()(labelling_cli.suggest)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"projgraph {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="print the version and exit")
+    ] = False,
+) -> None:
+    """From a few labels and a pile of unlabelled text to a 256 KB classifier."""
+    del version  # its callback has answered
 
 
 @app.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gzip
+import importlib.metadata
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from typing import NamedTuple
 
 import pytest
 
+import projgraph
 from projgraph import pipeline, runtime
 from projgraph.__main__ import main
 
@@ -252,6 +254,13 @@ def test_help(run):
         assert "usage" in outcome.out.lower()
     assert run().status == 2
     assert "Usage" in "".join(run()[1:])
+
+
+def test_version(run):
+    assert run("--version") == (0, f"projgraph {projgraph.__version__}\n", "")
+    assert re.fullmatch(r"\d+\.\d+\.\d+", projgraph.__version__)
+    assert projgraph.__version__ == importlib.metadata.version("projgraph")
+    assert "--version" in run("--help").out
 
 
 # -------------------------------------------------------------------------------------------------------- wrong input
