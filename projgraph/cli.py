@@ -80,10 +80,11 @@ def train(
     """Train a device model on a few labels and many texts."""
     with reported():
         from projgraph.config import load_config
-        from projgraph.job import TrainJob, run_training
 
         given = {"seed": seed, "encoder": encoder, "budget": budget, "trust.abstain": abstain}
         config = load_config(pipeline, settings or (), given)
+        from projgraph.job import TrainJob, run_training
+
         job = TrainJob(
             train=train,
             out=out,

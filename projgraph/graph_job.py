@@ -130,7 +130,6 @@ def propagate(job: PropagateJob, config: TrainConfig, progress: Progress, proba:
         OutputError: the labels cannot be written.
     """
     started = time.time()
-    teach = trainer(config.trainer.name)
     check_target(job.out, (job.source, job.graph))
     dataset, hidden = _labelled(job, config.seed)
     progress(f"read {job.source}: {len(dataset):,} rows")
@@ -144,7 +143,7 @@ def propagate(job: PropagateJob, config: TrainConfig, progress: Progress, proba:
             graph = graph or _knn(view, config, progress)[0]
         progress(f"trainer: {config.trainer.name}")
         task = TrainerTask(graph, view, dataset.labels, len(dataset.classes), states=kept)
-        taught = teach(task, config.trainer, config.seed, progress)
+        taught = trainer(config.trainer.name)(task, config.trainer, config.seed, progress)
         labels = taught.labels
         if config.trainer.name in EDGES_ALONE:
             labels[~taught.reached] = UNLABELLED

@@ -7,22 +7,24 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from projgraph import pipeline
 from projgraph.atomic import atomic_write, check_target
 from projgraph.config import TrainConfig
 from projgraph.errors import InputError
-from projgraph.evaluate import Evaluation, ReportInput, bit_use, evaluate, write_report
 from projgraph.native import NativeModel
 from projgraph.pack.write import write_model
-from projgraph.projection.fit import Listener
 from projgraph.provenance import describe_training
 from projgraph.read import few_labels, merge, read_dataset, read_texts, short_classes
 from projgraph.records import UNLABELLED, Dataset, IndexArray, Progress
 from projgraph.runs import TrackedData, TrackedRun, Tracking
+
+if TYPE_CHECKING:
+    from projgraph import pipeline
+    from projgraph.evaluate import Evaluation
+    from projgraph.projection.fit import Listener
 
 _EXAMPLES = 3
 _EXAMPLE_CHARACTERS = 200
@@ -94,6 +96,10 @@ def run_training(
         raise InputError(f"{job.test}: none of its {len(test)} rows has a label; expected labels to measure against")
     dataset, hidden, notes = _read_training(job, config)
     progress(f"read {job.train}: {len(dataset):,} rows")
+    # Imported here: torch and scipy take seconds, and files that cannot be used should be refused at once.
+    from projgraph import pipeline
+    from projgraph.evaluate import ReportInput, bit_use, write_report
+
     trained = pipeline.train(dataset, config, progress, listener)
     run = TrackedRun(name=job.out.stem, started_ms=int(started * 1000))
     provenance = describe_training(dataset, config, trained.temperature)
@@ -166,6 +172,8 @@ def _read_training(job: TrainJob, config: TrainConfig) -> tuple[Dataset, IndexAr
 def _evaluate(out: Path, test: Dataset | None, size: int, temperature: float, progress: Progress) -> Evaluation | None:
     if test is None:
         return None
+    from projgraph.evaluate import evaluate
+
     progress(f"evaluating on {len(test):,} rows")
     model = NativeModel(out.read_bytes())
     return evaluate(model, test.texts, test.labels, test.classes, model_bytes=size, temperature=temperature)

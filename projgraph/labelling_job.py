@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from projgraph.atomic import atomic_write, check_target
 from projgraph.config import TrainConfig
 from projgraph.errors import ConfigError, InputError
-from projgraph.features.view import describe
 from projgraph.graph.cover import greedy_cover, uncovered
 from projgraph.graph.knn import build_knn
 from projgraph.native import NativeModel
@@ -82,7 +81,6 @@ def suspects(job: SuspectsJob, config: TrainConfig, progress: Progress) -> dict[
         OutputError: the file cannot be written.
     """
     started = time.time()
-    teach = trainer(config.trainer.name)
     check_target(job.out, [job.source])
     dataset = _read(job)
     if job.labels_per_class is not None:
@@ -93,6 +91,7 @@ def suspects(job: SuspectsJob, config: TrainConfig, progress: Progress) -> dict[
     progress(f"read {job.source}: {len(dataset):,} rows")
     features, graph = _graph(dataset, config, progress)
     task = TrainerTask(graph, features, dataset.labels, len(dataset.classes))
+    teach = trainer(config.trainer.name)
     seen = leave_out(task, teach, config.trainer, config.seed, FOLDS, progress=progress)
     given, best = dataset.labels[seen.rows], seen.probabilities.argmax(axis=1)
     places = np.arange(len(seen.rows))
@@ -136,7 +135,6 @@ def suggest(job: SuggestJob, config: TrainConfig, progress: Progress) -> dict[st
         OutputError: the file cannot be written.
     """
     started = time.time()
-    teach = trainer(config.trainer.name)
     if job.count < 1:
         raise ConfigError(f"count is {job.count}; expected 1 or more rows to label")
     check_target(job.out, (job.source, job.model))
@@ -154,7 +152,8 @@ def suggest(job: SuggestJob, config: TrainConfig, progress: Progress) -> dict[st
     elif len(dataset.classes) > 1:
         progress(f"trainer: {config.trainer.name}")
         task = TrainerTask(graph, features, dataset.labels, len(dataset.classes))
-        beliefs, by = teach(task, config.trainer, config.seed, progress).probabilities, config.trainer.name
+        taught = trainer(config.trainer.name)(task, config.trainer, config.seed, progress)
+        beliefs, by = taught.probabilities, config.trainer.name
     sure = beliefs.max(axis=1, initial=0.0)
     need = ((1 - sure) * uncovered(graph, np.flatnonzero(~free))).astype(np.float32)
     progress(f"choosing {job.count:,} of {int(free.sum()):,} rows")
@@ -191,6 +190,8 @@ def _check_classes(source: Path, dataset: Dataset) -> None:
 
 
 def _graph(dataset: Dataset, config: TrainConfig, progress: Progress) -> tuple[FloatArray, Graph]:
+    from projgraph.features.view import describe  # brings torch and sklearn, which a file that is refused need not load
+
     progress(f"features: {len(dataset):,} texts")
     features = describe(dataset.texts, config.features, config.seed, config.encoder).vectors
     progress(f"graph: {config.graph.neighbours} nearest neighbours of each row")

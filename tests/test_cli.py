@@ -415,6 +415,42 @@ def test_wrong_usage(run, arguments, message):
     assert outcome.err.count("\n") == 1
 
 
+WATCHED = """
+import json, sys
+from projgraph.__main__ import main
+for arguments in json.loads(sys.argv[1]):
+    sys.argv = ["projgraph", *arguments]
+    try:
+        main()
+    except SystemExit as stopped:
+        heavy = {"torch", "sklearn", "faiss", "mlflow", "matplotlib"} & set(sys.modules)
+        print(stopped.code, *sorted(heavy), flush=True)
+"""
+
+
+def test_wrong_input_is_refused_before_anything_heavy_is_imported(few, tmp_path):
+    """torch alone takes seconds; one process tries them all, the cheapest to refuse first."""
+    out, nothing = ["--out", str(tmp_path / "out")], str(tmp_path / "no.csv")
+    commands = [
+        ["train", str(few), "--set", "student.epoch=3", *out],
+        ["train", str(few), "--budget", "64KB,5", *out],
+        ["train", nothing, *out],
+        ["train", str(few), "--test", nothing, *out],
+        ["train", str(few), "--unlabelled", nothing, *out],
+        ["train", str(few), "--labels-per-class", "9", *out],
+        ["train", str(few), "--out", str(few)],
+        ["graph", "build", nothing, *out],
+        ["graph", "build", nothing, "--set", "student.epoch=3", *out],
+        ["graph", "propagate", nothing, *out],
+        ["graph", "suspects", nothing, *out],
+        ["suggest", nothing, "--count", "3", *out],
+    ]
+    command = [sys.executable, "-c", WATCHED, json.dumps(commands)]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60)
+    assert done.stdout.splitlines() == ["2"] * len(commands), done.stderr
+    assert done.stderr.count("projgraph: ") == len(commands)
+
+
 def test_interrupted(run, few, small, tmp_path, monkeypatch):
     def interrupt(*arguments: object) -> None:
         raise KeyboardInterrupt
