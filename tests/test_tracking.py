@@ -20,7 +20,7 @@ from projgraph import tracking
 from projgraph.errors import InputError
 from projgraph.pyfunc import PyfuncModel
 from projgraph.runs import public_address, store_address, waiting_folders
-from projgraph.tracking import TrackedData, TrackedRun, sync, track
+from projgraph.tracking import TrackedData, TrackedRun, send, sync, track
 
 CLASSES = ("long", "short")
 
@@ -60,7 +60,7 @@ def _clean_environment(monkeypatch, tmp_path):
 @pytest.fixture(scope="session", autouse=True)
 def _mlflow_without_its_own_warnings():
     """Its modules warn when they are first imported, which pytest makes errors of."""
-    with tracking._considerate():
+    with send._considerate():
         import mlflow.pyfunc  # noqa: F401
 
 
@@ -74,7 +74,7 @@ def store(tmp_path_factory):
 def client(store):
     from mlflow.tracking import MlflowClient
 
-    with tracking._considerate():
+    with send._considerate():
         return MlflowClient(store)
 
 
@@ -234,7 +234,7 @@ def test_a_dead_server_loses_no_run(run, store, client, tmp_path):
     assert stored.data.metrics["accuracy"] == 0.875
     assert (stored.info.start_time, stored.info.end_time) == (run.started_ms, run.ended_ms)
     model_id = stored.outputs.model_outputs[0].model_id
-    with tracking._considerate():
+    with send._considerate():
         assert Path(client.download_artifacts(sent.run_id, "report.html")).read_text() == "<p>report"
     location = client.get_logged_model(model_id).artifact_location.removeprefix("file://")
     assert Path(location, "model.pgb").read_bytes() == b"\x05rest"
@@ -249,7 +249,7 @@ def test_waiting_runs_are_sent_with_the_next_one(run, store, client, monkeypatch
         raise OSError("database is locked")
 
     with monkeypatch.context() as broken:
-        broken.setattr(tracking, "_check_reachable", refuse)
+        broken.setattr(send, "_check_reachable", refuse)
         early = track(run, store)
         elsewhere = track(replace(run, run_id="elsewhere"), "http://127.0.0.1:9")
     assert not early.tracked
@@ -341,7 +341,7 @@ def test_a_server_that_refuses_keeps_the_run_waiting(run):
 
 
 def test_no_step_begins_when_time_is_up(run, store, monkeypatch):
-    monkeypatch.setattr(tracking, "_SECONDS", 0.0)
+    monkeypatch.setattr(send, "_SECONDS", 0.0)
     result = track(run, store)
     assert "it is too slow: not done after 0 s" in result.reason
     assert (result.pending / "run.json").exists()
@@ -460,7 +460,7 @@ def test_loggers_and_settings_are_put_back():
 
     before = {name: logging.getLogger(name).level for name in ("mlflow", "alembic", "urllib3")}
     environment = dict(os.environ)
-    with tracking._considerate():
+    with send._considerate():
         assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "0"
         warnings.warn("of mlflow", stacklevel=1)
     assert {name: logging.getLogger(name).level for name in before} == before

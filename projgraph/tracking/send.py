@@ -1,4 +1,4 @@
-"""Training runs in MLflow, and the model as an MLflow flavour; the only file that imports mlflow, and only when used.
+"""Sends runs to an MLflow store, or lets them wait for it.
 
 A run is first written to a folder beside its model, `MODEL.pgb.run/RUN_ID/`, then sent to the store and only then
 removed. So a server that is dead, slow or refuses loses nothing and fails nothing: the folder waits, and the next run
@@ -19,20 +19,17 @@ import sqlite3
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from projgraph.atomic import atomic_write
 from projgraph.errors import InputError, ProjgraphError
-from projgraph.pyfunc import METHODS, PyfuncModel
 from projgraph.runs import (
     ATTEMPTED,
     FILES,
     MODEL,
     RECORD,
-    TrackedData,
     TrackedRun,
     Tracking,
     locked,
@@ -43,29 +40,12 @@ from projgraph.runs import (
     waiting_folders,
     write_folder,
 )
+from projgraph.tracking.flavour import save_model
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
-    from mlflow.models import Model as MlflowModel
-    from mlflow.models.model import ModelInfo
-    from mlflow.models.signature import ModelSignature
     from mlflow.tracking import MlflowClient
 
-    from projgraph.runtime import Model
-
-__all__ = [
-    "TrackedData",
-    "TrackedRun",
-    "Tracking",
-    "load_model",
-    "log_model",
-    "save_model",
-    "store_address",
-    "sync",
-    "track",
-]
-
-FLAVOUR = "projgraph"
 RUN_ID_TAG = "projgraph.run_id"
 """The tag that carries a run's own id; MLflow gives the run another."""
 
@@ -81,8 +61,6 @@ _PATIENCE = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 _DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
-
-# ---------------------------------------------------------------------------------------------------------- tracking
 
 
 def track(run: TrackedRun, store: str | None = None) -> Tracking:
@@ -137,9 +115,6 @@ def _active_run() -> str | None:
     mlflow = sys.modules.get("mlflow")
     active = mlflow.active_run() if mlflow is not None and hasattr(mlflow, "active_run") else None
     return active.info.run_id if active is not None else os.environ.get("MLFLOW_RUN_ID")
-
-
-# ----------------------------------------------------------------------------------------------------------- sending
 
 
 def _send(folder: Path, address: str, deadline: float) -> Tracking:
@@ -364,128 +339,3 @@ def _root(error: BaseException) -> str:
 def _name(text: str) -> str:
     """A name that MLflow accepts for a parameter, a metric or a tag."""
     return re.sub(r"[^\w.\-/ :]", "_", text)[:250]
-
-
-# --------------------------------------------------------------------------------------------------- model flavour
-
-
-def save_model(
-    model: str | os.PathLike[str] | bytes,
-    path: str | os.PathLike[str],
-    *,
-    mlflow_model: MlflowModel | None = None,
-    input_example: Sequence[str] = (),
-    signature: ModelSignature | None = None,
-) -> None:
-    """Write an MLflow model folder: the `.pgb` file itself, no pickle, and what MLflow needs to load and serve it.
-
-    Args:
-        model: path of a `.pgb` file, or its bytes.
-        path: the folder to make.
-        mlflow_model: metadata to add to; by default fresh.
-        input_example: texts to show how the model is called.
-        signature: by default one column of texts in, one of labels out, and a parameter `method`.
-
-    Raises:
-        InputError: the folder exists already and has something in it.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # mlflow.pyfunc warns about type hints of its own when it is imported
-        from mlflow import pyfunc
-        from mlflow.models import Model
-
-    from projgraph import __version__
-
-    folder = Path(path)
-    if folder.exists() and any(folder.iterdir()):
-        raise InputError(f"{folder} is not empty; expected a folder to make")
-    folder.mkdir(parents=True, exist_ok=True)
-    atomic_write(folder / MODEL, model if isinstance(model, bytes) else Path(model).read_bytes())
-    mlflow_model = mlflow_model or Model()
-    mlflow_model.signature = signature or _signature()
-    if input_example:
-        _write_example(folder, mlflow_model, input_example)
-    python = ".".join(map(str, sys.version_info[:3]))
-    requirement = f"projgraph=={__version__}"
-    environment = {
-        "requirements.txt": f"{requirement}\n",
-        "python_env.yaml": f"python: {python}\nbuild_dependencies:\n- pip\ndependencies:\n- -r requirements.txt\n",
-        "conda.yaml": f"channels:\n- conda-forge\ndependencies:\n- python={python}\n- pip\n- pip:\n"
-        f"  - {requirement}\nname: projgraph\n",
-    }
-    for name, text in environment.items():
-        atomic_write(folder / name, text.encode())
-    mlflow_model.add_flavor(FLAVOUR, data=MODEL, projgraph_version=__version__)
-    pyfunc.add_to_model(
-        mlflow_model,
-        loader_module="projgraph.tracking",
-        data=MODEL,
-        conda_env="conda.yaml",
-        python_env="python_env.yaml",
-    )
-    mlflow_model.save(str(folder / "MLmodel"))
-
-
-def log_model(
-    model: str | os.PathLike[str] | bytes,
-    name: str = "model",
-    *,
-    input_example: Sequence[str] = (),
-    signature: ModelSignature | None = None,
-    registered_model_name: str | None = None,
-) -> ModelInfo:
-    """Log a model to the active MLflow run, or a new one, like `mlflow.sklearn.log_model`; see ``save_model``."""
-    from mlflow.models import Model
-
-    info: ModelInfo = Model.log(
-        artifact_path=None,
-        name=name,
-        flavor=sys.modules[__name__],
-        model=model,
-        input_example=input_example,
-        signature=signature,
-        registered_model_name=registered_model_name,
-        model_type="classifier",
-    )
-    return info
-
-
-def load_model(model_uri: str) -> Model:
-    """The light runtime model of an MLflow model: a folder, `runs:/ID/model`, `models:/ID`, `models:/NAME/VERSION`."""
-    from mlflow.artifacts import download_artifacts
-
-    from projgraph import runtime
-
-    return runtime.load(Path(download_artifacts(artifact_uri=model_uri)) / MODEL)
-
-
-def _load_pyfunc(path: str) -> PyfuncModel:
-    """MLflow's entry: the path of the model file, as ``save_model`` wrote it."""
-    from projgraph import runtime
-
-    return PyfuncModel(runtime.load(Path(path)))
-
-
-def _signature() -> ModelSignature:
-    """One unnamed column of texts, so that a frame with a column of any name fits, and a list too."""
-    from mlflow.models.signature import ModelSignature
-    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
-
-    return ModelSignature(
-        inputs=Schema([ColSpec(DataType.string)]),
-        outputs=Schema([ColSpec(DataType.string)]),
-        params=ParamSchema([ParamSpec("method", DataType.string, METHODS[0])]),
-    )
-
-
-def _write_example(folder: Path, mlflow_model: MlflowModel, texts: Sequence[str]) -> None:
-    """The example as MLflow stores a data frame, and as its server takes one."""
-    table = {"columns": ["text"], "data": [[text] for text in texts]}
-    atomic_write(folder / "input_example.json", json.dumps(table).encode())
-    atomic_write(folder / "serving_input_example.json", json.dumps({"dataframe_split": table}).encode())
-    mlflow_model.saved_input_example_info = {
-        "artifact_path": "input_example.json",
-        "type": "dataframe",
-        "pandas_orient": "split",
-        "serving_input_path": "serving_input_example.json",
-    }
