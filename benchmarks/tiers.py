@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -91,6 +91,12 @@ def random_layer(rng: np.random.Generator, inputs: int, outputs: int, weight_bit
     return QuantisedLayer(weights, np.ones(outputs, np.uint8), np.zeros(outputs, np.int32), weight_bits)
 
 
+def mostly_active(layer: QuantisedLayer, rows: int) -> QuantisedLayer:
+    """The layer with a bias that lets two thirds of the units be above zero, as in trained models."""
+    bias = np.full_like(layer.bias, 0.43 * np.sqrt(rows) * layer.weights.std())
+    return replace(layer, bias=bias)
+
+
 def random_words(rng: np.random.Generator, projection: bytes, texts: Texts, count: int, dimensions: int) -> WordTable:
     """A table that knows the words of the texts and as many others as make up its size."""
     known = np.unique(word_fingerprints(projection, texts)[0])
@@ -105,11 +111,12 @@ def random_model(case: Case, texts: Texts) -> bytes:
     rng, shape = np.random.default_rng(0), case.shape
     width = case.config.projection.words.width
     projection = text_projection(shape.n_bits, case.config.projection, 0).to_bytes()
+    hidden = random_layer(rng, *shape.hidden, case.weight_bits)
     filters = random_layer(rng, width * shape.dimensions, shape.filters, 8) if shape.filters else None
     model = QuantisedModel(
         projection=projection,
         output=random_layer(rng, *shape.output, 8 if shape.units else case.weight_bits),
-        hidden=random_layer(rng, *shape.hidden, case.weight_bits) if shape.units else None,
+        hidden=mostly_active(hidden, case.counted["row"]) if shape.units else None,
         hidden_shift=4 if shape.units else 0,
         scale=1.0,
         classes=tuple(f"{index:03}" for index in range(shape.classes)),

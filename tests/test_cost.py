@@ -105,10 +105,10 @@ def test_more_of_anything_takes_longer():
 
 
 def test_the_three_tiers_of_a_model_are_well_apart():
-    """Measured on the reference machine: 2.4, 3.4 and 7.9 microseconds for 77 classes (`benchmarks/tiers.py`)."""
+    """Measured on the reference machine: 2.5, 3.5 and 8.1 microseconds for 77 classes (`benchmarks/tiers.py`)."""
     tiers = [
         (Shape(3072, 77, 128, 0, 0), 0),
         (Shape(2048, 77, 128, 64, 0), 8000),
         (Shape(2048, 77, 128, 64, 128), 6500),
     ]
-    assert [predicted_nanoseconds(shape, 4, PLAIN, words) for shape, words in tiers] == [2375, 3388, 7728]
+    assert [predicted_nanoseconds(shape, 4, PLAIN, words) for shape, words in tiers] == [2441, 3454, 7795]

@@ -1,0 +1,62 @@
+"""The random models that prices are fitted to have the shapes that they are counted by; the least of the passes counts."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from projgraph.native import NativeModel
+from projgraph.pack.inspect import describe
+from projgraph.read import read_texts
+from projgraph.records import Texts
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def tiers(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module("tiers")
+
+
+@pytest.fixture
+def texts(tiers: ModuleType) -> Texts:
+    return Texts.from_strings(text for text in read_texts(tiers.SAMPLE) if len(text.split()) == tiers.WORDS)
+
+
+def test_a_random_model_has_the_dimensions_of_its_case(tiers, texts, tmp_path):
+    chosen = [case for _, case in tiers.tier_cases(classes=9)]
+    assert [(case.words > 0, case.shape.filters > 0) for case in chosen] == [(0, 0), (1, 0), (1, 1)]
+    for case in chosen:
+        path = tmp_path / "model.pgb"
+        path.write_bytes(tiers.random_model(case, texts))
+        model, shape = tiers.NativeModel(path.read_bytes()), case.shape
+        assert (len(model.classes), model.n_bits) == (9, shape.n_bits)
+        assert describe(path)
+        assert path.stat().st_size <= 256 * 1024
+        assert len(set(model.labels(texts).tolist())) > 1, "not one label for all"
+
+
+def test_two_thirds_of_the_units_are_active_and_all_words_known(tiers, texts):
+    rng = np.random.default_rng(0)
+    layer = tiers.mostly_active(tiers.random_layer(rng, 2048, 128, 4), 216)
+    rows = np.zeros((200, 2048), np.int8)
+    for row in rows:
+        row[rng.choice(2048, 216, replace=False)] = rng.choice([-1, 1], 216)
+    assert (layer.sums(rows) > 0).mean() == pytest.approx(2 / 3, abs=0.03)
+    case = next(case for case in tiers.cases() if case.words)
+    projection = tiers.text_projection(case.shape.n_bits, case.config.projection, 0).to_bytes()
+    table = tiers.random_words(rng, projection, texts, case.words, 8)
+    assert len(table) == case.words
+    assert (table.rows_of(tiers.word_fingerprints(projection, texts)[0]) >= 0).all()
+
+
+def test_the_least_of_the_passes_counts(tiers, texts, monkeypatch):
+    times = iter([5.0, 7.0, 6.0, 4.0])
+    monkeypatch.setattr(NativeModel, "time_calls", lambda self, rows, repeats: np.full((len(rows), 3), next(times)))
+    case = next(tiers.cases())
+    assert tiers.measure([case, case], texts, passes=2) == [5.0, 4.0]
