@@ -113,12 +113,13 @@ def evaluate(
 ) -> None:
     """Measure a model on a labelled file: accuracy, calibration, size, latency."""
     with reported():
-        from projgraph import evaluate as evaluating
         from projgraph.read import read_dataset
         from projgraph.runtime import load
 
         opened = load(model)
         rows = read_dataset(test, text_column=text_column, label_column=label_column, keep_empty=True)
+        from projgraph import evaluate as evaluating  # brings scipy: after the files have been read
+
         size = model.stat().st_size
         known = opened.provenance.get("temperature")
         result = evaluating.evaluate(
