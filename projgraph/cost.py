@@ -1,10 +1,9 @@
 """How long the core takes for a text of 12 words, counted from a model's dimensions; nothing is measured or run.
 
 The same settings must give the same bytes on every machine, so a budget of time is kept by prediction: the core's steps
-are counted, and each kind has a price in whole picoseconds. The prices were fitted to the medians of models of many
-shapes (`benchmarks/tiers.py`) on the reference machine, one x86-64 core of 3 to 3.5 GHz with AVX-512 (Xeon, 2026):
-nine in ten are within 0.95 and 1.06 of the prediction. Other machines take longer or shorter; the order of models is
-much the same.
+are counted, and each kind has a price in whole picoseconds. The prices were fitted, as `benchmarks/tiers.py --fit` does
+to models of many shapes on the reference machine, one x86-64 core of 3 to 3.5 GHz with AVX-512 (Xeon, 2026); of the
+models of that benchmark nine in ten take 0.95 to 1.06 of what is predicted. Other machines take longer or shorter.
 
 A text is 12 words of 4 letters, all of them in the model's table, if it has one. With a family's features n_f, its
 additions a and its block of B_f bits, the rows of the layer over the bits that a text adds are
