@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from rich.console import Console
@@ -24,6 +24,9 @@ from projgraph.console import (
     say_line,
     show,
 )
+
+if TYPE_CHECKING:
+    from projgraph.pack.export import Target
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -158,14 +161,16 @@ def inspect(model: Annotated[Path, typer.Argument(metavar="MODEL.pgb")], as_json
 def export(
     model: Annotated[Path, typer.Argument(metavar="MODEL.pgb")],
     out: Annotated[Path, typer.Option(help="folder to write into")],
-    target: Annotated[str, typer.Option(help="c: core, model and a main.c in C99; pgb: the checked file")] = "c",
+    target: Annotated[
+        str, typer.Option(help="c: core, model and a main.c in C99; wasm: a package for JavaScript; pgb: the checked file")
+    ] = "c",
     as_json: AsJson = False,
 ) -> None:
     """Write a model as files that a device build takes."""
     with reported():
         from projgraph.pack.export import export_model
 
-        files = export_model(model, cast("Literal['pgb', 'c']", target), out)
+        files = export_model(model, cast("Target", target), out)
         sizes = {each.name: each.stat().st_size for each in files}
         show({"target": target, "folder": str(out), "files": sizes}, as_json, f"exported {model}")
 

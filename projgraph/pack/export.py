@@ -13,8 +13,10 @@ from projgraph.errors import ConfigError, ModelFileError, OutputError
 from projgraph.native import NativeModel
 from projgraph.pack.format import MAGIC, MAX_VALUES
 from projgraph.pack.read import model_file_bytes, parse_model
+from projgraph.pack.wasm import wasm_files
 
-Target = Literal["pgb", "c"]
+Target = Literal["pgb", "c", "wasm"]
+TARGETS: tuple[Target, ...] = get_args(Target)
 
 CORE = Path(__file__).parents[1] / "core"
 MAIN = Path(__file__).with_name("main.c")
@@ -22,7 +24,8 @@ MAIN_OF_VECTORS = Path(__file__).with_name("main_vectors.c")
 LOCAL_INCLUDE = re.compile(r'#include "(.+)"')
 BYTES_A_ROW = 24
 MARK = b"written by projgraph export"
-"""In the first line of every generated file: what lacks it is somebody else's and is not overwritten."""
+"""Near the start of every generated file: what lacks it is somebody else's and is not overwritten. A model has its own."""
+MARK_WITHIN = 256
 
 ABOUT_HEADER = (
     "/* Written by projgraph export: the device core's functions.\n * SPDX-License-Identifier: Apache-2.0 */\n\n"
@@ -72,29 +75,30 @@ def export_model(model_path: str | os.PathLike[str], target: Target, out: Path) 
         model_path: a `.pgb` file; it is validated before anything is written.
         target: "pgb" copies the file under its own name. "c" writes ``projgraph.h`` and ``projgraph.c`` (the core),
             ``model.h`` and ``model.c`` (the model as an array), ``main.c`` (a label a line of text, or of numbers where
-            the model takes vectors) and ``README.txt``.
+            the model takes vectors) and ``README.txt``. "wasm" writes ``projgraph.wasm`` (the core), the model under its
+            own name, ``index.mjs`` and ``index.d.ts`` (to load and run it), ``package.json`` and ``README.md``.
         out: the folder, made if missing. Other files in it stay as they are.
 
     Returns:
         The files written, in that order.
 
     Raises:
-        ConfigError: the target is unknown.
+        ConfigError: the target is unknown, or the WebAssembly core can be had nowhere.
         InputError: there is no such model file, or it cannot be read.
         ModelFileError: it is no model.
         OutputError: ``out`` is a file, a file there has one of these names but another origin, or the system refuses.
     """
-    if target not in get_args(Target):
-        raise ConfigError(f"target is {target!r}; expected {' or '.join(get_args(Target))}")
+    if target not in TARGETS:
+        raise ConfigError(f"target is {target!r}; expected {', '.join(TARGETS[:-1])} or {TARGETS[-1]}")
     data, name = model_file_bytes(model_path)
     try:
         parse_model(data)
         native = NativeModel(data)
     except ModelFileError as error:
         raise ModelFileError(f"{name}: {error}") from error
-    files = {Path(model_path).name: data} if target == "pgb" else _c_files(data, native)
+    files = _files(target, data, native, Path(model_path).name)
     _make_folder(out)
-    foreign = [file for file in files if _is_foreign(out / file, target)]
+    foreign = [file for file in files if _is_foreign(out / file)]
     if foreign:
         raise OutputError(
             f"{out} already has {', '.join(foreign)}, not written by projgraph; "
@@ -103,6 +107,13 @@ def export_model(model_path: str | os.PathLike[str], target: Target, out: Path) 
     for file, content in files.items():
         atomic_write(out / file, content)
     return tuple(out / file for file in files)
+
+
+def _files(target: Target, data: bytes, native: NativeModel, name: str) -> dict[str, bytes]:
+    """A target's files by name, in order."""
+    if target == "c":
+        return _c_files(data, native)
+    return wasm_files(data, native, name) if target == "wasm" else {name: data}
 
 
 def _c_files(data: bytes, native: NativeModel) -> dict[str, bytes]:
@@ -158,13 +169,13 @@ def _make_folder(out: Path) -> None:
         raise OutputError(f"cannot export to {str(out)!r}: {reason}; expected a folder, new or not") from error
 
 
-def _is_foreign(path: Path, target: Target) -> bool:
+def _is_foreign(path: Path) -> bool:
     """Whether an export would overwrite a file that no export has written."""
     if not path.is_file():
         return False  # nothing there, or nothing that a file can replace: writing says so
     try:
         with path.open("rb") as file:
-            first = file.readline(256)
+            first = file.read(MARK_WITHIN)
     except OSError:
         return True
-    return not (first.startswith(MAGIC) if target == "pgb" else MARK in first.lower())
+    return not first.startswith(MAGIC) and MARK not in first.lower()
