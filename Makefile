@@ -11,8 +11,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CORE := $(wildcard projgraph/core/*.c projgraph/core/*.h)
+WASM := $(wildcard projgraph/core/wasm/*.c projgraph/core/wasm/*.h)
 KERNELS := $(wildcard projgraph/kernels/*.c projgraph/kernels/*.h)
-C_FILES := $(CORE) $(KERNELS) $(wildcard projgraph/pack/*.c)
+C_FILES := $(CORE) $(WASM) $(KERNELS) $(wildcard projgraph/pack/*.c)
 CC ?= cc
 C_FLAGS := -std=c99 -O2 -Wall -Wextra -Werror -pedantic -ffp-contract=off
 
@@ -26,10 +27,10 @@ setup: $(VENV)/.installed
 
 # The stamp is touched last, so an interrupted install starts again. setuptools would keep an extension that is newer
 # than its sources, whatever pyproject.toml says of its flags: hence the rm.
-$(VENV)/.installed: pyproject.toml constraints.txt $(CORE) $(KERNELS)
+$(VENV)/.installed: pyproject.toml setup.py constraints.txt $(CORE) $(WASM) projgraph/core/wasm_core.py $(KERNELS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "projgraph needs Python 3.11 or later, $(PYTHON) is " + sys.version.split()[0] + ": make setup PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	rm -f projgraph/_core*.so projgraph/_kernels*.so
+	rm -f projgraph/_core*.so projgraph/_kernels*.so projgraph/core/wasm/*.wasm
 	$(BIN)/python -m pip install -c constraints.txt setuptools wheel
 	$(BIN)/python -m pip install -c constraints.txt torch==2.13.0
 	$(BIN)/python -m pip install -c constraints.txt --no-build-isolation -e '.[dev]'
@@ -61,6 +62,6 @@ bench: setup
 	$(BIN)/python benchmarks/accuracy.py $(SETS) --labels 5 all --seeds 0 1 2
 
 clean:
-	rm -rf build dist quickstart projgraph.egg-info projgraph/_core*.so projgraph/_kernels*.so
+	rm -rf build dist quickstart projgraph.egg-info projgraph/_core*.so projgraph/_kernels*.so projgraph/core/wasm/*.wasm
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	rm -f $(VENV)/.installed

@@ -162,7 +162,8 @@ def export(
     model: Annotated[Path, typer.Argument(metavar="MODEL.pgb")],
     out: Annotated[Path, typer.Option(help="folder to write into")],
     target: Annotated[
-        str, typer.Option(help="c: core, model and a main.c in C99; wasm: a package for JavaScript; pgb: the checked file")
+        str,
+        typer.Option(help="c: core, model and a main.c in C99; wasm: a package for JavaScript; pgb: the checked file"),
     ] = "c",
     as_json: AsJson = False,
 ) -> None:

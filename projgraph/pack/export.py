@@ -24,7 +24,7 @@ MAIN_OF_VECTORS = Path(__file__).with_name("main_vectors.c")
 LOCAL_INCLUDE = re.compile(r'#include "(.+)"')
 BYTES_A_ROW = 24
 MARK = b"written by projgraph export"
-"""Near the start of every generated file: what lacks it is somebody else's and is not overwritten. A model has its own."""
+"""Near the start of every generated file but a model: what lacks it is somebody else's and is not overwritten."""
 MARK_WITHIN = 256
 
 ABOUT_HEADER = (
@@ -75,8 +75,8 @@ def export_model(model_path: str | os.PathLike[str], target: Target, out: Path) 
         model_path: a `.pgb` file; it is validated before anything is written.
         target: "pgb" copies the file under its own name. "c" writes ``projgraph.h`` and ``projgraph.c`` (the core),
             ``model.h`` and ``model.c`` (the model as an array), ``main.c`` (a label a line of text, or of numbers where
-            the model takes vectors) and ``README.txt``. "wasm" writes ``projgraph.wasm`` (the core), the model under its
-            own name, ``index.mjs`` and ``index.d.ts`` (to load and run it), ``package.json`` and ``README.md``.
+            the model takes vectors) and ``README.txt``. "wasm" writes ``projgraph.wasm`` (the core), the model under
+            its own name, ``index.mjs`` and ``index.d.ts`` (to load and run it), ``package.json`` and ``README.md``.
         out: the folder, made if missing. Other files in it stay as they are.
 
     Returns:

@@ -31,9 +31,9 @@ model.scores({example}); // an integer a class: the same to the bit on every dev
 model.labels;
 ```
 
-`load` also takes another model's URL or bytes, and `{{ wasm }}` where `projgraph.wasm` is elsewhere; `index.d.ts` has the
-types. `npm pack` makes a package of this folder: give it a name and a version of your own in `package.json`, in a copy,
-since the next export writes all of these files anew. The runtime is licensed Apache-2.0.
+`load` also takes another model's URL or bytes, and `{{ wasm }}` where `projgraph.wasm` is elsewhere; `index.d.ts` has
+the types. `npm pack` makes a package of this folder: give it a name and a version of your own in `package.json`, in a
+copy, since the next export writes all of these files anew. The runtime is licensed Apache-2.0.
 """
 
 

@@ -73,6 +73,14 @@ def a_model(make: MakeModel, seed: int, weight_bits: int, units: int, **of_words
     return dataclasses.replace(model, output=output, hidden=hidden, hidden_shift=9 if units else 0)
 
 
+def a_model_of_words(make: MakeModel, units: int) -> QuantisedModel:
+    """One that knows "word" and numbers, and filters them."""
+    model = a_model(make, 7, 8, units, words=20, dimensions=64, filters=33, width=3)
+    assert model.convolution is not None
+    layer = dataclasses.replace(model.convolution.layer, bias=np.zeros_like(model.convolution.layer.bias))
+    return dataclasses.replace(model, convolution=dataclasses.replace(model.convolution, layer=layer, shift=14))
+
+
 def compiler() -> str:
     found = shutil.which("gcc") or shutil.which("cc")
     if not found:
@@ -196,10 +204,7 @@ def three_columns(tmp_path_factory, make_model) -> Path:
     ("units", "flags"), [(0, ("-U__GNUC__",)), (12, ("-O3",))], ids=["linear-plain-c99", "hidden-O3"]
 )
 def test_the_c_program_knows_words(tmp_path, make_model, units, flags):
-    model = a_model(make_model, 7, 8, units, words=20, dimensions=64, filters=33, width=3)
-    layer = dataclasses.replace(model.convolution.layer, bias=np.zeros_like(model.convolution.layer.bias))
-    convolution = dataclasses.replace(model.convolution, layer=layer, shift=14)
-    data = model_bytes(dataclasses.replace(model, convolution=convolution), {})
+    data = model_bytes(a_model_of_words(make_model, units), {})
     (tmp_path / "model.pgb").write_bytes(data)
     export_model(tmp_path / "model.pgb", "c", tmp_path / "c")
     program = build(tmp_path / "c", *flags)
@@ -306,7 +311,7 @@ def test_files_of_others_are_left_alone(tmp_path, make_model):
 def test_what_cannot_be_exported_is_refused_before_anything_is_written(tmp_path, make_model):
     path, out = tmp_path / "model.pgb", tmp_path / "out"
     write_model(path, make_model(), {})
-    with pytest.raises(ConfigError, match="target is 'rust'; expected pgb or c"):
+    with pytest.raises(ConfigError, match="target is 'rust'; expected pgb, c or wasm"):
         export_model(path, "rust", out)
     with pytest.raises(InputError, match=r"cannot read .*missing\.pgb': No such file"):
         export_model(tmp_path / "missing.pgb", "c", out)

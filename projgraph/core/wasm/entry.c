@@ -12,8 +12,12 @@
 /* The only variables of the module; an instance is never shared by threads. */
 static pg_model model;
 
+/* A module that takes texts refuses a model of vectors, and the other way round. */
 EXPORT("open") uint32_t pg_wasm_open(const uint8_t *bytes, uint32_t length) {
-    return pg_open(&model, bytes, length);
+    pg_status status = pg_open(&model, bytes, length);
+    if (status != PG_OK) return status;
+    if (PG_WASM_VECTORS) return model.projection.input == PG_INPUT_VECTOR ? PG_OK : PG_WANTS_TEXT;
+    return model.projection.input == PG_INPUT_TEXT ? PG_OK : PG_WANTS_VECTOR;
 }
 
 EXPORT("scratch") uint32_t pg_wasm_scratch(void) {
@@ -60,8 +64,7 @@ int32_t pg_wasm_predict(const uint32_t *columns, const int16_t *values, uint32_t
 EXPORT("project")
 int32_t pg_wasm_project(const uint32_t *columns, const int16_t *values, uint32_t count, void *scratch, uint32_t size,
                         uint8_t *positive, uint8_t *negative) {
-    pg_status status =
-        pg_project_vector(&model.projection, columns, values, count, scratch, size, positive, negative);
+    pg_status status = pg_project_vector(&model.projection, columns, values, count, scratch, size, positive, negative);
     return status == PG_OK ? 0 : FAILED(status);
 }
 #else
