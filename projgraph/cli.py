@@ -163,7 +163,9 @@ def export(
     out: Annotated[Path, typer.Option(help="folder to write into")],
     target: Annotated[
         str,
-        typer.Option(help="c: core, model and a main.c in C99; wasm: a package for JavaScript; pgb: the checked file"),
+        typer.Option(
+            help="c: core, model and a main.c in C99; wasm: a package for JavaScript; onnx; pgb: the checked file"
+        ),
     ] = "c",
     as_json: AsJson = False,
 ) -> None:

@@ -12,10 +12,11 @@ from projgraph.atomic import atomic_write
 from projgraph.errors import ConfigError, ModelFileError, OutputError
 from projgraph.native import NativeModel
 from projgraph.pack.format import MAGIC, MAX_VALUES
+from projgraph.pack.onnx_graph import onnx_bytes
 from projgraph.pack.read import model_file_bytes, parse_model
 from projgraph.pack.wasm import wasm_files
 
-Target = Literal["pgb", "c", "wasm"]
+Target = Literal["pgb", "c", "wasm", "onnx"]
 TARGETS: tuple[Target, ...] = get_args(Target)
 
 CORE = Path(__file__).parents[1] / "core"
@@ -77,14 +78,15 @@ def export_model(model_path: str | os.PathLike[str], target: Target, out: Path) 
             ``model.h`` and ``model.c`` (the model as an array), ``main.c`` (a label a line of text, or of numbers where
             the model takes vectors) and ``README.txt``. "wasm" writes ``projgraph.wasm`` (the core), the model under
             its own name, ``index.mjs`` and ``index.d.ts`` (to load and run it), ``package.json`` and ``README.md``.
+            "onnx" writes the graph of `projgraph.pack.onnx_graph` under the model's name.
         out: the folder, made if missing. Other files in it stay as they are.
 
     Returns:
         The files written, in that order.
 
     Raises:
-        ConfigError: the target is unknown, or the WebAssembly core can be had nowhere.
-        InputError: there is no such model file, or it cannot be read.
+        ConfigError: the target is unknown, or needs what is not installed; the message says what.
+        InputError: there is no such model file, it cannot be read, or the target does not take it.
         ModelFileError: it is no model.
         OutputError: ``out`` is a file, a file there has one of these names but another origin, or the system refuses.
     """
@@ -92,11 +94,17 @@ def export_model(model_path: str | os.PathLike[str], target: Target, out: Path) 
         raise ConfigError(f"target is {target!r}; expected {', '.join(TARGETS[:-1])} or {TARGETS[-1]}")
     data, name = model_file_bytes(model_path)
     try:
-        parse_model(data)
+        model, provenance = parse_model(data)
         native = NativeModel(data)
     except ModelFileError as error:
         raise ModelFileError(f"{name}: {error}") from error
-    files = _files(target, data, native, Path(model_path).name)
+    file = Path(model_path).name
+    if target == "onnx":
+        files = {Path(file).with_suffix(".onnx").name: onnx_bytes(model, provenance)}
+    elif target == "wasm":
+        files = wasm_files(data, native, file)
+    else:
+        files = _c_files(data, native) if target == "c" else {file: data}
     _make_folder(out)
     foreign = [file for file in files if _is_foreign(out / file)]
     if foreign:
@@ -107,13 +115,6 @@ def export_model(model_path: str | os.PathLike[str], target: Target, out: Path) 
     for file, content in files.items():
         atomic_write(out / file, content)
     return tuple(out / file for file in files)
-
-
-def _files(target: Target, data: bytes, native: NativeModel, name: str) -> dict[str, bytes]:
-    """A target's files by name, in order."""
-    if target == "c":
-        return _c_files(data, native)
-    return wasm_files(data, native, name) if target == "wasm" else {name: data}
 
 
 def _c_files(data: bytes, native: NativeModel) -> dict[str, bytes]:

@@ -311,7 +311,7 @@ def test_files_of_others_are_left_alone(tmp_path, make_model):
 def test_what_cannot_be_exported_is_refused_before_anything_is_written(tmp_path, make_model):
     path, out = tmp_path / "model.pgb", tmp_path / "out"
     write_model(path, make_model(), {})
-    with pytest.raises(ConfigError, match="target is 'rust'; expected pgb, c or wasm"):
+    with pytest.raises(ConfigError, match="target is 'rust'; expected pgb, c, wasm or onnx"):
         export_model(path, "rust", out)
     with pytest.raises(InputError, match=r"cannot read .*missing\.pgb': No such file"):
         export_model(tmp_path / "missing.pgb", "c", out)
