@@ -3,6 +3,7 @@
 # make test        all checks and tests, as CI runs them
 # make lint        the checks alone
 # make format      apply the formatters, and write pipelines/default.toml anew
+# make runtime-wheel  a wheel of the runtime alone, in dist/
 # make bench       accuracy, size and latency beside a peer: make bench SETS="sets/banking77 sets/clinc150"
 # make clean       remove what was built, but not .venv
 
@@ -18,7 +19,7 @@ CC ?= cc
 C_FLAGS := -std=c99 -O2 -Wall -Wextra -Werror -pedantic -ffp-contract=off
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test lint format bench clean
+.PHONY: help setup quickstart test lint format runtime-wheel bench clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -56,6 +57,10 @@ format: setup
 	$(BIN)/ruff format
 	$(BIN)/clang-format -i $(C_FILES)
 	$(BIN)/python tests/test_pipelines.py > .default.toml && mv .default.toml pipelines/default.toml
+
+runtime-wheel: setup
+	$(BIN)/python runtime/stage.py build/runtime
+	$(BIN)/python -m pip wheel --no-deps --no-build-isolation --wheel-dir dist build/runtime
 
 SETS ?= data/home_intents
 bench: setup
