@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 CORE := $(wildcard projgraph/core/*.c projgraph/core/*.h)
 WASM := $(wildcard projgraph/core/wasm/*.c projgraph/core/wasm/*.h)
 KERNELS := $(wildcard projgraph/kernels/*.c projgraph/kernels/*.h)
-C_FILES := $(CORE) $(WASM) $(KERNELS) $(wildcard projgraph/pack/*.c)
+C_FILES := $(CORE) $(WASM) $(KERNELS) $(wildcard projgraph/pack/*.c examples/android/*.c)
 CC ?= cc
 C_FLAGS := -std=c99 -O2 -Wall -Wextra -Werror -pedantic -ffp-contract=off
 
