@@ -178,6 +178,23 @@ def export(
         show({"target": target, "folder": str(out), "files": sizes}, as_json, f"exported {model}")
 
 
+@app.command()
+def demo(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.pgb")],
+    out: Annotated[Path, typer.Option(help="folder to write index.html into")],
+    nearest: Annotated[Path | None, typer.Option(help="file of texts to show the nearest of, such as TRAIN")] = None,
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a page that runs a model in a browser, without server or network."""
+    with reported():
+        from projgraph.demo.page import write_demo
+
+        page = write_demo(model, out, nearest, text_column, label_column)
+        show({"page": str(page), "bytes": page.stat().st_size}, as_json, f"demo of {model}")
+
+
 @data_app.command("list")
 def list_data(as_json: AsJson = False) -> None:
     """List the public data sets that the catalogue knows."""

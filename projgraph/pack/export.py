@@ -105,7 +105,7 @@ def export_model(model_path: str | os.PathLike[str], target: Target, out: Path) 
         files = wasm_files(data, native, file)
     else:
         files = _c_files(data, native) if target == "c" else {file: data}
-    _make_folder(out)
+    make_folder(out)
     foreign = [file for file in files if _is_foreign(out / file)]
     if foreign:
         raise OutputError(
@@ -160,7 +160,12 @@ def _model_source(data: bytes) -> Iterator[str]:
     yield "};\n"
 
 
-def _make_folder(out: Path) -> None:
+def make_folder(out: Path) -> None:
+    """Make a folder, and those above it, where there is none.
+
+    Raises:
+        OutputError: it is a file, or the system refuses.
+    """
     try:
         out.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
