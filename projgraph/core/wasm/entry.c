@@ -4,6 +4,10 @@
 
 #include "projgraph.h"
 
+/* From here on: what the core's files before need of what is left out would be warned of. */
+#pragma clang diagnostic error "-Wall"
+#pragma clang diagnostic error "-Wextra"
+
 #define EXPORT(name) __attribute__((export_name(name)))
 
 /* A result below zero: -1 where no score reaches the threshold, or -2 - status. */
