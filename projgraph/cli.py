@@ -74,6 +74,9 @@ def train(
     abstain: Annotated[
         float | None, typer.Option(help="share of rows given up so that texts of no class get no label; default 0")
     ] = None,
+    keep_run: Annotated[
+        bool, typer.Option(help="leave OUT.run.npz too, with the texts, for projgraph export --family")
+    ] = False,
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
     tracking: Annotated[bool, typer.Option(help="record the run in MLflow")] = True,
@@ -98,6 +101,7 @@ def train(
             label_column=label_column,
             track=tracking,
             store=store,
+            keep_run=keep_run,
         )
         with progress_lines() as (say, listen):
             result = run_training(job, config, say, listen)

@@ -14,6 +14,7 @@ import numpy as np
 from projgraph.atomic import atomic_write, check_target
 from projgraph.config import TrainConfig
 from projgraph.errors import InputError
+from projgraph.lesson import RUN_SUFFIX, KeptRun, write_run
 from projgraph.native import NativeModel
 from projgraph.pack.write import write_model
 from projgraph.provenance import describe_training
@@ -43,6 +44,7 @@ class TrainJob:
         text_column, label_column: names where the guess would be wrong.
         track: record the run in MLflow.
         store: the MLflow store; None is the environment's or `mlflow.db` beside the run.
+        keep_run: write ``MODEL.run.npz`` beside the model, from which `projgraph export` makes models of other sizes.
     """
 
     train: Path
@@ -54,6 +56,7 @@ class TrainJob:
     label_column: str | None = None
     track: bool = True
     store: str | None = None
+    keep_run: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,17 +97,21 @@ def run_training(
     test = None if job.test is None else _read(job, job.test, keep_empty=True)
     if test is not None and not (test.labels != UNLABELLED).any():
         raise InputError(f"{job.test}: none of its {len(test)} rows has a label; expected labels to measure against")
-    dataset, hidden, notes = _read_training(job, config)
+    dataset, hidden, notes = read_training(job, config)
     progress(f"read {job.train}: {len(dataset):,} rows")
     # Imported here: torch and scipy take seconds, and files that cannot be used should be refused at once.
     from projgraph import pipeline
     from projgraph.evaluate import ReportInput, bit_use, write_report
 
-    trained = pipeline.train(dataset, config, progress, listener)
+    trained, lesson = pipeline.train_with_lesson(dataset, config, progress, listener)
     run = TrackedRun(name=job.out.stem, started_ms=int(started * 1000))
     provenance = describe_training(dataset, config, trained.temperature)
     size = write_model(job.out, trained.model, provenance)
     progress(f"wrote {job.out}: {size:,} bytes")
+    if job.keep_run:
+        kept = job.out.with_name(job.out.stem + RUN_SUFFIX)
+        written = write_run(kept, KeptRun(dataset, lesson, config))
+        progress(f"wrote {kept}: {written:,} bytes, the training texts among them")
     evaluation = _evaluate(job.out, test, size, trained.temperature, progress)
     figures = _figures(job, dataset, hidden, trained, evaluation, size) | {"data_hash": provenance["data"]}
     report = _with_suffix(job.out, ".report.html")
@@ -139,7 +146,7 @@ def _read(job: TrainJob, path: Path, keep_empty: bool = False) -> Dataset:
     return read_dataset(path, text_column=job.text_column, label_column=job.label_column, keep_empty=keep_empty)
 
 
-def _read_training(job: TrainJob, config: TrainConfig) -> tuple[Dataset, IndexArray | None, tuple[str, ...]]:
+def read_training(job: TrainJob, config: TrainConfig) -> tuple[Dataset, IndexArray | None, tuple[str, ...]]:
     """All rows to train on, the labels that were hidden (-1 elsewhere), and what a user should know."""
     dataset, hidden, notes = _read(job, job.train), None, []
     if job.labels_per_class is not None and len(dataset.classes):

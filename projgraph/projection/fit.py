@@ -16,7 +16,7 @@ import torch
 
 from projgraph.config import StudentConfig
 from projgraph.errors import ConfigError, InputError
-from projgraph.projection.head import build_head, convolution_of, layers_of
+from projgraph.projection.head import Head, build_head, convolution_of, layers_of
 from projgraph.projection.loss import EdgeSampler, distillation, edge_consistency, gold, weighted_sum
 from projgraph.projection.words import WordBatch, WordConvolution, WordRows
 from projgraph.records import UNLABELLED, Bits, FloatArray, Graph, IndexArray, Layer
@@ -75,6 +75,15 @@ class StudentTask:
 
 
 @dataclass(frozen=True)
+class HeadLayers:
+    """The layers of a head at one time: hidden or None, output, and filters over the codes of words or None."""
+
+    hidden: Layer | None
+    output: Layer
+    convolution: Layer | None
+
+
+@dataclass(frozen=True)
 class Student:
     """A fitted head and how it came about.
 
@@ -85,6 +94,7 @@ class Student:
         held_out: rows that the first fit did not see.
         held_out_logits: (len(held_out), c) the first fit's logits of them.
         convolution: (width D, filters) over the codes of words, or None.
+        first_fit: the first fit's head when it was best, whose logits those are; None where no row was held out.
     """
 
     hidden: Layer | None
@@ -93,6 +103,7 @@ class Student:
     held_out: IndexArray
     held_out_logits: FloatArray
     convolution: Layer | None = None
+    first_fit: HeadLayers | None = None
 
 
 FitT = TypeVar("FitT", bound="Fit")
@@ -152,6 +163,7 @@ def _fit_twice(start: Callable[[], FitT], task: StudentTask, listener: Listener 
     fit = start()
     history: list[EpochFigures] = []
     best_epochs, best_loss = 0, np.inf
+    best: HeadLayers | None = None
     best_logits = logits = np.zeros((0, targets.beliefs.shape[1]), dtype=np.float32)
     epochs = config.epochs_for(len(rows))
     for epoch, figures in enumerate(fit.run(rows, epochs)):
@@ -163,6 +175,7 @@ def _fit_twice(start: Callable[[], FitT], task: StudentTask, listener: Listener 
             listener(history[-1])
         if not len(held_out) or figures["held_out_loss"] < best_loss:
             best_epochs, best_loss, best_logits = epoch + 1, figures.get("held_out_loss", np.inf), logits
+            best = _layers(fit.head) if len(held_out) else None
         elif epoch + 1 - best_epochs >= config.patience:
             break
     if not best_epochs:
@@ -171,8 +184,12 @@ def _fit_twice(start: Callable[[], FitT], task: StudentTask, listener: Listener 
         fit = start()
         for _ in fit.run(np.arange(n_rows), epochs, stop_after=best_epochs):
             pass
-    hidden, output = layers_of(fit.head)
-    return fit, Student(hidden, output, tuple(history), held_out, best_logits, convolution_of(fit.head))
+    last = _layers(fit.head)
+    return fit, Student(last.hidden, last.output, tuple(history), held_out, best_logits, last.convolution, best)
+
+
+def _layers(head: Head) -> HeadLayers:
+    return HeadLayers(*layers_of(head), convolution_of(head))
 
 
 class Fit:
