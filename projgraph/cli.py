@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from projgraph import __version__, graph_cli, labelling_cli
+from projgraph import __version__, export_cli, graph_cli, labelling_cli
 from projgraph.console import (
     AsJson,
     Encoder,
@@ -25,9 +25,6 @@ from projgraph.console import (
     show,
 )
 
-if TYPE_CHECKING:
-    from projgraph.pack.export import Target
-
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -39,6 +36,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(graph_cli.app, name="graph")
 graph_cli.app.command()(labelling_cli.suspects)
 app.command()(labelling_cli.suggest)
+app.command()(export_cli.export)
 
 
 def _show_version(wanted: bool) -> None:
@@ -159,27 +157,6 @@ def inspect(model: Annotated[Path, typer.Argument(metavar="MODEL.pgb")], as_json
             print_json(account)
         else:
             Console().print(render(account))
-
-
-@app.command()
-def export(
-    model: Annotated[Path, typer.Argument(metavar="MODEL.pgb")],
-    out: Annotated[Path, typer.Option(help="folder to write into")],
-    target: Annotated[
-        str,
-        typer.Option(
-            help="c: core, model and a main.c in C99; wasm: a package for JavaScript; onnx; pgb: the checked file"
-        ),
-    ] = "c",
-    as_json: AsJson = False,
-) -> None:
-    """Write a model as files that a device build takes."""
-    with reported():
-        from projgraph.pack.export import export_model
-
-        files = export_model(model, cast("Target", target), out)
-        sizes = {each.name: each.stat().st_size for each in files}
-        show({"target": target, "folder": str(out), "files": sizes}, as_json, f"exported {model}")
 
 
 @app.command()

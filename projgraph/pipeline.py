@@ -199,9 +199,7 @@ def _check_labels(dataset: Dataset) -> None:
         )
 
 
-def _teach(
-    dataset: Dataset, config: TrainConfig, words: bool, progress: Progress, clock: dict[str, float]
-) -> Lesson:
+def _teach(dataset: Dataset, config: TrainConfig, words: bool, progress: Progress, clock: dict[str, float]) -> Lesson:
     """Label distributions of all rows, with graph and features where they were needed.
 
     Without unlabelled rows there is nothing to teach but the labels; a joint trainer wants features all the same, and

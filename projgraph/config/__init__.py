@@ -4,7 +4,7 @@ A default that was tuned says in its description where it was measured; `benchma
 """
 
 from projgraph.config.graph import FeaturesConfig, GraphConfig
-from projgraph.config.load import load_config
+from projgraph.config.load import change_config, load_config
 from projgraph.config.sizes import MAX_BUDGET, MAX_TIME, parse_bytes, parse_time
 from projgraph.config.student import (
     CorruptionConfig,
@@ -56,6 +56,7 @@ __all__ = [
     "TrustConfig",
     "VectorsConfig",
     "WordsConfig",
+    "change_config",
     "load_config",
     "parse_bytes",
     "parse_time",

@@ -26,7 +26,21 @@ def load_config(
     Raises:
         ConfigError: listing every unknown or wrong setting at once.
     """
-    values = _read_recipe(Path(recipe)) if recipe is not None else {}
+    return _validated(_read_recipe(Path(recipe)) if recipe is not None else {}, settings, given)
+
+
+def change_config(
+    config: TrainConfig, settings: Iterable[str] = (), given: Mapping[str, Any] | None = None
+) -> TrainConfig:
+    """Settings like these but for ``stage.key=value`` strings, then given values, as for ``load_config``.
+
+    Raises:
+        ConfigError: listing every unknown or wrong setting at once.
+    """
+    return _validated(config.model_dump(mode="json"), settings, given)
+
+
+def _validated(values: dict[str, Any], settings: Iterable[str], given: Mapping[str, Any] | None) -> TrainConfig:
     for setting in settings:
         name, equals, text = setting.partition("=")
         if not equals or not name.strip():

@@ -145,6 +145,39 @@ def confusion_map(confusion: IndexArray) -> str:
     return _svg(draw, 6.4, 6.4, "Heat map of the confusion")
 
 
+def pareto_plot(
+    sizes: Sequence[int], accuracies: Sequence[float], front: Sequence[int], others: Sequence[tuple[int, float]] = ()
+) -> str:
+    """Accuracy against bytes: every model a point, a line through those that no other beats in both.
+
+    Args:
+        sizes: bytes of the models.
+        accuracies: shares, as many.
+        front: places of the models on the line, smallest first.
+        others: bytes and accuracies of models that were tried only.
+    """
+
+    def draw(figure: Figure) -> None:
+        from matplotlib.ticker import FuncFormatter, NullFormatter
+
+        axes = figure.add_subplot()
+        if others:
+            tried = zip(*others, strict=True)
+            axes.plot(*tried, "o", color=GRID, markersize=4, label="tried", linestyle="", zorder=2)
+        axes.step(
+            [sizes[place] for place in front], [accuracies[place] for place in front], where="post", color=SERIES[0]
+        )
+        axes.plot(sizes, accuracies, "o", color=SERIES[1], label="exported", linestyle="", zorder=3)
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1024:g} KB"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
+        axes.set(xlabel="bytes", ylabel="accuracy")
+        axes.legend(loc="lower right")
+
+    return _svg(draw, 6.4, 3.4, "Accuracy against bytes")
+
+
 def heat(confusion: IndexArray) -> NDArray[np.float64]:
     """(c, c) strength of a cell's colour, 0 to 1: the root of its share of the row, so that 1 % can still be seen."""
     return np.asarray(np.sqrt(confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)), dtype=np.float64)

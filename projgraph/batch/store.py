@@ -1,0 +1,128 @@
+"""What is done already, and whether it still is what is asked for; it makes no model.
+
+OUT/NAME/NAME.pgb             the model of an entry
+OUT/NAME/c, wasm, onnx        its targets
+OUT/.projgraph/NAME.json      the record, written when the entry is finished
+OUT/.projgraph/HASH.run.npz   what a file of rows taught, for all sizes made from it
+OUT/report.html, .parquet     all entries
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from projgraph import __version__
+from projgraph.atomic import atomic_write
+from projgraph.batch.entry import Done, Entry, SourceFile, Written, done_from_json
+from projgraph.config import PackConfig, TrainConfig
+from projgraph.errors import InputError
+from projgraph.lesson import RUN_SUFFIX
+from projgraph.pack.export import make_folder
+from projgraph.read.checksum import sha256_of
+
+RECORDS = ".projgraph"
+_KEY_CHARACTERS = 32
+
+
+@dataclass(frozen=True)
+class Store:
+    """The folder of a batch; hashes of its input are computed once.
+
+    Attributes:
+        out: the folder.
+    """
+
+    out: Path
+    _digests: dict[Path, str] = field(default_factory=dict)
+
+    def prepare(self) -> None:
+        """Make the folders.
+
+        Raises:
+            OutputError: the system refuses.
+        """
+        make_folder(self.out / RECORDS)
+
+    def folder(self, entry: Entry) -> Path:
+        """Where the files of an entry stand."""
+        return self.out / entry.name
+
+    def model(self, entry: Entry) -> Path:
+        """Where its model stands."""
+        return self.folder(entry) / f"{entry.name}.pgb"
+
+    def lesson(self, source: SourceFile) -> Path:
+        """Where what a file of rows taught is kept: the same for all budgets and widths of weights."""
+        taught = None
+        if source.config is not None:
+            unbudgeted = {"budget": TrainConfig().budget, "time_budget": None, "pack": PackConfig()}
+            taught = source.config.model_copy(update=unbudgeted).flattened()
+        return self.out / RECORDS / f"{self._hash([taught, *self._facts(source)])}{RUN_SUFFIX}"
+
+    def key(self, entry: Entry) -> str:
+        """A hash of everything that a model and its figures follow from: content of the input, settings, version.
+
+        Raises:
+            InputError: a file cannot be read.
+        """
+        config = None if entry.source.config is None else entry.source.config.flattened()
+        test = None if entry.test is None else self._digest(entry.test)
+        wanted = [entry.budget, entry.weights, entry.settings, entry.search, test]
+        return self._hash([config, wanted, *self._facts(entry.source)])
+
+    def done(self, entry: Entry, key: str) -> Done | None:
+        """The record of a finished entry, with the targets whose files are still there; None where it is to be made."""
+        try:
+            found = done_from_json(self._record(entry).read_bytes())
+        except OSError:
+            return None
+        if found is None or found.key != key or not self._intact(entry, (found.model,)):
+            return None
+        intact = {target: files for target, files in found.targets.items() if self._intact(entry, files)}
+        return replace(found, targets=intact)
+
+    def save(self, entry: Entry, done: Done) -> None:
+        """Record an entry as finished, by an atomic write.
+
+        Raises:
+            OutputError: the system refuses.
+        """
+        atomic_write(self._record(entry), done.to_json())
+
+    def written(self, entry: Entry, files: Sequence[Path]) -> tuple[Written, ...]:
+        """Facts of files below an entry's folder."""
+        folder = self.folder(entry)
+        return tuple(
+            Written(path.relative_to(folder).as_posix(), path.stat().st_size, sha256_of(path)) for path in files
+        )
+
+    def _record(self, entry: Entry) -> Path:
+        return self.out / RECORDS / f"{entry.name}.json"
+
+    def _intact(self, entry: Entry, files: Sequence[Written]) -> bool:
+        folder = self.folder(entry)
+        try:
+            return all(sha256_of(folder / file.path) == file.sha256 for file in files)
+        except OSError:
+            return False
+
+    def _facts(self, source: SourceFile) -> list[Any]:
+        files = [self._digest(path) for path in (source.path, *source.unlabelled)]
+        return [source.kind, files, source.labels_per_class, source.text_column, source.label_column]
+
+    def _digest(self, path: Path) -> str:
+        if path not in self._digests:
+            try:
+                self._digests[path] = sha256_of(path)
+            except OSError as error:
+                raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+        return self._digests[path]
+
+    def _hash(self, facts: list[Any]) -> str:
+        text = json.dumps([__version__, *facts], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:_KEY_CHARACTERS]

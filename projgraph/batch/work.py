@@ -1,0 +1,183 @@
+"""One entry of a batch from its source to its files, as a worker does it; it knows no other entry.
+
+What fails is a reason, not an exception, so that the rest goes on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from projgraph.atomic import atomic_write
+from projgraph.batch.entry import Done, Entry, Outcome, Point, SourceFile
+from projgraph.batch.store import Store
+from projgraph.config import change_config
+from projgraph.errors import InputError, ProjgraphError
+from projgraph.native import NativeModel
+from projgraph.pack.export import export_model, make_folder
+from projgraph.pack.read import model_file_bytes, parse_model
+
+if TYPE_CHECKING:
+    from projgraph.lesson import KeptRun
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a worker is given.
+
+    Attributes:
+        entry: what to make.
+        out: the folder of the batch.
+        key: of the entry.
+        done: its model is there, a target is not; None where the model is to be made.
+    """
+
+    entry: Entry
+    out: Path
+    key: str
+    done: Done | None
+
+
+@dataclass(frozen=True)
+class Lecture:
+    """A file of rows to train the trainer on, and where what it taught is kept."""
+
+    source: SourceFile
+    path: Path
+
+
+def teach(lecture: Lecture) -> str:
+    """Teach and keep it; returns why that failed, or nothing."""
+    from projgraph import pipeline
+    from projgraph.job import TrainJob, read_training
+    from projgraph.lesson import KeptRun, write_run
+
+    source = lecture.source
+    try:
+        config = source.config
+        if config is None:
+            raise InputError(f"{source.path}: a training needs settings")
+        job = TrainJob(
+            train=source.path,
+            out=lecture.path,
+            unlabelled=source.unlabelled,
+            labels_per_class=source.labels_per_class,
+            text_column=source.text_column,
+            label_column=source.label_column,
+        )
+        dataset, _, _ = read_training(job, config)
+        lesson = pipeline.teach(dataset, config, _quiet)
+        write_run(lecture.path, KeptRun(dataset, lesson, config))
+    except Exception as error:  # whatever it is: the other entries go on
+        return _reason(error)
+    return ""
+
+
+def make(task: Task) -> Outcome:
+    """Make the model of an entry, where it is not there, and its targets, and record them."""
+    store, entry, done = Store(task.out), task.entry, task.done
+    failures: dict[str, str] = {}
+    try:
+        if done is None:
+            done = _model(store, entry, task.key)
+            store.save(entry, done)
+    except Exception as error:
+        return Outcome(entry, None, {"model": _reason(error)})
+    for target in entry.targets:
+        if target in done.targets:
+            continue
+        try:
+            files = _export(store, entry, target)
+            done = replace(done, targets={**done.targets, target: store.written(entry, files)})
+            store.save(entry, done)
+        except Exception as error:
+            failures[target] = _reason(error)
+    return Outcome(entry, done, failures)
+
+
+def _export(store: Store, entry: Entry, target: str) -> tuple[Path, ...]:
+    model, folder = store.model(entry), store.folder(entry)
+    return (model,) if target == "pgb" else export_model(model, target, folder / target)  # type: ignore[arg-type]
+
+
+def _model(store: Store, entry: Entry, key: str) -> Done:
+    """The entry's model written, and its figures."""
+    started = time.perf_counter()
+    if entry.source.kind == "model":
+        data, held_out, tried = model_file_bytes(entry.source.path)[0], None, ()
+    else:
+        data, held_out, tried = _fitted(store, entry)
+    model, _ = parse_model(data)
+    native = NativeModel(data)
+    accuracy = _test_accuracy(entry, native)
+    make_folder(store.folder(entry))
+    atomic_write(store.model(entry), data)
+    seconds = round(time.perf_counter() - started, 3)
+    weights = (model.hidden or model.output).weight_bits
+    written = store.written(entry, (store.model(entry),))[0]
+    figures = (model.n_bits, model.units, weights, len(model.classes), held_out, accuracy, seconds)
+    return Done(key, written, *figures, tried)
+
+
+def _fitted(store: Store, entry: Entry) -> tuple[bytes, float | None, tuple[Point, ...]]:
+    """The bytes of a model fitted to what a run was taught, its accuracy on held-out rows, and all that were tried."""
+    # Imported here: torch takes seconds, and an entry that only writes a model for a target should not wait for it.
+    from projgraph.lesson import read_run
+    from projgraph.pack.write import model_bytes
+    from projgraph.provenance import describe_training
+    from projgraph.search import best_student
+
+    source = entry.source
+    if source.kind == "run":
+        run = read_run(source.path)
+        given = {"budget": entry.budget, "pack.weight_bits": entry.weights}
+        run = replace(run, config=change_config(run.config, entry.settings, given))
+    else:
+        run = _kept_lesson(store, source)
+    found = best_student(run.dataset, run.lesson, run.config, _quiet, search=entry.search)
+    chosen = found.chosen
+    provenance = describe_training(run.dataset, run.config, chosen.temperature)
+    tried = tuple(Point(point.size, point.held_out_accuracy, point.shape) for point in found.tried)
+    return model_bytes(chosen.model, provenance), chosen.held_out_accuracy, tried
+
+
+def _kept_lesson(store: Store, source: SourceFile) -> KeptRun:
+    from projgraph.lesson import read_run
+
+    run = read_run(store.lesson(source))
+    return run if source.config is None else replace(run, config=source.config)
+
+
+def _test_accuracy(entry: Entry, native: NativeModel) -> float | None:
+    """Share of the test rows with a label that get it; a label unknown to the model counts as wrong."""
+    if entry.test is None:
+        return None
+    from projgraph.evaluate import metrics
+    from projgraph.read import read_dataset
+    from projgraph.records import UNLABELLED
+
+    source = entry.source
+    rows = read_dataset(entry.test, text_column=source.text_column, label_column=source.label_column, keep_empty=True)
+    labelled = (rows.labels != UNLABELLED).nonzero()[0]
+    if not len(labelled):
+        raise InputError(f"{entry.test}: none of its {len(rows)} rows has a label; expected labels to measure against")
+    true = metrics.align_labels(rows.labels[labelled], rows.classes, native.classes)
+    return float((native.scores(rows.texts.select(labelled), 1).argmax(axis=1) == true).mean())
+
+
+def _reason(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, ProjgraphError) else f"{type(error).__name__}: {text}"
+
+
+def _quiet(line: str) -> None:
+    del line
+
+
+def failed(task: Task, reason: str) -> Outcome:
+    """The outcome of an entry whose worker died."""
+    failures: Mapping[str, str] = {"model": reason}
+    return Outcome(task.entry, task.done, failures)

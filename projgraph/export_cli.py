@@ -1,0 +1,107 @@
+"""`projgraph export`: one model, a family of sizes, or all that a manifest asks for; options in, files out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from projgraph.console import AsJson, progress_lines, reported, say_line, show
+
+if TYPE_CHECKING:
+    from projgraph.batch.entry import Entry
+    from projgraph.batch.export_job import BatchResult
+    from projgraph.pack.export import Target
+
+
+def export(
+    source: Annotated[Path, typer.Argument(metavar="MODEL.pgb|RUN|MANIFEST.toml")],
+    out: Annotated[Path, typer.Option(help="folder to write into")],
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="c (the default): core, model and a main.c in C99; wasm: a package for JavaScript; onnx; pgb: the "
+            "checked file, the default with --family; several with commas"
+        ),
+    ] = None,
+    family: Annotated[
+        str | None, typer.Option(metavar="SIZES", help="8KB,16KB,...: a model of each size from one training's run")
+    ] = None,
+    search: Annotated[bool, typer.Option(help="with --family: try several shapes of each size")] = False,
+    test: Annotated[Path | None, typer.Option(help="with --family: labelled file to measure on")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="processes at a time; all processors if left out")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a model, a family of sizes, or hundreds of models, as files that a device build takes."""
+    with reported():
+        many = source.suffix == ".toml" or family is not None
+        _check_options(source, target, family, search, test, jobs)
+        if not many:
+            _export_model(source, target or "c", out, as_json)
+            return
+        from projgraph.batch.export_job import run_batch
+        from projgraph.batch.manifest import read_manifest
+
+        entries = read_manifest(source) if family is None else _family(source, family, target, test, search)
+        with progress_lines() as (say, _):
+            result = run_batch(entries, out, jobs, say)
+        _show(result, as_json, f"exported {source}", family is not None)
+        if result.failures:
+            raise typer.Exit(1)
+
+
+def _check_options(
+    source: Path, target: str | None, family: str | None, search: bool, test: Path | None, jobs: int | None
+) -> None:
+    """Options that this kind of export does not look at are refused, all at once."""
+    from projgraph.errors import ConfigError
+
+    manifest = source.suffix == ".toml"
+    of_family = {"--search": search, "--test": test is not None}
+    wrong = [name for name, given in of_family.items() if given and family is None]
+    wrong += ["--jobs"] if jobs is not None and family is None and not manifest else []
+    wrong += [name for name, given in (("--target", target), ("--family", family)) if manifest and given is not None]
+    if wrong:
+        where = "a manifest says it itself, by targets, budgets, search and test" if manifest else "give --family too"
+        raise ConfigError(f"{', '.join(wrong)} cannot be used with {source}: {where}")
+
+
+def _export_model(model: Path, targets: str, out: Path, as_json: bool) -> None:
+    from projgraph.pack.export import export_model
+
+    chosen = _targets(targets)
+    files = [each for target in chosen for each in export_model(model, target, out)]
+    sizes = {each.name: each.stat().st_size for each in files}
+    show({"target": targets, "folder": str(out), "files": sizes}, as_json, f"exported {model}")
+
+
+def _family(source: Path, sizes: str, target: str | None, test: Path | None, search: bool) -> tuple[Entry, ...]:
+    from projgraph.batch.manifest import family
+
+    return family(source, sizes, _targets(target or "pgb"), test, search=search)
+
+
+def _targets(text: str) -> tuple[Target, ...]:
+    """The targets that a list with commas names."""
+    from typing import cast
+
+    return tuple(cast("Target", part.strip()) for part in text.split(","))
+
+
+def _show(result: BatchResult, as_json: bool, title: str, front: bool) -> None:
+    """The figures on standard output; without JSON also the front, and what failed on standard error."""
+    figures: dict[str, Any] = result.to_json()
+    if as_json:
+        show(figures, as_json, title)
+    else:
+        from rich.console import Console
+
+        from projgraph.batch.report import front_table
+
+        if front:
+            for table in front_table(result.outcomes):
+                Console().print(table)
+        show({name: value for name, value in figures.items() if not isinstance(value, list)}, as_json, title)
+    for failure in result.failures:
+        say_line(f"failed: {failure}")

@@ -1,0 +1,91 @@
+"""Students of several shapes for one budget, and the one that is best on rows that it did not see; no test row is known.
+
+The shapes are those that stood on the front of accuracy against bytes for some budget (`benchmarks/LOG.md`): linear
+heads, and hidden layers so narrow that many bits fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from projgraph.config import TrainConfig
+from projgraph.errors import BudgetError
+from projgraph.lesson import Lesson
+from projgraph.pipeline import Trained, learn, plan_rows
+from projgraph.plan import Plan
+from projgraph.records import Dataset, Progress
+
+UNITS = (0, 16, 32, 48, 64, 96, 128)
+FEWEST_BITS = 256
+"""Of a shape that is tried: with fewer, too many features of a text fall on the same bit."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A student that was fitted: the bytes that its plan needs, its accuracy on held-out rows, and its shape."""
+
+    size: int
+    held_out_accuracy: float | None
+    shape: str
+
+
+@dataclass(frozen=True)
+class Search:
+    """The best student, and all that were fitted."""
+
+    chosen: Trained
+    tried: tuple[Tried, ...]
+
+
+def best_student(
+    dataset: Dataset, lesson: Lesson, config: TrainConfig, progress: Progress, *, search: bool = False
+) -> Search:
+    """The student for a budget: of the preferred shape, or with a search the best of several on held-out rows.
+
+    Args:
+        dataset: the rows that the lesson is of.
+        lesson: what they are taught.
+        config: the settings, the budget among them.
+        progress: called with one line before each stage.
+        search: fit several shapes.
+
+    Raises:
+        BudgetError: no model fits the budget; the message names the smallest that works.
+    """
+    plans = [plan_rows(dataset, config)]
+    if search:
+        plans += [plan for plan in shapes(dataset, config) if _dimensions(plan) != _dimensions(plans[0])]
+    students = [learn(dataset, lesson, config, progress, plan=plan, judge=True) for plan in plans]
+    # The first of the best, and shapes come with the fewest steps a text first: a tie goes to the faster one.
+    chosen = max(students, key=lambda student: student.held_out_accuracy or 0.0)
+    tried = tuple(Tried(each.plan.size, each.held_out_accuracy, shape_in_words(each.plan)) for each in students)
+    return Search(chosen, tried)
+
+
+def shapes(dataset: Dataset, config: TrainConfig) -> Iterator[Plan]:
+    """The preferred plan for each number of hidden units that leaves room for enough bits."""
+    for units in UNITS:
+        if config.student.units not in (None, units):
+            continue
+        try:
+            plan = plan_rows(dataset, config.model_copy(update={"student": _with_units(config, units)}))
+        except BudgetError:
+            continue
+        if plan.bits >= FEWEST_BITS:
+            yield plan
+
+
+def shape_in_words(plan: Plan) -> str:
+    """Such as "2,048 bits, 64 units, 4-bit weights"."""
+    units = f"{plan.units} units" if plan.units else "linear"
+    words = f", {plan.words:,} words" if plan.words else ""
+    return f"{plan.bits:,} bits, {units}, {plan.weight_bits}-bit weights{words}"
+
+
+def _with_units(config: TrainConfig, units: int) -> object:
+    return config.student.model_copy(update={"units": units})
+
+
+def _dimensions(plan: Plan) -> tuple[int, int, int, int, int]:
+    return plan.bits, plan.units, plan.weight_bits, plan.words, plan.filters
