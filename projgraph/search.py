@@ -1,4 +1,4 @@
-"""Students of several shapes for one budget, and the one that is best on rows that it did not see; no test row is known.
+"""Students of several shapes for one budget, and the one that is best on rows it did not see; it knows no test row.
 
 The shapes are those that stood on the front of accuracy against bytes for some budget (`benchmarks/LOG.md`): linear
 heads, and hidden layers so narrow that many bits fit.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,9 +74,7 @@ def run_batch(entries: Sequence[Entry], out: Path, jobs: int | None, progress: P
     """
     store = Store(out)
     store.prepare()
-    processes = (
-        jobs or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else jobs or os.cpu_count() or 1
-    )
+    processes = chosen_threads(jobs or 0)
     with locked(out / RECORDS, 0.0):
         outcomes: dict[str, Outcome] = {}
         tasks = list(_tasks(store, entries, outcomes))

@@ -98,18 +98,8 @@ def _page(outcomes: Sequence[Outcome], rows: list[dict[str, Any]]) -> bytes:
     failures = [(row["name"], row["target"], row["reason"]) for row in rows if row["reason"]]
     failed = sum(bool(outcome.failures) for outcome in outcomes)
     sections = [_front_section(*model) for model in _models(outcomes)]
-    head = (
-        "entry",
-        "target",
-        "bytes #",
-        "files #",
-        "held out #",
-        "test #",
-        "bits #",
-        "units #",
-        "weights",
-        "seconds #",
-    )
+    measured = ("held out #", "test #", "bits #", "units #", "weight bits #", "seconds #")
+    head = ("entry", "target", "bytes #", "target's bytes #", *measured)
     body = [
         (
             row["name"],
@@ -120,7 +110,7 @@ def _page(outcomes: Sequence[Outcome], rows: list[dict[str, Any]]) -> bytes:
             _share(row["test_accuracy"]),
             "" if row["bits"] is None else row["bits"],
             "" if row["hidden_units"] is None else row["hidden_units"],
-            "" if row["weight_bits"] is None else f"{row['weight_bits']} bits",
+            "" if row["weight_bits"] is None else row["weight_bits"],
             "" if row["seconds"] is None else f"{row['seconds']:.1f}",
         )
         for row in rows

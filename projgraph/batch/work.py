@@ -106,8 +106,10 @@ def _export(store: Store, entry: Entry, target: str) -> tuple[Path, ...]:
 def _model(store: Store, entry: Entry, key: str) -> Done:
     """The entry's model written, and its figures."""
     started = time.perf_counter()
+    held_out: float | None = None
+    tried: tuple[Point, ...] = ()
     if entry.source.kind == "model":
-        data, held_out, tried = model_file_bytes(entry.source.path)[0], None, ()
+        data = model_file_bytes(entry.source.path)[0]
     else:
         data, held_out, tried = _fitted(store, entry)
     model, _ = parse_model(data)
