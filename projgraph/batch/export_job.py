@@ -12,6 +12,7 @@ from projgraph.batch.report import entry_rows, write_report
 from projgraph.batch.store import RECORDS, Store
 from projgraph.batch.work import Lecture, Task, failed, make, teach
 from projgraph.batch.workers import run_all
+from projgraph.kernels.paths import chosen_threads
 from projgraph.records import Progress
 from projgraph.runs import locked
 
