@@ -213,15 +213,19 @@ static PyMethodDef core_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+static int add_type(PyObject *module, const char *name, PyType_Spec *spec) {
+    PyObject *type = PyType_FromModuleAndSpec(module, spec, NULL);
+    int failed = !type || PyModule_AddObjectRef(module, name, type) < 0;
+    Py_XDECREF(type);
+    return failed ? -1 : 0;
+}
+
 static int core_exec(PyObject *module) {
     core_state *state = PyModule_GetState(module);
     state->status_error = PyErr_NewException("projgraph._core.StatusError", PyExc_ValueError, NULL);
     if (!state->status_error) return -1;
     if (PyModule_AddObjectRef(module, "StatusError", state->status_error) < 0) return -1;
-    PyObject *type = PyType_FromModuleAndSpec(module, &model_spec, NULL);
-    int failed = !type || PyModule_AddObjectRef(module, "Model", type) < 0;
-    Py_XDECREF(type);
-    return failed ? -1 : 0;
+    return add_type(module, "Model", &model_spec) < 0 ? -1 : add_type(module, "Bundle", &bundle_spec);
 }
 
 static int core_traverse(PyObject *module, visitproc visit, void *arg) {

@@ -51,4 +51,19 @@ int check_length(const Py_buffer *view, const char *name, Py_ssize_t count, Py_s
 
 extern PyType_Spec model_spec;
 
+/* The view of a buffer that nobody can change behind the checks: a writable one is copied. */
+int fixed_view(PyObject *source, Py_buffer *view);
+
+/* The UTF-8 bytes of a str, or NULL with an exception; *encoded, if not NULL, is to be let go of after them. */
+const char *utf8_of(PyObject *text, Py_ssize_t *length, PyObject **encoded);
+
+/* As Python has it: -1 for no label. */
+int64_t signed_label(uint32_t label);
+
+double nanoseconds(void);
+
+/* ---- module_bundle.c ---- */
+
+extern PyType_Spec bundle_spec;
+
 #endif

@@ -23,8 +23,7 @@ static int is_open(const ModelObject *model) {
     return 0;
 }
 
-/* The view of a buffer that nobody can change behind the checks: a writable one is copied. */
-static int fixed_view(PyObject *source, Py_buffer *view) {
+int fixed_view(PyObject *source, Py_buffer *view) {
     if (PyObject_GetBuffer(source, view, PyBUF_SIMPLE) < 0) return -1;
     if (view->readonly) return 0;
     PyObject *copy = PyBytes_FromStringAndSize(view->buf, view->len);
@@ -34,13 +33,24 @@ static int fixed_view(PyObject *source, Py_buffer *view) {
     return failed ? -1 : 0;
 }
 
+/* The whole file's model, or that of a head of a bundle. */
+static pg_status open_model(ModelObject *model, Py_ssize_t head) {
+    pg_bundle bundle;
+    size_t length = (size_t)model->view.len;
+    if (head < 0) return pg_open(&model->model, model->view.buf, length);
+    pg_status status = pg_open_bundle(&bundle, model->view.buf, length);
+    uint32_t index = (uint64_t)head < UINT32_MAX ? (uint32_t)head : UINT32_MAX;
+    return status == PG_OK ? pg_bundle_head(&bundle, index, &model->model) : status;
+}
+
 static PyObject *model_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
     PyObject *source;
+    Py_ssize_t head = -1;
     if (keywords && PyDict_Size(keywords) > 0) {
-        PyErr_SetString(PyExc_TypeError, "Model takes one buffer and no keywords");
+        PyErr_SetString(PyExc_TypeError, "Model takes a buffer, perhaps the index of a head, and no keywords");
         return NULL;
     }
-    if (!PyArg_ParseTuple(arguments, "O:Model", &source)) return NULL;
+    if (!PyArg_ParseTuple(arguments, "O|n:Model", &source, &head)) return NULL;
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     ModelObject *model = (ModelObject *)allocate(type, 0);
     if (!model) return NULL;
@@ -49,7 +59,7 @@ static PyObject *model_new(PyTypeObject *type, PyObject *arguments, PyObject *ke
         Py_DECREF(model);
         return NULL;
     }
-    pg_status status = pg_open(&model->model, model->view.buf, (size_t)model->view.len);
+    pg_status status = open_model(model, head);
     if (status != PG_OK) {
         Py_DECREF(model);
         return raise_status(PyType_GetModule(type), status);
@@ -84,31 +94,35 @@ static PyObject *model_close(PyObject *self, PyObject *unused) {
     Py_RETURN_NONE;
 }
 
-/* As Python has it: -1 for no label. */
-static int64_t signed_label(uint32_t label) {
+int64_t signed_label(uint32_t label) {
     return label == PG_NO_LABEL ? -1 : (int64_t)label;
+}
+
+const char *utf8_of(PyObject *text, Py_ssize_t *length, PyObject **encoded) {
+    *encoded = NULL;
+    if (!PyUnicode_Check(text)) {
+        PyErr_SetString(PyExc_TypeError, "expected a str");
+        return NULL;
+    }
+    const char *bytes = PyUnicode_AsUTF8AndSize(text, length);
+    if (bytes) return bytes;
+    char *copy; /* a lone surrogate */
+    PyErr_Clear();
+    *encoded = PyUnicode_AsEncodedString(text, "utf-8", "surrogatepass");
+    if (!*encoded || PyBytes_AsStringAndSize(*encoded, &copy, length) < 0) {
+        Py_CLEAR(*encoded);
+        return NULL;
+    }
+    return copy;
 }
 
 static PyObject *model_predict(PyObject *self, PyObject *text) {
     ModelObject *model = (ModelObject *)self;
     if (!is_open(model)) return NULL;
-    if (!PyUnicode_Check(text)) {
-        PyErr_SetString(PyExc_TypeError, "expected a str");
-        return NULL;
-    }
-    PyObject *encoded = NULL;
+    PyObject *encoded;
     Py_ssize_t length;
-    const char *bytes = PyUnicode_AsUTF8AndSize(text, &length);
-    if (!bytes) { /* a lone surrogate */
-        char *copy;
-        PyErr_Clear();
-        encoded = PyUnicode_AsEncodedString(text, "utf-8", "surrogatepass");
-        if (!encoded || PyBytes_AsStringAndSize(encoded, &copy, &length) < 0) {
-            Py_XDECREF(encoded);
-            return NULL;
-        }
-        bytes = copy;
-    }
+    const char *bytes = utf8_of(text, &length, &encoded);
+    if (!bytes) return NULL;
     uint32_t label = 0;
     pg_status status =
         pg_predict(&model->model, bytes, (size_t)length, model->scratch, model->scratch_size, NULL, &label);
@@ -176,7 +190,7 @@ static PyObject *model_vector_labels(PyObject *self, PyObject *arguments) {
     return predict_rows(self, arguments, 1, 1);
 }
 
-static double nanoseconds(void) {
+double nanoseconds(void) {
 #if defined(_WIN32)
     struct timespec now;
     timespec_get(&now, TIME_UTC);

@@ -8,6 +8,8 @@
 
 #define PG_MAGIC 4343632u
 
+#define PG_BUNDLE_MAGIC 4736848u
+
 #define PG_MAJOR 1u
 #define PG_MINOR 3u
 #define PG_ALIGNMENT 16u
@@ -17,6 +19,7 @@
 #define PG_MAX_ADDITIONS 16u
 #define PG_MAX_BIAS 1073741823u
 #define PG_MAX_BITS 16384u
+#define PG_MAX_BUNDLE_SECTIONS 65535u
 #define PG_MAX_CHARACTER_NGRAM 8u
 #define PG_MAX_CLASSES 4096u
 #define PG_MAX_COLUMNS 16777216u
@@ -24,6 +27,7 @@
 #define PG_MAX_FAMILIES 4u
 #define PG_MAX_FEATURES 32767u
 #define PG_MAX_FILTERS 128u
+#define PG_MAX_HEADS 4096u
 #define PG_MAX_INPUT_SUM 32896u
 #define PG_MAX_LENGTH 268435456u
 #define PG_MAX_NORM_SHIFT 6u
@@ -103,6 +107,10 @@
 #define PG_CONVOLUTION_AT_RESERVED 4u /* zero */
 #define PG_CONVOLUTION_SIZE 8u
 
+#define PG_HEADS_AT_COUNT 0u /* heads of the bundle */
+#define PG_HEADS_AT_SLOTS 4u /* sections of a head that the directory has room for, one for each kind */
+#define PG_HEADS_SIZE 8u
+
 #define PG_SECTION_PROJECTION 1u
 #define PG_SECTION_HEAD 2u
 #define PG_SECTION_WEIGHTS 3u
@@ -118,6 +126,8 @@
 #define PG_SECTION_CONVOLUTION_BIAS 13u
 #define PG_SECTION_CONVOLUTION_MULTIPLIERS 14u
 #define PG_SECTION_PROVENANCE 32769u
+
+#define PG_BUNDLE_HEADS 28673u
 
 #define PG_QUANTISER_SIGN 0u
 #define PG_QUANTISER_TERNARY 1u

@@ -54,24 +54,38 @@ static void add_bits(const pg_model *model, const pg_layer *layer, const uint64_
     pg_add_values(layer, model->projection.bits, code_sums, model->dimensions, sums);
 }
 
-uint32_t pg_head_scores(const pg_model *model, const pg_row *row, const uint64_t *positive, const uint64_t *negative,
-                        uint8_t *scratch, int32_t *scores) {
+static int same_layer(const pg_layer *a, const pg_layer *b) {
+    return a->weights == b->weights && a->bias == b->bias && a->multipliers == b->multipliers &&
+           a->inputs == b->inputs && a->outputs == b->outputs && a->weight_bits == b->weight_bits;
+}
+
+/* Whether all that stands before the output layer, if there is anything, lies in the same place for both. */
+static int same_trunk(const pg_model *a, const pg_model *b) {
+    return a->words == b->words && a->word_count == b->word_count && a->dimensions == b->dimensions &&
+           a->norm_shift == b->norm_shift && a->width == b->width && a->convolution_shift == b->convolution_shift &&
+           a->hidden_shift == b->hidden_shift && same_layer(&a->hidden, &b->hidden) &&
+           same_layer(&a->convolution, &b->convolution);
+}
+
+uint32_t pg_head_scores(const pg_model *model, const pg_model *before, const pg_row *row, const uint64_t *positive,
+                        const uint64_t *negative, uint8_t *scratch, int32_t *scores) {
     const uint64_t *const planes[2] = {positive, negative};
     uint32_t units = model->hidden.outputs, filters = model->convolution.outputs;
     int16_t *code_sums = pg_take(&scratch, values_bytes(model));
     int16_t *values = code_sums + model->dimensions; /* hidden units, then filters */
-    if (model->words) pg_word_inputs(model, row, scratch, code_sums, values + units);
+    int known = before && same_trunk(model, before);
+    if (model->words && !known) pg_word_inputs(model, row, scratch, code_sums, values + units);
     uint8_t *rows = pg_take(&scratch, (pg_padded_bits(model->projection.bits) + PG_ROW_SLACK) * sizeof(uint32_t));
     pg_sums output = pg_start_sums(&model->output, &scratch);
     int32_t *own = pg_take(&scratch, model->classes * sizeof *own);
     if (!scores) scores = own;
-    if (units > 0) {
+    if (units > 0 && !known) {
         pg_sums hidden = pg_start_sums(&model->hidden, &scratch);
         int32_t *sums = pg_take(&scratch, units * sizeof *sums);
         add_bits(model, &model->hidden, planes, code_sums, rows, &hidden);
         pg_finish(&model->hidden, &hidden, sums);
         pg_rectify(sums, units, model->hidden_shift, values);
-    } else {
+    } else if (units == 0) {
         add_bits(model, &model->output, planes, code_sums, rows, &output);
     }
     pg_add_values(&model->output, model->output.inputs - units - filters, values, units + filters, &output);
@@ -97,7 +111,38 @@ static pg_status predict(const pg_model *model, const pg_row *row, unsigned inpu
     uint64_t *positive = (uint64_t *)(void *)aligned, *negative = (uint64_t *)(void *)(aligned + plane);
     /* The bits are all that the head needs, so both stages use the same scratch, one after the other. */
     pg_project_planes(&model->projection, row, aligned + 2 * plane, positive, negative);
-    *label = pg_head_scores(model, row, positive, negative, aligned + 2 * plane, scores);
+    *label = pg_head_scores(model, NULL, row, positive, negative, aligned + 2 * plane, scores);
+    return PG_OK;
+}
+
+size_t pg_heads_scratch_size(const pg_model *heads, size_t count) {
+    size_t most = 0;
+    for (size_t i = 0; heads && i < count; i++) {
+        size_t size = pg_scratch_size(&heads[i]);
+        most = size > most ? size : most;
+    }
+    return most;
+}
+
+pg_status pg_predict_heads(const pg_model *heads, size_t count, const char *text, size_t length, void *scratch,
+                           size_t scratch_size, int32_t *scores, uint32_t *labels) {
+    if (!heads || count == 0 || !scratch || !labels) return PG_BAD_ARGUMENT;
+    const pg_projection *projection = &heads[0].projection;
+    for (size_t i = 1; i < count; i++)
+        if (heads[i].projection.section != projection->section) return PG_OTHER_PROJECTION;
+    if (scratch_size < pg_heads_scratch_size(heads, count)) return PG_SCRATCH_TOO_SMALL;
+    pg_row row = {text, length, NULL, NULL, 0};
+    pg_status status = pg_row_check(projection, &row, PG_INPUT_TEXT);
+    if (status != PG_OK) return status;
+    uint8_t *aligned = pg_align(scratch);
+    size_t plane = pg_rounded(pg_padded_bits(projection->bits) / 8);
+    uint64_t *positive = (uint64_t *)(void *)aligned, *negative = (uint64_t *)(void *)(aligned + plane);
+    pg_project_planes(projection, &row, aligned + 2 * plane, positive, negative);
+    for (size_t i = 0; i < count; i++) {
+        const pg_model *before = i > 0 ? &heads[i - 1] : NULL;
+        labels[i] = pg_head_scores(&heads[i], before, &row, positive, negative, aligned + 2 * plane, scores);
+        if (scores) scores += heads[i].classes;
+    }
     return PG_OK;
 }
 

@@ -91,6 +91,26 @@ enum {
     PG_SCRATCH_ALIGN = 64 /* a cache line */
 };
 
+/* ---- pg_model.c: bytes to sections to a model ---- */
+
+typedef struct {
+    const uint8_t *at; /* NULL: absent */
+    uint32_t length;
+} pg_section;
+
+/* The header of a file with that magic number, whole and with a good checksum; *sections is at most the most. */
+pg_status pg_read_header(const uint8_t *bytes, size_t length, uint32_t magic, uint32_t most, uint32_t *sections);
+
+/* The section of a row of the table: aligned, inside the file, and behind *end with nothing but zeros between; *end is
+ * then its own end. */
+pg_status pg_read_row(const uint8_t *bytes, size_t length, const uint8_t *row, size_t *end, pg_section *found);
+
+/* Whether there is nothing but zeros. */
+int pg_all_zero(const uint8_t *bytes, size_t length);
+
+/* A model, zeroed before, from PG_SECTION_KINDS sections by their kind. */
+pg_status pg_read_sections(pg_model *model, const pg_section *sections);
+
 /* ---- pg_text.c: UTF-8 to runs and tokens ---- */
 
 typedef struct {
@@ -237,8 +257,10 @@ void pg_rectify(const int32_t *sums, uint32_t count, unsigned shift, int16_t *va
 /* Aligned scratch of pg_head_scores in bytes. */
 size_t pg_head_scratch(const pg_model *model);
 
-/* One score a class, in scratch or in scores if that is not NULL; returns the label. */
-uint32_t pg_head_scores(const pg_model *model, const pg_row *row, const uint64_t *positive, const uint64_t *negative,
-                        uint8_t *scratch, int32_t *scores);
+/* One score a class, in scratch or in scores if that is not NULL; returns the label. What the layers before the output
+ * say stays at the start of the scratch, so that it is not computed again where the model before had the same ones;
+ * that is NULL where there was none. */
+uint32_t pg_head_scores(const pg_model *model, const pg_model *before, const pg_row *row, const uint64_t *positive,
+                        const uint64_t *negative, uint8_t *scratch, int32_t *scores);
 
 #endif

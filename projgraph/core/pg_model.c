@@ -4,11 +4,6 @@
 
 #include "pg_internal.h"
 
-typedef struct {
-    const uint8_t *at; /* NULL: absent */
-    uint32_t length;
-} section;
-
 /* CRC-32 of zlib, four bits at a time: 64 bytes of table instead of a kilobyte. */
 static uint32_t crc32(const uint8_t *bytes, size_t length) {
     static const uint32_t table[16] = {
@@ -24,7 +19,7 @@ static uint32_t crc32(const uint8_t *bytes, size_t length) {
     return ~crc;
 }
 
-static int all_zero(const uint8_t *bytes, size_t length) {
+int pg_all_zero(const uint8_t *bytes, size_t length) {
     uint8_t any = 0;
     for (size_t i = 0; i < length; i++)
         any |= bytes[i];
@@ -92,6 +87,7 @@ static pg_status read_vector(pg_projection *projection, const uint8_t *at, size_
 
 static pg_status read_projection(pg_projection *projection, const uint8_t *at, size_t length) {
     if (length < PG_PROJECTION_SIZE) return PG_BAD_PROJECTION;
+    projection->section = at;
     projection->seed = pg_u64(at + PG_PROJECTION_AT_SEED);
     /* Two 16-bit factors: the product fits 32 bits. */
     projection->bits = pg_u16(at + PG_PROJECTION_AT_FUNCTIONS) * pg_u16(at + PG_PROJECTION_AT_FUNCTION_BITS);
@@ -115,9 +111,9 @@ pg_status pg_open_projection(pg_projection *projection, const void *bytes, size_
     return read_projection(projection, bytes, length);
 }
 
-static pg_status read_header(const uint8_t *bytes, size_t length, uint32_t *sections) {
+pg_status pg_read_header(const uint8_t *bytes, size_t length, uint32_t magic, uint32_t most, uint32_t *sections) {
     if (length < PG_HEADER_SIZE) return PG_TRUNCATED;
-    if (pg_u32(bytes + PG_HEADER_AT_MAGIC) != PG_MAGIC) return PG_BAD_MAGIC;
+    if (pg_u32(bytes + PG_HEADER_AT_MAGIC) != magic) return PG_BAD_MAGIC;
     if (pg_u16(bytes + PG_HEADER_AT_MAJOR) != PG_MAJOR) return PG_BAD_VERSION;
     uint32_t stated = pg_u32(bytes + PG_HEADER_AT_LENGTH);
     if (stated > PG_MAX_LENGTH) return PG_BAD_LENGTH;
@@ -125,9 +121,9 @@ static pg_status read_header(const uint8_t *bytes, size_t length, uint32_t *sect
     if (stated != length) return PG_BAD_LENGTH;
     if (pg_u32(bytes + PG_HEADER_AT_CHECKSUM) != crc32(bytes + PG_CHECKED_FROM, length - PG_CHECKED_FROM))
         return PG_BAD_CHECKSUM;
-    if (!all_zero(bytes + PG_HEADER_AT_RESERVED_0, PG_HEADER_SIZE - PG_HEADER_AT_RESERVED_0)) return PG_BAD_RESERVED;
+    if (!pg_all_zero(bytes + PG_HEADER_AT_RESERVED_0, PG_HEADER_SIZE - PG_HEADER_AT_RESERVED_0)) return PG_BAD_RESERVED;
     *sections = pg_u32(bytes + PG_HEADER_AT_SECTIONS);
-    if (*sections == 0 || *sections > PG_MAX_SECTIONS) return PG_BAD_SECTION_COUNT;
+    if (*sections == 0 || *sections > most) return PG_BAD_SECTION_COUNT;
     if (*sections * PG_SECTION_SIZE > length - PG_HEADER_SIZE) return PG_BAD_SECTION_COUNT;
     return PG_OK;
 }
@@ -138,34 +134,43 @@ static int seen_before(const uint8_t *table, uint32_t entry, uint32_t kind) {
     return 0;
 }
 
+pg_status pg_read_row(const uint8_t *bytes, size_t length, const uint8_t *row, size_t *end, pg_section *found) {
+    uint32_t offset = pg_u32(row + PG_SECTION_AT_OFFSET);
+    found->length = pg_u32(row + PG_SECTION_AT_LENGTH);
+    if (offset % PG_ALIGNMENT != 0) return PG_BAD_SECTION_ALIGNMENT;
+    if (offset > length || found->length > length - offset) return PG_BAD_SECTION_BOUNDS;
+    if (offset < *end) return PG_BAD_SECTION_ORDER;
+    if (!pg_all_zero(bytes + *end, offset - *end)) return PG_BAD_RESERVED;
+    *end = (size_t)offset + found->length;
+    found->at = bytes + offset;
+    return PG_OK;
+}
+
 /* The section table: ascending, disjoint, aligned, inside the file, and nothing but zeros between. */
-static pg_status read_table(const uint8_t *bytes, size_t length, uint32_t count, section *sections,
-                            section *provenance) {
+static pg_status read_table(const uint8_t *bytes, size_t length, uint32_t count, pg_section *sections,
+                            pg_section *provenance) {
     const uint8_t *table = bytes + PG_HEADER_SIZE;
     size_t end = PG_HEADER_SIZE + count * (size_t)PG_SECTION_SIZE;
     for (uint32_t entry = 0; entry < count; entry++) {
         const uint8_t *at = table + entry * PG_SECTION_SIZE;
-        uint32_t kind = pg_u32(at + PG_SECTION_AT_KIND), offset = pg_u32(at + PG_SECTION_AT_OFFSET);
-        section found = {bytes, pg_u32(at + PG_SECTION_AT_LENGTH)};
+        uint32_t kind = pg_u32(at + PG_SECTION_AT_KIND);
+        pg_section found;
         if (pg_u32(at + PG_SECTION_AT_RESERVED) != 0) return PG_BAD_RESERVED;
         if (kind == 0 || (kind >= PG_SECTION_KINDS && kind < PG_SECTION_OPTIONAL)) return PG_BAD_SECTION_KIND;
-        if (offset % PG_ALIGNMENT != 0) return PG_BAD_SECTION_ALIGNMENT;
-        if (offset > length || found.length > length - offset) return PG_BAD_SECTION_BOUNDS;
-        if (offset < end || seen_before(table, entry, kind)) return PG_BAD_SECTION_ORDER;
-        if (!all_zero(bytes + end, offset - end)) return PG_BAD_RESERVED;
-        end = (size_t)offset + found.length;
-        found.at += offset;
+        pg_status status = pg_read_row(bytes, length, at, &end, &found);
+        if (status != PG_OK) return status;
+        if (seen_before(table, entry, kind)) return PG_BAD_SECTION_ORDER;
         if (kind < PG_SECTION_KINDS) sections[kind] = found;
         if (kind == PG_SECTION_PROVENANCE) *provenance = found;
     }
-    return all_zero(bytes + end, length - end) ? PG_OK : PG_BAD_RESERVED;
+    return pg_all_zero(bytes + end, length - end) ? PG_OK : PG_BAD_RESERVED;
 }
 
 static int weight_width(uint8_t bits) {
     return bits == 8 || bits == 4;
 }
 
-static pg_status read_head(pg_model *model, section head) {
+static pg_status read_head(pg_model *model, pg_section head) {
     if (head.length != PG_HEAD_SIZE) return PG_BAD_HEAD;
     uint32_t kind = head.at[PG_HEAD_AT_KIND], units = pg_u16(head.at + PG_HEAD_AT_UNITS);
     model->classes = pg_u16(head.at + PG_HEAD_AT_CLASSES);
@@ -187,7 +192,7 @@ static pg_status read_head(pg_model *model, section head) {
     return PG_OK;
 }
 
-static pg_status read_words(pg_model *model, section words) {
+static pg_status read_words(pg_model *model, pg_section words) {
     if (model->projection.input != PG_INPUT_TEXT) return PG_UNEXPECTED_SECTION;
     if (words.length < PG_WORDS_SIZE) return PG_BAD_WORDS;
     uint32_t count = pg_u32(words.at + PG_WORDS_AT_COUNT), dimensions = pg_u16(words.at + PG_WORDS_AT_DIMENSIONS);
@@ -205,7 +210,7 @@ static pg_status read_words(pg_model *model, section words) {
     return PG_OK;
 }
 
-static pg_status read_convolution(pg_model *model, section convolution) {
+static pg_status read_convolution(pg_model *model, pg_section convolution) {
     if (!model->words) return PG_UNEXPECTED_SECTION;
     if (convolution.length != PG_CONVOLUTION_SIZE) return PG_BAD_CONVOLUTION;
     if (pg_u32(convolution.at + PG_CONVOLUTION_AT_RESERVED) != 0) return PG_BAD_RESERVED;
@@ -239,11 +244,11 @@ static int half_bytes_zero(const pg_layer *layer, const uint8_t *rows, size_t ro
     return any >> 4 == 0;
 }
 
-static pg_status read_layer(pg_layer *layer, section weights, section bias, section multipliers) {
+static pg_status read_layer(pg_layer *layer, pg_section weights, pg_section bias, pg_section multipliers) {
     size_t row = layer->weight_bits == 8 ? layer->outputs : (layer->outputs + 1) / 2;
     size_t rows = row * layer->inputs; /* at most 4,096 x 16,640: fits 32 bits */
     if (weights.length != rows + PG_ROW_PADDING) return PG_BAD_WEIGHTS;
-    if (!all_zero(weights.at + rows, PG_ROW_PADDING)) return PG_BAD_ROW_PADDING;
+    if (!pg_all_zero(weights.at + rows, PG_ROW_PADDING)) return PG_BAD_ROW_PADDING;
     if (!half_bytes_zero(layer, weights.at, row)) return PG_BAD_ROW_PADDING;
     if (bias.length != layer->outputs * sizeof(int32_t)) return PG_BAD_BIAS;
     if (multipliers.length != layer->outputs) return PG_BAD_MULTIPLIER;
@@ -258,7 +263,7 @@ static pg_status read_layer(pg_layer *layer, section weights, section bias, sect
     return PG_OK;
 }
 
-static pg_status read_labels(pg_model *model, section labels) {
+static pg_status read_labels(pg_model *model, pg_section labels) {
     size_t names = sizeof(uint32_t) * (model->classes + (size_t)2); /* count and offsets come before them */
     if (labels.length < names || pg_u32(labels.at) != model->classes) return PG_BAD_LABELS;
     uint32_t before = 0;
@@ -274,21 +279,21 @@ static pg_status read_labels(pg_model *model, section labels) {
 }
 
 /* Whether exactly the parts of a layer are there that are wanted. */
-static pg_status check_parts(const section *sections, const uint8_t *parts, size_t count, int wanted) {
+static pg_status check_parts(const pg_section *sections, const uint8_t *parts, size_t count, int wanted) {
     for (size_t i = 0; i < count; i++)
         if ((sections[parts[i]].at != NULL) != wanted) return wanted ? PG_MISSING_SECTION : PG_UNEXPECTED_SECTION;
     return PG_OK;
 }
 
 /* Everything that says which layers there are, and how large. */
-static pg_status read_shape(pg_model *model, const section *sections) {
+static pg_status read_shape(pg_model *model, const pg_section *sections) {
     static const uint8_t required[] = {PG_SECTION_PROJECTION, PG_SECTION_HEAD,        PG_SECTION_WEIGHTS,
                                        PG_SECTION_BIAS,       PG_SECTION_MULTIPLIERS, PG_SECTION_LABELS};
     static const uint8_t hidden[] = {PG_SECTION_HIDDEN_WEIGHTS, PG_SECTION_HIDDEN_BIAS, PG_SECTION_HIDDEN_MULTIPLIERS};
     static const uint8_t convolution[] = {PG_SECTION_CONVOLUTION_WEIGHTS, PG_SECTION_CONVOLUTION_BIAS,
                                           PG_SECTION_CONVOLUTION_MULTIPLIERS};
-    const section *projection = &sections[PG_SECTION_PROJECTION], *words = &sections[PG_SECTION_WORDS];
-    const section *filters = &sections[PG_SECTION_CONVOLUTION];
+    const pg_section *projection = &sections[PG_SECTION_PROJECTION], *words = &sections[PG_SECTION_WORDS];
+    const pg_section *filters = &sections[PG_SECTION_CONVOLUTION];
     pg_status status;
     if ((status = check_parts(sections, required, sizeof required, 1)) != PG_OK) return status;
     if ((status = read_projection(&model->projection, projection->at, projection->length)) != PG_OK) return status;
@@ -300,7 +305,7 @@ static pg_status read_shape(pg_model *model, const section *sections) {
     return count_inputs(model);
 }
 
-static pg_status read_sections(pg_model *model, const section *sections) {
+pg_status pg_read_sections(pg_model *model, const pg_section *sections) {
     pg_status status = read_shape(model, sections);
     if (status == PG_OK && model->hidden.outputs > 0)
         status = read_layer(&model->hidden, sections[PG_SECTION_HIDDEN_WEIGHTS], sections[PG_SECTION_HIDDEN_BIAS],
@@ -316,15 +321,15 @@ static pg_status read_sections(pg_model *model, const section *sections) {
 
 pg_status pg_open(pg_model *model, const void *bytes, size_t length) {
     if (!model || !bytes) return PG_BAD_ARGUMENT;
-    section sections[PG_SECTION_KINDS] = {{NULL, 0}}, provenance = {NULL, 0};
+    pg_section sections[PG_SECTION_KINDS] = {{NULL, 0}}, provenance = {NULL, 0};
     uint32_t count;
     memset(model, 0, sizeof *model);
-    pg_status status = read_header(bytes, length, &count);
+    pg_status status = pg_read_header(bytes, length, PG_MAGIC, PG_MAX_SECTIONS, &count);
     if (status != PG_OK) return status;
     if ((status = read_table(bytes, length, count, sections, &provenance)) != PG_OK) return status;
     model->provenance = provenance.at;
     model->provenance_length = provenance.length;
-    return read_sections(model, sections);
+    return pg_read_sections(model, sections);
 }
 
 pg_status pg_label(const pg_model *model, uint32_t index, const char **text, size_t *length) {

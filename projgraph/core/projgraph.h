@@ -50,6 +50,9 @@ extern "C" {
     X(PG_BAD_BIAS, "a bias section has the wrong size or a bias out of range")                                         \
     X(PG_BAD_MULTIPLIER, "a multiplier section has the wrong size or a multiplier of zero")                            \
     X(PG_BAD_LABELS, "the labels' count, offsets or size are wrong")                                                   \
+    X(PG_BAD_HEADS, "the bundle's list of heads is missing, has the wrong size or names a wrong section")              \
+    X(PG_NO_SUCH_HEAD, "the head index is not below the number of heads")                                              \
+    X(PG_OTHER_PROJECTION, "the heads are not of one bundle: their projections lie in different places")               \
     X(PG_NO_SUCH_LABEL, "the label index is not below the number of classes")                                          \
     X(PG_WANTS_TEXT, "the model takes texts, not vectors")                                                             \
     X(PG_WANTS_VECTOR, "the model takes vectors, not texts")                                                           \
@@ -71,6 +74,7 @@ typedef struct {
 } pg_family;
 
 typedef struct {
+    const uint8_t *section; /* where it was read from; the heads of a bundle have the same */
     uint64_t seed;
     uint32_t bits;
     uint8_t quantiser;
@@ -163,6 +167,31 @@ pg_status pg_features(const pg_projection *projection, const char *text, size_t 
  * holds them beside their classes. Writes at most capacity of them; *count is how many there are. */
 pg_status pg_word_fingerprints(const pg_projection *projection, const char *text, size_t length, void *scratch,
                                size_t scratch_size, uint32_t *fingerprints, size_t capacity, size_t *count);
+
+/* A bundle: many heads over one projection in one file. Nothing of a head is checked before it is opened. */
+typedef struct {
+    const uint8_t *bytes;
+    const uint8_t *heads; /* the directory */
+    uint32_t heads_length;
+    uint32_t count;
+    uint32_t slots;
+} pg_bundle;
+
+/* Validate a bundle's header, checksum, tables and directory once. The bytes must outlive the bundle and its heads. */
+pg_status pg_open_bundle(pg_bundle *bundle, const void *bytes, size_t length);
+
+/* Validate a head and give it as a model, of which every function takes it. */
+pg_status pg_bundle_head(const pg_bundle *bundle, uint32_t index, pg_model *model);
+
+/* A head's name, in place, not terminated. */
+pg_status pg_bundle_name(const pg_bundle *bundle, uint32_t index, const char **name, size_t *length);
+
+/* The labels of a text by count heads of one bundle. Its bits are computed once, and so is what neighbouring heads have
+ * in common: the same table of words, hidden layer and convolution. Scores, if not NULL, receives those of one head
+ * after the other; labels one of each head. The scratch is that of the head which needs most. */
+size_t pg_heads_scratch_size(const pg_model *heads, size_t count);
+pg_status pg_predict_heads(const pg_model *heads, size_t count, const char *text, size_t length, void *scratch,
+                           size_t scratch_size, int32_t *scores, uint32_t *labels);
 
 /* A class name, in place, not terminated. */
 pg_status pg_label(const pg_model *model, uint32_t index, const char **text, size_t *length);

@@ -7,6 +7,10 @@ fails when they differ. All integers are little-endian; offsets count from the f
 
 The checksum is the CRC-32 of zlib over every byte from ``CHECKED_FROM`` to the end.
 
+A bundle has the same layout under another magic number. Its table holds the distinct sections of many models, a kind as
+often as it takes, and one section ``BundleSection.HEADS`` that says which of them make each head. All heads have the same
+projection; whatever else has the same bytes in several heads stands there once too.
+
 Minor versions: 1.0 holds projections of texts, 1.1 adds projections of vectors (``InputKind.VECTOR``), 1.2 adds word
 codes and a convolution over them (``Section.WORDS``, ``Section.CONVOLUTION`` and what belongs to it), 1.3 a threshold
 in the head. A file carries the lowest minor version that describes it, so a model of texts has the bytes it always had;
@@ -19,6 +23,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 MAGIC = b"PGB\x00"
+BUNDLE_MAGIC = b"PGH\x00"
+"""Of a file of many heads over one projection."""
 MAJOR = 1
 MINOR = 3
 """The highest that this version writes."""
@@ -121,6 +127,21 @@ CONVOLUTION = (
 )
 
 
+HEADS = (
+    Field("count", "I", "heads of the bundle"),
+    Field("slots", "I", "sections of a head that the directory has room for, one for each kind"),
+)
+"""In front of count + 1 uint32 offsets of the heads' names, count x slots uint16 numbers, and the names in UTF-8. Slot k
+of a head is 0 where it has no section of kind k, else 1 and the row of the section table that is its section; slot 0 is
+its provenance."""
+
+
+class BundleSection(IntEnum):
+    """The kind of section that bundles have beside those of their heads, which may repeat."""
+
+    HEADS = 0x7001
+
+
 class Section(IntEnum):
     """Kinds of section; a reader skips one that it does not know from 0x8000 on, and refuses the file below."""
 
@@ -171,6 +192,8 @@ class HeadKind(IntEnum):
 
 MAX_LENGTH = 1 << 28
 MAX_SECTIONS = 64
+MAX_HEADS = 4096
+MAX_BUNDLE_SECTIONS = 65535
 MAX_BITS = 16384
 MAX_FAMILIES = 4
 MAX_WORD_NGRAM = 4

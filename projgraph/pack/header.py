@@ -22,9 +22,11 @@ STRUCTURES = {
     "HEAD": table.HEAD,
     "WORDS": table.WORDS,
     "CONVOLUTION": table.CONVOLUTION,
+    "HEADS": table.HEADS,
 }
 ENUMS = {
     "SECTION": table.Section,
+    "BUNDLE": table.BundleSection,
     "QUANTISER": table.Quantiser,
     "INPUT": table.InputKind,
     "FAMILY": table.FamilyKind,
@@ -55,6 +57,7 @@ def render() -> str:
         " *     python -m projgraph.pack.header */",
         "#ifndef PG_FORMAT_H\n#define PG_FORMAT_H\n\n/* clang-format off */",
         _define("PG_MAGIC", int.from_bytes(table.MAGIC, "little")),
+        _define("PG_BUNDLE_MAGIC", int.from_bytes(table.BUNDLE_MAGIC, "little")),
         "\n".join(_define(f"PG_{name}", getattr(table, name)) for name in numbers),
         "\n".join(_define(f"PG_{name}", getattr(table, name)) for name in limits),
         *(_structure(name, fields) for name, fields in STRUCTURES.items()),
