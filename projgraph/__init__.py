@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from projgraph.estimator import ProjectionClassifier
-    from projgraph.runtime import Model, load
+    from projgraph.runtime import Bundle, Model, load, load_bundle
 
 __version__ = "0.1.0"
-__all__ = ["Model", "ProjectionClassifier", "__version__", "load"]
+__all__ = ["Bundle", "Model", "ProjectionClassifier", "__version__", "load", "load_bundle"]
 
-_HOMES = {"ProjectionClassifier": "projgraph.estimator", "Model": "projgraph.runtime", "load": "projgraph.runtime"}
+_HOMES = {"ProjectionClassifier": "projgraph.estimator"} | dict.fromkeys(
+    ("Bundle", "Model", "load", "load_bundle"), "projgraph.runtime"
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -37,6 +37,7 @@ app.add_typer(graph_cli.app, name="graph")
 graph_cli.app.command()(labelling_cli.suspects)
 app.command()(labelling_cli.suggest)
 app.command()(export_cli.export)
+app.command()(export_cli.bundle)
 
 
 def _show_version(wanted: bool) -> None:
@@ -140,7 +141,7 @@ def evaluate(
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})
 def predict(context: typer.Context) -> None:
-    """Print the label of every line: predict MODEL.pgb [FILE|-] [--proba]."""
+    """Print the label of every line: predict MODEL.pgb [FILE|-] [--proba] [--head NAME]."""
     from projgraph.predict import run
 
     raise typer.Exit(run(context.args))

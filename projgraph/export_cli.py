@@ -51,6 +51,20 @@ def export(
             raise typer.Exit(1)
 
 
+def bundle(
+    models: Annotated[list[Path], typer.Argument(metavar="MODEL.pgb...", help="of one projection")],
+    out: Annotated[Path, typer.Option(help="the bundle to write")],
+    as_json: AsJson = False,
+) -> None:
+    """Put many models of one projection into one file, in which what they have in common stands once."""
+    with reported():
+        from dataclasses import asdict
+
+        from projgraph.pack.bundle import write_bundle
+
+        show(asdict(write_bundle(models, out)), as_json, f"bundle {out}")
+
+
 def _check_options(
     source: Path, target: str | None, family: str | None, search: bool, test: Path | None, jobs: int | None
 ) -> None:

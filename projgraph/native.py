@@ -162,6 +162,7 @@ class NativeModel:
 
     Args:
         buffer: the bytes; used in place if read-only, copied if not, since the core checks them only once.
+        head: the index of a head where they are of a bundle; -1 where they are of one model.
 
     Raises:
         ModelFileError: the bytes are not a model that this version runs; the message carries the core's status.
@@ -176,9 +177,9 @@ class NativeModel:
         scratch_bytes: the memory that one prediction needs besides the model.
     """
 
-    def __init__(self, buffer: Buffer) -> None:
+    def __init__(self, buffer: Buffer, head: int = -1) -> None:
         try:
-            self._model = _core.Model(buffer)
+            self._model = _core.Model(buffer, head)
         except _core.StatusError as error:
             raise _refused("the model", error) from error
         try:
@@ -277,6 +278,69 @@ class NativeModel:
     def close(self) -> None:
         """Let go of the bytes; a later call raises ValueError."""
         self._model.close()
+
+
+def bundle_names(buffer: Buffer) -> list[str]:
+    """The names of the heads of a bundle, in their order; the heads are not looked into.
+
+    Raises:
+        ModelFileError: the bytes are not a bundle that this version runs; the message carries the core's status.
+    """
+    try:
+        names = [name.decode() for name in _core.bundle_names(buffer)]
+    except _core.StatusError as error:
+        raise _refused("the bundle", error) from error
+    except UnicodeDecodeError as error:
+        raise ModelFileError(f"the name of a head is not UTF-8 ({error}): write the bundle again") from error
+    if len(set(names)) != len(names):
+        raise ModelFileError("two heads of the bundle have one name: write the bundle again")
+    return names
+
+
+class NativeBundle:
+    """All heads of a bundle in the core's hands: a text is projected once for all of them.
+
+    Args:
+        buffer: the bytes; used in place if read-only, copied if not.
+
+    Raises:
+        ModelFileError: the bytes are not a bundle, or a head is not a model, that this version runs.
+
+    Attributes:
+        heads: each head as a model by its name, in the order of the file.
+        scratch_bytes: the memory that a prediction of all heads needs besides the bundle.
+    """
+
+    def __init__(self, buffer: Buffer) -> None:
+        names = bundle_names(buffer)
+        try:
+            self._bundle = _core.Bundle(buffer)
+        except _core.StatusError as error:
+            raise _refused("the bundle", error) from error
+        self.heads = {name: NativeModel(buffer, index) for index, name in enumerate(names)}
+        self.scratch_bytes: int = self._bundle.scratch_bytes
+
+    def predict_one(self, text: str) -> dict[str, int]:
+        """The class index of one text by every head, by their names; -1 is no label."""
+        return dict(zip(self.heads, self._bundle.predict(text), strict=True))
+
+    def scores(self, texts: Texts, threads: int = 0) -> dict[str, NDArray[np.int32]]:
+        """(n, c) integer scores of n texts by every head, by their names."""
+        import numpy as np
+
+        data, offsets = _buffers(texts)
+        out = np.empty((len(texts), self._bundle.classes), dtype=np.int32)
+        _over_rows(lambda start, end: self._bundle.scores(data, offsets, start, end, out), len(texts), threads)
+        ends = np.cumsum([len(head.classes) for head in self.heads.values()])
+        return dict(zip(self.heads, np.split(out, ends[:-1], axis=1), strict=True))
+
+    def time_calls(self, texts: Texts) -> NDArray[np.float64]:
+        """(n,) nanoseconds of predictions by all heads together, called from C."""
+        import numpy as np
+
+        out = np.empty(len(texts), dtype=np.float64)
+        self._bundle.time_calls(*_buffers(texts), 0, len(texts), out)
+        return out
 
 
 def _refused(what: str, error: _core.StatusError) -> ModelFileError:

@@ -28,9 +28,11 @@ def run(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     try:
         if options.explain or options.nearest:
+            if options.head is not None:
+                raise InputError("--head cannot be used with --explain and --nearest; give the head's own model")
             _explain(options.model, options.file, options.text_column, options.oos_label, options.nearest)
         else:
-            _predict(options.model, options.file, options.proba, options.text_column, options.oos_label)
+            _predict(options)
     except ProjgraphError as error:
         sys.stderr.write(one_line(error))
         return 2
@@ -70,23 +72,26 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--oos-label", default="", metavar="NAME", help="printed where the model gives no label; nothing if left out"
     )
+    parser.add_argument("--head", metavar="NAME", help="of a bundle: which of its models")
     parser.add_argument("--text-column", metavar="NAME", help="of a table; guessed if left out")
     return parser
 
 
-def _predict(path: str, file: str, proba: bool, text_column: str | None, oos_label: str) -> None:
+def _predict(options: argparse.Namespace) -> None:
     from projgraph.runtime import load
+
+    file = options.file
 
     # Bytes, since labels are UTF-8 as the texts are, whatever the locale says.
     out = sys.stdout.buffer
-    with load(path) as model:
+    with load(options.model, options.head) as model:
         # No label is -1, the last of the list.
         labels, native = (
-            [*(name.encode() for name in model.classes), oos_label.encode("utf-8", "surrogateescape")],
+            [*(name.encode() for name in model.classes), options.oos_label.encode("utf-8", "surrogateescape")],
             model.native,
         )
-        for text in _texts(file, text_column):
-            if proba:
+        for text in _texts(file, options.text_column):
+            if options.proba:
                 index, probability = model.decide(text)
                 out.write(labels[index] + b"\t%.6f\n" % probability)
             else:

@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from projgraph.errors import InputError, ModelFileError
-from projgraph.native import NativeModel, check_input
-from projgraph.pack.format import MAX_LENGTH
+from projgraph.native import NativeBundle, NativeModel, bundle_names, check_input
+from projgraph.pack.format import BUNDLE_MAGIC, MAX_LENGTH
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,17 +26,78 @@ FEW = 256
 """Up to so many texts are predicted one by one: importing numpy takes longer than that."""
 
 
-def load(path: str | os.PathLike[str]) -> Model:
-    """Open a `.pgb` model file.
+def load(path: str | os.PathLike[str], head: str | None = None) -> Model:
+    """Open a `.pgb` model file, or one head of a bundle.
+
+    Args:
+        path: the file.
+        head: the name of a head, where the file is a bundle.
 
     Raises:
         ModelFileError: there is no such file, it cannot be read, or it is no model; the message says what to do.
+        InputError: there is no head of that name, or the file is a bundle and none was named.
     """
     data = _read(path)
     try:
-        return Model(NativeModel(data), str(path))
+        if not data.startswith(BUNDLE_MAGIC):
+            if head is not None:
+                raise InputError(f"{path} is one model, without a head {head!r}: leave the head out")
+            return Model(NativeModel(data), str(path))
+        names = bundle_names(data)
+        if head not in names:
+            given = "no head was named" if head is None else f"there is no head {head!r}"
+            raise InputError(f"{path} is a bundle and {given}; expected one of {_listed(names)}")
+        return Model(NativeModel(data, names.index(head)), f"{path}, head {head}")
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from error
+
+
+def load_bundle(path: str | os.PathLike[str]) -> Bundle:
+    """Open all heads of a bundle, which `projgraph bundle` writes.
+
+    Raises:
+        ModelFileError: there is no such file, it cannot be read, or it is no bundle; the message says what to do.
+    """
+    data = _read(path)
+    try:
+        return Bundle(NativeBundle(data), str(path))
+    except ModelFileError as error:
+        raise ModelFileError(f"{path}: {error}") from error
+
+
+class Bundle:
+    """Many classifiers over one projection, ready to run.
+
+    Attributes:
+        native: the heads in the core's hands: integer scores, timing.
+        heads: each head as a classifier of its own, by its name.
+        source: where it came from, for messages.
+    """
+
+    def __init__(self, native: NativeBundle, source: str = "bundle bytes") -> None:
+        self.native = native
+        self.heads = {name: Model(head, f"{source}, head {name}") for name, head in native.heads.items()}
+        self.source = source
+
+    def predict(self, text: str) -> dict[str, str]:
+        """The label of one text by every head, by their names; its bits are computed once.
+
+        A head gives the empty string where no score reaches its threshold.
+        """
+        (row,) = _as_list([text])
+        found = self.native.predict_one(row)
+        return {name: head.classes[found[name]] if found[name] >= 0 else NO_LABEL for name, head in self.heads.items()}
+
+    def __repr__(self) -> str:
+        return f"Bundle({self.source!r}, {len(self.heads)} heads)"
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
+
+
+_LISTED = 10
+"""Names of heads that a message has room for."""
 
 
 class Model:

@@ -210,6 +210,7 @@ static PyMethodDef core_methods[] = {
      "empty."},
     {"projection_facts", core_projection_facts, METH_VARARGS,
      "projection_facts(projection) -> (bits, columns or 0 for texts, scale of values)."},
+    {"bundle_names", bundle_names, METH_O, "bundle_names(buffer) -> list of bytes: names of heads in UTF-8."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -66,4 +66,7 @@ double nanoseconds(void);
 
 extern PyType_Spec bundle_spec;
 
+/* The names of a bundle's heads as a list of bytes, without a look into the heads. */
+PyObject *bundle_names(PyObject *module, PyObject *buffer);
+
 #endif

@@ -142,23 +142,6 @@ static PyObject *bundle_time_calls(PyObject *object, PyObject *arguments) {
     return rows_of(object, arguments, 1);
 }
 
-static PyObject *get_names(PyObject *object, void *unused) {
-    (void)unused;
-    BundleObject *self = (BundleObject *)object;
-    PyObject *list = PyList_New((Py_ssize_t)self->bundle.count);
-    for (uint32_t i = 0; list && i < self->bundle.count; i++) {
-        const char *text = NULL;
-        size_t length = 0;
-        pg_bundle_name(&self->bundle, i, &text, &length);
-        PyObject *name = PyBytes_FromStringAndSize(text, (Py_ssize_t)length);
-        if (!name)
-            Py_CLEAR(list);
-        else
-            PyList_SetItem(list, (Py_ssize_t)i, name);
-    }
-    return list;
-}
-
 static PyObject *get_classes(PyObject *object, void *unused) {
     (void)unused;
     return PyLong_FromSize_t(total_classes((BundleObject *)object));
@@ -178,7 +161,6 @@ static PyMethodDef bundle_methods[] = {
 };
 
 static PyGetSetDef bundle_attributes[] = {
-    {"names", get_names, NULL, "names of the heads in UTF-8", NULL},
     {"classes", get_classes, NULL, "classes of all heads together", NULL},
     {"scratch_bytes", get_scratch_bytes, NULL, "scratch that one call needs", NULL},
     {NULL, NULL, NULL, NULL, NULL},
@@ -194,3 +176,28 @@ static PyType_Slot bundle_slots[] = {
 };
 
 PyType_Spec bundle_spec = {"projgraph._core.Bundle", sizeof(BundleObject), 0, Py_TPFLAGS_DEFAULT, bundle_slots};
+
+static PyObject *names_of(const pg_bundle *bundle) {
+    PyObject *list = PyList_New((Py_ssize_t)bundle->count);
+    for (uint32_t i = 0; list && i < bundle->count; i++) {
+        const char *text = NULL;
+        size_t length = 0;
+        pg_bundle_name(bundle, i, &text, &length);
+        PyObject *name = PyBytes_FromStringAndSize(text, (Py_ssize_t)length);
+        if (!name)
+            Py_CLEAR(list);
+        else
+            PyList_SetItem(list, (Py_ssize_t)i, name);
+    }
+    return list;
+}
+
+PyObject *bundle_names(PyObject *module, PyObject *buffer) {
+    Py_buffer view;
+    pg_bundle bundle;
+    if (fixed_view(buffer, &view) < 0) return NULL;
+    pg_status status = pg_open_bundle(&bundle, view.buf, (size_t)view.len);
+    PyObject *result = status == PG_OK ? names_of(&bundle) : raise_status(module, status);
+    PyBuffer_Release(&view);
+    return result;
+}

@@ -15,7 +15,7 @@ static const uint8_t *slots_of(const pg_bundle *bundle, uint32_t head) {
 }
 
 /* The table: ascending, disjoint, aligned, inside the file, nothing but zeros between, and one section of heads. */
-static pg_status read_table(pg_bundle *bundle, size_t length, uint32_t count) {
+static pg_status read_rows(pg_bundle *bundle, size_t length, uint32_t count) {
     const uint8_t *bytes = bundle->bytes;
     size_t end = PG_HEADER_SIZE + count * (size_t)PG_SECTION_SIZE;
     for (uint32_t row = 0; row < count; row++) {
@@ -78,7 +78,7 @@ pg_status pg_open_bundle(pg_bundle *bundle, const void *bytes, size_t length) {
     bundle->bytes = bytes;
     pg_status status = pg_read_header(bytes, length, PG_BUNDLE_MAGIC, PG_MAX_BUNDLE_SECTIONS, &count);
     if (status != PG_OK) return status;
-    if ((status = read_table(bundle, length, count)) != PG_OK) return status;
+    if ((status = read_rows(bundle, length, count)) != PG_OK) return status;
     return read_heads(bundle, count);
 }
 

@@ -8,8 +8,8 @@ fails when they differ. All integers are little-endian; offsets count from the f
 The checksum is the CRC-32 of zlib over every byte from ``CHECKED_FROM`` to the end.
 
 A bundle has the same layout under another magic number. Its table holds the distinct sections of many models, a kind as
-often as it takes, and one section ``BundleSection.HEADS`` that says which of them make each head. All heads have the same
-projection; whatever else has the same bytes in several heads stands there once too.
+often as it takes, and one section ``BundleSection.HEADS`` that says which of them make each head. All heads have the
+same projection; whatever else has the same bytes in several heads stands there once too.
 
 Minor versions: 1.0 holds projections of texts, 1.1 adds projections of vectors (``InputKind.VECTOR``), 1.2 adds word
 codes and a convolution over them (``Section.WORDS``, ``Section.CONVOLUTION`` and what belongs to it), 1.3 a threshold
@@ -131,9 +131,9 @@ HEADS = (
     Field("count", "I", "heads of the bundle"),
     Field("slots", "I", "sections of a head that the directory has room for, one for each kind"),
 )
-"""In front of count + 1 uint32 offsets of the heads' names, count x slots uint16 numbers, and the names in UTF-8. Slot k
-of a head is 0 where it has no section of kind k, else 1 and the row of the section table that is its section; slot 0 is
-its provenance."""
+"""In front of count + 1 uint32 offsets of the heads' names, count x slots uint16 numbers, and the names in UTF-8. Slot
+k of a head is 0 where it has no section of kind k, else 1 and the row of the section table that is its section; slot 0
+is its provenance."""
 
 
 class BundleSection(IntEnum):

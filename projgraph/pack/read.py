@@ -19,6 +19,7 @@ from projgraph.errors import ConfigError, InputError, ModelFileError
 from projgraph.pack.convolution import QuantisedConvolution
 from projgraph.pack.format import (
     ALIGNMENT,
+    BUNDLE_MAGIC,
     CHECKED_FROM,
     MAGIC,
     MAJOR,
@@ -132,25 +133,42 @@ def read_table(data: bytes) -> tuple[Entry, ...]:
     Raises:
         ModelFileError: naming the field, what was found and what is expected.
     """
-    count = _check_header(data)
+    count = check_header(data, MAGIC, MAX_SECTIONS)
+    return check_rows(data, count, {int(section) for section in Section})
+
+
+def check_rows(data: bytes, count: int, known: set[int], *, repeat: bool = False) -> tuple[Entry, ...]:
+    """The section table of a file whose header has been checked.
+
+    Args:
+        data: the whole file.
+        count: rows of the table.
+        known: kinds that may stand below those that can be skipped.
+        repeat: a kind may stand there more than once.
+
+    Raises:
+        ModelFileError: naming the field, what was found and what is expected.
+    """
     end = HEADER_STRUCT.size + count * SECTION_STRUCT.size
     entries: list[Entry] = []
+    seen: set[int] = set()
     for row in range(count):
         kind, offset, length, reserved = SECTION_STRUCT.unpack_from(
             data, HEADER_STRUCT.size + row * SECTION_STRUCT.size
         )
         where, entry = f"section table row {row}", Entry(kind, offset, length)
-        if kind < SKIPPABLE_FROM and kind not in set(Section):
-            _refuse(f"{where}: kind", kind, f"1 to {LAST_KIND}, or {SKIPPABLE_FROM} and above")
-        if any(kind == other.kind for other in entries):
-            _refuse(f"{where}: kind", f"{entry.name} again", "every section at most once")
+        if kind < SKIPPABLE_FROM and kind not in known:
+            refuse(f"{where}: kind", kind, f"1 to {LAST_KIND}, or {SKIPPABLE_FROM} and above")
+        if kind in seen and not repeat:
+            refuse(f"{where}: kind", f"{entry.name} again", "every section at most once")
         if offset % ALIGNMENT or offset < end:
-            _refuse(f"{where}: offset of {entry.name}", offset, f"a multiple of {ALIGNMENT} from {end} on")
+            refuse(f"{where}: offset of {entry.name}", offset, f"a multiple of {ALIGNMENT} from {end} on")
         if entry.end > len(data):
-            _refuse(f"{where}: end of {entry.name}", entry.end, f"at most the file's length, {len(data)}")
+            refuse(f"{where}: end of {entry.name}", entry.end, f"at most the file's length, {len(data)}")
         if reserved:
-            _refuse(f"{where}: reserved", reserved, "0")
+            refuse(f"{where}: reserved", reserved, "0")
         entries.append(entry)
+        seen.add(kind)
         end = entry.end
     end = HEADER_STRUCT.size + count * SECTION_STRUCT.size
     for entry in entries:
@@ -165,26 +183,33 @@ def section_name(kind: int) -> str:
     return Section(kind).name if kind in set(Section) else f"unknown ({kind:#x})"
 
 
-def _check_header(data: bytes) -> int:
-    """The number of sections; what does not depend on the checksum comes first, so that the message fits the cause."""
+def check_header(data: bytes, expected_magic: bytes, most_sections: int) -> int:
+    """The number of sections; what does not depend on the checksum comes first, so that the message fits the cause.
+
+    Raises:
+        ModelFileError: naming the field, what was found and what is expected.
+    """
     if len(data) < HEADER_STRUCT.size:
-        _refuse("the file's length", len(data), f"at least the {HEADER_STRUCT.size} bytes of a header")
+        refuse("the file's length", len(data), f"at least the {HEADER_STRUCT.size} bytes of a header")
     magic, major, _minor, length, checksum, sections, *reserved = HEADER_STRUCT.unpack_from(data)
-    if magic != MAGIC:
-        _refuse("magic", magic, f"{MAGIC!r}: this is no .pgb model file")
+    if magic == BUNDLE_MAGIC and expected_magic == MAGIC:
+        refuse("magic", magic, f"{MAGIC!r}: this is a bundle of several heads, not one model")
+    if magic != expected_magic:
+        what = "bundle" if expected_magic == BUNDLE_MAGIC else ".pgb model file"
+        refuse("magic", magic, f"{expected_magic!r}: this is no {what}")
     if major != MAJOR:
-        _refuse("major version", major, f"{MAJOR}: pack the model again with this version of projgraph")
+        refuse("major version", major, f"{MAJOR}: pack the model again with this version of projgraph")
     if length != len(data) or length > MAX_LENGTH:
-        _refuse("length", length, f"the {len(data)} bytes that are there, at most {MAX_LENGTH}: the file may be cut")
+        refuse("length", length, f"the {len(data)} bytes that are there, at most {MAX_LENGTH}: the file may be cut")
     found = zlib.crc32(memoryview(data)[CHECKED_FROM:])
     if found != checksum:
-        _refuse("checksum", f"{checksum:#010x}", f"{found:#010x} for these bytes: the file is damaged, copy it again")
+        refuse("checksum", f"{checksum:#010x}", f"{found:#010x} for these bytes: the file is damaged, copy it again")
     for index, value in enumerate(reserved):
         if value:
-            _refuse(f"reserved_{index}", value, "0")
-    most = min(MAX_SECTIONS, (length - HEADER_STRUCT.size) // SECTION_STRUCT.size)
+            refuse(f"reserved_{index}", value, "0")
+    most = min(most_sections, (length - HEADER_STRUCT.size) // SECTION_STRUCT.size)
     if sections > most:
-        _refuse("sections", sections, f"at most {most}")
+        refuse("sections", sections, f"at most {most}")
     return int(sections)
 
 
@@ -197,7 +222,7 @@ def parse_model(data: bytes) -> tuple[QuantisedModel, dict[str, Any]]:
     sections = {entry.kind: data[entry.offset : entry.end] for entry in read_table(data)}
     for kind in REQUIRED:
         if kind not in sections:
-            _refuse(f"section {kind.name}", "missing", "every required section")
+            refuse(f"section {kind.name}", "missing", "every required section")
     spec = read_projection(sections[Section.PROJECTION])
     head = _head(sections[Section.HEAD])
     kind, weight_bits, hidden_weight_bits, hidden_shift, classes, units, scale, threshold = head
@@ -235,7 +260,7 @@ def parse_model(data: bytes) -> tuple[QuantisedModel, dict[str, Any]]:
 def _check_parts(sections: Mapping[int, bytes], parts: tuple[Section, ...], wanted: bool, expected: str) -> None:
     for part in parts:
         if (part in sections) != wanted:
-            _refuse(f"section {part.name}", "present" if part in sections else "missing", expected)
+            refuse(f"section {part.name}", "present" if part in sections else "missing", expected)
 
 
 def _words(sections: Mapping[int, bytes]) -> tuple[WordTable | None, int]:
@@ -243,7 +268,7 @@ def _words(sections: Mapping[int, bytes]) -> tuple[WordTable | None, int]:
     if Section.WORDS not in sections:
         return None, 0
     if input_kind(sections[Section.PROJECTION]) != InputKind.TEXT:
-        _refuse("section WORDS", "present", "words in models of texts alone")
+        refuse("section WORDS", "present", "words in models of texts alone")
     return WordTable.from_bytes(sections[Section.WORDS])
 
 
@@ -252,9 +277,9 @@ def _convolution(sections: Mapping[int, bytes]) -> tuple[int, int, int]:
     section, filters, width, shift = sections.get(Section.CONVOLUTION), 0, 0, 0
     if section is not None:
         if Section.WORDS not in sections:
-            _refuse("section CONVOLUTION", "present", "a convolution with words alone")
+            refuse("section CONVOLUTION", "present", "a convolution with words alone")
         if len(section) != CONVOLUTION_STRUCT.size:
-            _refuse("length of CONVOLUTION", len(section), str(CONVOLUTION_STRUCT.size))
+            refuse("length of CONVOLUTION", len(section), str(CONVOLUTION_STRUCT.size))
         filters, width, shift, reserved = CONVOLUTION_STRUCT.unpack(section)
         for field, found, low, high in (
             ("filters", filters, 1, MAX_FILTERS),
@@ -263,14 +288,14 @@ def _convolution(sections: Mapping[int, bytes]) -> tuple[int, int, int]:
             ("reserved", reserved, 0, 0),
         ):
             if not low <= found <= high:
-                _refuse(f"convolution.{field}", found, f"{low} to {high}" if high else "0")
+                refuse(f"convolution.{field}", found, f"{low} to {high}" if high else "0")
     _check_parts(sections, CONVOLUTION, section is not None, "the convolution's sections exactly with a convolution")
     return filters, width, shift
 
 
 def _head(section: bytes) -> tuple[Any, ...]:
     if len(section) != HEAD_STRUCT.size:
-        _refuse("length of HEAD", len(section), str(HEAD_STRUCT.size))
+        refuse("length of HEAD", len(section), str(HEAD_STRUCT.size))
     values = HEAD_STRUCT.unpack(section)
     kind, weight_bits, hidden_weight_bits, hidden_shift, classes, units, scale, _threshold = values
     hidden = kind == HeadKind.HIDDEN
@@ -299,7 +324,7 @@ def _head(section: bytes) -> tuple[Any, ...]:
         ("scale", scale, SMALLEST_SCALE <= scale <= LARGEST_SCALE, "a positive normal number"),
     ):
         if not usable:
-            _refuse(f"head.{field}", found, expected)
+            refuse(f"head.{field}", found, expected)
     return values
 
 
@@ -311,7 +336,7 @@ def _layer(
     for part, expected in zip(parts, lengths, strict=True):
         if len(sections[part]) != expected:
             shape = f"{inputs} x {outputs} of {weight_bits} bits"
-            _refuse(f"length of {part.name}", len(sections[part]), f"{expected} for {shape}")
+            refuse(f"length of {part.name}", len(sections[part]), f"{expected} for {shape}")
     weights, bias, multipliers = (sections[part] for part in parts)
     _check_zero(weights, len(weights) - ROW_PADDING, len(weights), f"padding of the rows in {parts[0].name}")
     layer = QuantisedLayer(
@@ -322,9 +347,9 @@ def _layer(
     )
     largest = int(np.abs(layer.bias.astype(np.int64)).max())
     if largest > MAX_BIAS:
-        _refuse(f"the largest value of {parts[1].name}", largest, f"at most {MAX_BIAS}")
+        refuse(f"the largest value of {parts[1].name}", largest, f"at most {MAX_BIAS}")
     if not layer.multipliers.all():
-        _refuse(f"a value of {parts[2].name}", 0, "1 to 255")
+        refuse(f"a value of {parts[2].name}", 0, "1 to 255")
     return layer
 
 
@@ -334,30 +359,30 @@ def _unpack_weights(rows: bytes, inputs: int, outputs: int, weight_bits: int, na
         return stored
     low, high = (stored << 4) >> 4, stored >> 4  # arithmetic shifts keep the sign of a nibble
     if outputs % 2 and high[:, -1].any():
-        _refuse(f"the unused half byte of a row in {name}", int(high[:, -1][high[:, -1] != 0][0]), "0")
+        refuse(f"the unused half byte of a row in {name}", int(high[:, -1][high[:, -1] != 0][0]), "0")
     return np.concatenate([low, high], axis=1)[:, :outputs]
 
 
 def _labels(section: bytes, classes: int) -> tuple[str, ...]:
     first = 4 + 4 * (classes + 1)
     if len(section) < first:
-        _refuse("length of LABELS", len(section), f"at least {first} for {classes} classes")
+        refuse("length of LABELS", len(section), f"at least {first} for {classes} classes")
     count, *offsets = struct.unpack_from(f"<{classes + 2}I", section)
     if count != classes:
-        _refuse("labels.count", count, f"head.classes, {classes}")
+        refuse("labels.count", count, f"head.classes, {classes}")
     ends = (0, *offsets)
     for index, (one, other) in enumerate(zip(ends, offsets, strict=False)):
         if other < one or (index == 0 and other != 0):
-            _refuse(f"labels.offsets[{index}]", other, "0" if index == 0 else f"{one} or more")
+            refuse(f"labels.offsets[{index}]", other, "0" if index == 0 else f"{one} or more")
     if offsets[-1] != len(section) - first:
-        _refuse(f"labels.offsets[{classes}]", offsets[-1], f"the {len(section) - first} bytes of names that follow")
+        refuse(f"labels.offsets[{classes}]", offsets[-1], f"the {len(section) - first} bytes of names that follow")
     names = []
     for index in range(classes):
         name = section[first + offsets[index] : first + offsets[index + 1]]
         try:
             names.append(name.decode())
         except UnicodeDecodeError:
-            _refuse(f"label {index}", name, "UTF-8")
+            refuse(f"label {index}", name, "UTF-8")
     return tuple(names)
 
 
@@ -365,9 +390,9 @@ def _provenance(section: bytes) -> dict[str, Any]:
     try:
         value = json.loads(section.decode(), parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        _refuse("provenance", f"not JSON ({error})", "a UTF-8 JSON object")
+        refuse("provenance", f"not JSON ({error})", "a UTF-8 JSON object")
     if not isinstance(value, dict):
-        _refuse("provenance", f"a JSON {type(value).__name__}", "a UTF-8 JSON object")
+        refuse("provenance", f"a JSON {type(value).__name__}", "a UTF-8 JSON object")
     return value
 
 
@@ -378,9 +403,14 @@ def _no_constant(name: str) -> NoReturn:
 def _check_zero(data: bytes, start: int, end: int, name: str) -> None:
     if data.count(0, start, end) != end - start:
         position = end - len(data[start:end].lstrip(b"\0"))
-        _refuse(name, f"{data[position]:#04x} at byte {position}", "zero bytes")
+        refuse(name, f"{data[position]:#04x} at byte {position}", "zero bytes")
 
 
-def _refuse(field: str, found: object, expected: str) -> NoReturn:
+def refuse(field: str, found: object, expected: str) -> NoReturn:
+    """Refuse a file for a field.
+
+    Raises:
+        ModelFileError: naming the field, what was found and what is expected.
+    """
     shown = repr(found) if isinstance(found, bytes) else found
     raise ModelFileError(f"{field} is {shown}; expected {expected}")

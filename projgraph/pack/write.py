@@ -88,9 +88,9 @@ def model_bytes(model: QuantisedModel, provenance: Mapping[str, Any]) -> bytes:
         entry = HEADER_STRUCT.size + row * SECTION_STRUCT.size
         SECTION_STRUCT.pack_into(data, entry, kind, offset, len(section), 0)
         data[offset : offset + len(section)] = section
-    HEADER_STRUCT.pack_into(data, 0, MAGIC, MAJOR, _minor(model), length, 0, len(sections), 0, 0, 0)
+    HEADER_STRUCT.pack_into(data, 0, MAGIC, MAJOR, minor_version(model), length, 0, len(sections), 0, 0, 0)
     checksum = zlib.crc32(memoryview(data)[CHECKED_FROM:])
-    HEADER_STRUCT.pack_into(data, 0, MAGIC, MAJOR, _minor(model), length, checksum, len(sections), 0, 0, 0)
+    HEADER_STRUCT.pack_into(data, 0, MAGIC, MAJOR, minor_version(model), length, checksum, len(sections), 0, 0, 0)
     return bytes(data)
 
 
@@ -185,7 +185,7 @@ def _aligned(offset: int) -> int:
     return -(-offset // ALIGNMENT) * ALIGNMENT
 
 
-def _minor(model: QuantisedModel) -> int:
+def minor_version(model: QuantisedModel) -> int:
     """The lowest minor version that describes the model."""
     if model.threshold:
         return THRESHOLD_MINOR
