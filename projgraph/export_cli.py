@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from projgraph.console import AsJson, progress_lines, reported, say_line, show
+from projgraph.console import AsJson, Settings, progress_lines, reported, say_line, show
 
 if TYPE_CHECKING:
     from projgraph.batch.entry import Entry
     from projgraph.batch.export_job import BatchResult
     from projgraph.pack.export import Target
+    from projgraph.records import Progress
 
 
 def export(
@@ -52,17 +53,38 @@ def export(
 
 
 def bundle(
-    models: Annotated[list[Path], typer.Argument(metavar="MODEL.pgb...", help="of one projection")],
+    sources: Annotated[list[Path], typer.Argument(metavar="MODEL.pgb...|RUN...")],
     out: Annotated[Path, typer.Option(help="the bundle to write")],
+    settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put many models of one projection into one file, in which what they have in common stands once."""
+    """Put models of one projection into one file; of runs, fit models that share a hidden layer too."""
     with reported():
-        from dataclasses import asdict
+        from projgraph.errors import ConfigError
+        from projgraph.lesson import RUN_SUFFIX
 
-        from projgraph.pack.bundle import write_bundle
+        runs = [source for source in sources if source.name.endswith(RUN_SUFFIX)]
+        if runs and len(runs) < len(sources):
+            raise ConfigError(f"{len(runs)} of {len(sources)} sources are runs; expected models alone, or runs alone")
+        if not runs and settings:
+            raise ConfigError("--set: models are trained already; give the runs that --keep-run leaves beside them")
+        with progress_lines() as (say, _):
+            figures = _bundle_runs(sources, out, settings or [], say) if runs else _bundle_models(sources, out)
+        show(figures, as_json, f"bundle {out}")
 
-        show(asdict(write_bundle(models, out)), as_json, f"bundle {out}")
+
+def _bundle_models(models: list[Path], out: Path) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from projgraph.pack.bundle import write_bundle
+
+    return asdict(write_bundle(models, out))
+
+
+def _bundle_runs(paths: list[Path], out: Path, settings: list[str], say: Progress) -> dict[str, Any]:
+    from projgraph.batch.bundle_job import bundle_runs
+
+    return bundle_runs(paths, out, settings, say)
 
 
 def _check_options(

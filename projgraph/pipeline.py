@@ -175,7 +175,7 @@ def learn(
         progress(f"student: {f'{plan.units} hidden units' if plan.units else 'a linear head'}")
         task, joined = _student_task(dataset, lesson, config, plan, bits, words)
         if isinstance(rows, Texts):
-            task = _with_copies(task, table, rows, projection, config)
+            task = with_copies(task, table, rows, projection, config)
         student, taught = _learn(task, lesson.features, taught, listener)
     with _timed(clock, "pack"):
         progress(f"integers: {plan.weight_bits}-bit weights")
@@ -326,7 +326,7 @@ def _float_model(
     return ProjectionModel(projection, student.output, student.hidden, temperature, classes, table, convolution)
 
 
-def _with_copies(
+def with_copies(
     task: StudentTask, table: WordTable | None, texts: Texts, projection: bytes, config: TrainConfig
 ) -> StudentTask:
     """The task with what is seen of each kind of corrupted copies of all texts behind what is seen of the texts."""

@@ -60,6 +60,7 @@ class StudentTask:
         words: the words of the rows, or None.
         filters: of the convolution over the words; 0 for none.
         width: words that a filter sees at once.
+        groups: (n,) rows of one number are held out together, such as those of one text; None for each row by itself.
     """
 
     bits: Bits
@@ -72,6 +73,7 @@ class StudentTask:
     words: WordRows | None = None
     filters: int = 0
     width: int = 3
+    groups: IndexArray | None = None
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ def fit_twice(start: Callable[[], FitT], task: StudentTask, listener: Listener |
 
 def _fit_twice(start: Callable[[], FitT], task: StudentTask, listener: Listener | None) -> tuple[FitT, Student]:
     targets, config, n_rows = task.targets, task.config, len(task.targets.gold)
-    held_out = _hold_out(n_rows, config, task.seed)
+    held_out = _hold_out(n_rows, config, task.seed, task.groups)
     rows = np.setdiff1d(np.arange(n_rows), held_out)
     fit = start()
     history: list[EpochFigures] = []
@@ -249,7 +251,7 @@ class Fit:
     def terms(self, batch: IndexArray) -> dict[str, torch.Tensor]:
         """Every term of the loss on a batch of rows, and their weighted sum as ``loss``."""
         targets, weights = self._task.targets, self._task.config.loss
-        logits = self.head(*self._version(batch))
+        logits = self._masked(self.head(*self._version(batch)), batch)
         terms = {
             "distil": distillation(
                 logits, torch.from_numpy(targets.distributions[batch]), torch.from_numpy(targets.weights[batch])
@@ -258,6 +260,11 @@ class Fit:
         }
         terms |= self._edge_terms(logits, batch)
         return terms | {"loss": weighted_sum(terms, weights)}
+
+    def _masked(self, logits: torch.Tensor, rows: IndexArray) -> torch.Tensor:
+        """The logits of some rows, without those of classes that they cannot have; here they can have all."""
+        del rows
+        return logits
 
     def _edge_terms(self, logits: torch.Tensor, batch: IndexArray) -> dict[str, torch.Tensor]:
         """The student's consistency along the edges whose weight is above zero, one drawn for each row."""
@@ -287,14 +294,19 @@ class Fit:
     def logits(self, rows: IndexArray) -> FloatArray:
         """(len(rows), c) logits of the head as it is now."""
         self.head.eval()
-        blocks = [self.head(*self._inputs(block)).numpy() for block in np.array_split(rows, -(-len(rows) // 1024))]
+        blocks = [
+            self._masked(self.head(*self._inputs(block)), block).numpy()
+            for block in np.array_split(rows, -(-len(rows) // 1024))
+        ]
         self.head.train()
         return np.concatenate(blocks)
 
 
-def _hold_out(n_rows: int, config: StudentConfig, seed: int) -> IndexArray:
-    count = min(int(n_rows * config.held_out), config.held_out_rows)
-    return np.sort(np.random.default_rng(seed + 1).choice(n_rows, count, replace=False)).astype(np.int64)
+def _hold_out(n_rows: int, config: StudentConfig, seed: int, groups: IndexArray | None) -> IndexArray:
+    choices = n_rows if groups is None else len(np.unique(groups))
+    count = min(int(choices * config.held_out), config.held_out_rows)
+    drawn = np.sort(np.random.default_rng(seed + 1).choice(choices, count, replace=False)).astype(np.int64)
+    return drawn if groups is None else np.flatnonzero(np.isin(groups, np.unique(groups)[drawn]))
 
 
 def _judge(logits: FloatArray, targets: Targets, rows: IndexArray) -> EpochFigures:
