@@ -1,0 +1,36 @@
+"""A kept run of a second's training, made once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from projgraph import pipeline
+from projgraph.config import TrainConfig, load_config
+from projgraph.lesson import KeptRun, write_run
+from projgraph.read import read_dataset
+
+
+def quiet(line: str) -> None:
+    del line
+
+
+@pytest.fixture(scope="session")
+def small_config(small_settings: dict[str, object]) -> TrainConfig:
+    """Without a fixed number of bits: the budget chooses."""
+    return load_config(None, (), small_settings | {"projection.bits": None, "student.units": None})
+
+
+@pytest.fixture(scope="session")
+def kept(intents: Path, small_config: TrainConfig) -> KeptRun:
+    """Five intents with all their labels."""
+    rows = read_dataset(intents / "train.csv")
+    return KeptRun(rows, pipeline.teach(rows, small_config, quiet), small_config)
+
+
+@pytest.fixture(scope="session")
+def run_file(kept: KeptRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("run") / "intents.run.npz"
+    write_run(path, kept)
+    return path

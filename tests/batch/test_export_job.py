@@ -1,0 +1,302 @@
+"""A batch end to end: the same bytes however often it is killed and with however many processes, and a true report."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from projgraph.batch.entry import done_from_json
+from projgraph.batch.export_job import BatchResult, run_batch
+from projgraph.batch.manifest import family, read_manifest
+from projgraph.errors import InputError
+from projgraph.lesson import KeptRun
+from projgraph.read.checksum import sha256_of
+from projgraph.runs import locked
+from projgraph.runtime import load
+
+ROOT = Path(__file__).parents[2]
+
+
+def quiet(line: str) -> None:
+    del line
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tasks in this process: others take seconds to import torch, and one test of them is enough."""
+
+    def run_all(tasks, work, died, jobs):
+        del died, jobs
+        return [(task, work(task)) for task in tasks]
+
+    monkeypatch.setattr("projgraph.batch.export_job.run_all", run_all)
+
+
+@pytest.fixture(scope="module")
+def folder(run_file: Path, small_model: Path, intents: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sources of all kinds, a damaged one, and a manifest of nine entries."""
+    folder = tmp_path_factory.mktemp("batch")
+    shutil.copy(run_file, folder / "intents.run.npz")
+    shutil.copy(small_model, folder / "plain.pgb")
+    shutil.copy(intents / "test.csv", folder / "test.csv")
+    shutil.copy(intents / "train.csv", folder / "rows.csv")
+    (folder / "damaged.pgb").write_bytes(small_model.read_bytes()[:-1])
+    (folder / "cut.run.npz").write_bytes(run_file.read_bytes()[:500])
+    (folder / "manifest.toml").write_text(
+        """
+        [defaults]
+        test = "test.csv"
+        targets = ["pgb"]
+        [[models]]
+        source = "intents.run.npz"
+        budgets = ["1KB", "3KB", "6KB"]
+        weights = [4, 8]
+        [[models]]
+        source = "plain.pgb"
+        targets = ["pgb", "c"]
+        [[models]]
+        source = "damaged.pgb"
+        [[models]]
+        source = "cut.run.npz"
+        budgets = ["4KB"]
+        """
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def done(folder: Path) -> tuple[BatchResult, list[str]]:
+    lines: list[str] = []
+    return run_batch(read_manifest(folder / "manifest.toml"), folder / "out", 2, lines.append), lines
+
+
+def files_of(out: Path) -> dict[str, str]:
+    """Checksums of everything but the records and the report, which tell seconds."""
+    return {
+        path.relative_to(out).as_posix(): sha256_of(path)
+        for path in sorted(out.rglob("*"))
+        if path.is_file() and ".projgraph" not in path.parts and path.parent != out
+    }
+
+
+def accuracy(model: Path, test: Path) -> float:
+    with test.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    found = load(model).predict([row["text"] for row in rows])
+    return sum(label == row["label"] for label, row in zip(found, rows, strict=True)) / len(rows)
+
+
+def test_every_entry_ends_and_those_that_fail_say_why(done: tuple[BatchResult, list[str]], folder: Path) -> None:
+    result, lines = done
+    figures = result.to_json()
+    assert {name: figures[name] for name in ("entries", "made", "unchanged", "failed")} == {
+        "entries": 9,
+        "made": 5,
+        "unchanged": 0,
+        "failed": 4,
+    }
+    assert [failure.split(":")[0] for failure in result.failures] == [
+        "intents-1KB-4bit",
+        "intents-1KB-8bit",
+        "damaged",
+        "cut-4KB",
+    ]
+    told = dict(failure.split(": ", 1) for failure in result.failures)
+    assert "a budget of 1024 bytes is too small for 5 classes" in told["intents-1KB-8bit"]
+    assert "the smallest that works is" in told["intents-1KB-8bit"]
+    assert "expected the" in told["damaged"]
+    assert "is no run, or is damaged" in told["cut-4KB"]
+    assert len(lines) == 9
+    assert any(line.startswith("9/9 ") for line in lines)
+
+
+def test_models_fit_and_figures_are_those_of_the_files(done: tuple[BatchResult, list[str]], folder: Path) -> None:
+    result, _ = done
+    for outcome in result.outcomes:
+        if outcome.done is None:
+            continue
+        model = folder / "out" / outcome.entry.name / f"{outcome.entry.name}.pgb"
+        assert model.stat().st_size == outcome.done.model.size <= (outcome.entry.budget or 1 << 20)
+        assert outcome.done.test_accuracy == pytest.approx(accuracy(model, folder / "test.csv"))
+        if outcome.entry.source.kind == "run":
+            assert 0.2 < outcome.done.held_out_accuracy <= 1
+        else:
+            assert outcome.done.held_out_accuracy is None
+    assert (folder / "out" / "plain" / "plain.pgb").read_bytes() == (folder / "plain.pgb").read_bytes()
+    assert (folder / "out" / "plain" / "c" / "projgraph.c").is_file()
+
+
+def test_the_table_has_a_row_for_each_target(done: tuple[BatchResult, list[str]], folder: Path) -> None:
+    result, _ = done
+    rows = pq.read_table(result.table).to_pylist()
+    assert rows == result.to_json()["rows"]
+    assert len(rows) == 10
+    assert [row["status"] for row in rows].count("failed") == 4
+    c = next(row for row in rows if (row["name"], row["target"]) == ("plain", "c"))
+    assert c["target_bytes"] == sum(file["bytes"] for file in c["files"])
+    for file in c["files"]:
+        path = folder / "out" / "plain" / file["path"]
+        assert (path.stat().st_size, sha256_of(path)) == (file["bytes"], file["sha256"])
+
+
+def test_the_page_asks_nothing_of_a_network_and_draws_the_front(done: tuple[BatchResult, list[str]]) -> None:
+    page = done[0].report.read_text("utf-8")
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "https://" not in page
+    assert '<svg role="img" aria-label="Accuracy against bytes"' in page
+    assert page.count("<h2>") == 4, "the model of several sizes, entries, checksums, failures"
+    for part in ("intents-6KB-8bit", "damaged", "the smallest that works is", "SHA-256"):
+        assert part in page
+
+
+@pytest.mark.usefixtures("in_process")
+def test_nothing_is_done_twice_and_what_is_gone_is_made_again(
+    done: tuple[BatchResult, list[str]], folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(folder / "out", out)
+    before = files_of(out)
+    times = {path: path.stat().st_mtime_ns for path in out.rglob("*.pgb")}
+    entries = [entry for entry in read_manifest(folder / "manifest.toml") if entry.model in ("intents", "plain")]
+    kept = [entry for entry in entries if entry.budget != 1024]
+    result = run_batch(kept, out, 1, quiet)
+    assert result.to_json()["unchanged"] == 5
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*.pgb")} == times
+    (out / "plain" / "c" / "model.c").unlink()
+    (out / "intents-3KB-4bit" / "intents-3KB-4bit.pgb").write_bytes(b"something else")
+    again = run_batch(kept, out, 1, quiet)
+    assert [outcome.entry.name for outcome in again.outcomes if not outcome.unchanged] == ["intents-3KB-4bit", "plain"]
+    assert files_of(out) == before
+
+
+@pytest.mark.usefixtures("in_process")
+def test_another_setting_another_input_or_another_version_is_made_anew(
+    done: tuple[BatchResult, list[str]], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, source = tmp_path / "out", tmp_path / "plain.pgb"
+    shutil.copytree(folder / "out", out)
+    shutil.copy(folder / "plain.pgb", source)
+    manifest = tmp_path / "manifest.toml"
+    manifest.write_text('[[models]]\nsource = "plain.pgb"\n')
+    assert not run_batch(read_manifest(manifest), out, 1, quiet).outcomes[0].unchanged, "without the test file"
+    assert run_batch(read_manifest(manifest), out, 1, quiet).outcomes[0].unchanged
+    shutil.copy(folder / "out" / "intents-3KB-4bit" / "intents-3KB-4bit.pgb", source)
+    assert not run_batch(read_manifest(manifest), out, 1, quiet).outcomes[0].unchanged
+    assert (out / "plain" / "plain.pgb").read_bytes() == source.read_bytes()
+    monkeypatch.setattr("projgraph.batch.store.__version__", "9.9")
+    assert not run_batch(read_manifest(manifest), out, 1, quiet).outcomes[0].unchanged
+
+
+def start(manifest: Path, out: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "projgraph", "export", manifest, "--out", out, "--jobs", "2", "--json"]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+
+def children(process: int) -> list[int]:
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process)], capture_output=True, text=True, check=False)
+    return [int(pid) for pid in found.stdout.split()]
+
+
+@pytest.mark.skipif(shutil.which("ps") is None, reason="ps is not installed")
+def test_a_killed_batch_goes_on_to_the_same_bytes(
+    done: tuple[BatchResult, list[str]], folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    process = start(folder / "manifest.toml", out)
+    deadline = time.monotonic() + 60
+    while not list(out.glob(".projgraph/intents*.json")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    workers = children(process.pid)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    first = {path: path.stat().st_mtime_ns for path in out.glob(".projgraph/*.json")}
+    assert 0 < len(first) < 5, "killed in the middle"
+    while any(alive(pid) for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(alive(pid) for pid in workers), "a worker ends with the process that started it"
+    process = start(folder / "manifest.toml", out)
+    printed = json.loads(process.communicate()[0])
+    assert process.returncode == 1, "entries have failed"
+    assert printed["unchanged"] >= len(first)
+    assert {path: path.stat().st_mtime_ns for path in first} == first, "what was finished was not made again"
+    assert files_of(out) == files_of(folder / "out")
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1][:3] if Path("/proc").is_dir() else True
+
+
+@pytest.mark.usefixtures("in_process")
+def test_a_family_says_what_each_size_is_worth(run_file: Path, folder: Path, tmp_path: Path) -> None:
+    entries = family(run_file, "2KB,4KB", ("pgb",), folder / "test.csv", search=True)
+    result = run_batch(entries, tmp_path / "family", 1, quiet)
+    small, large = (outcome.done for outcome in result.outcomes)
+    assert small.model.size <= 2048 < large.model.size <= 4096
+    assert small.bits < large.bits
+    assert len(large.tried) > 1
+    best = max(point.held_out_accuracy for point in large.tried)
+    assert large.held_out_accuracy == best
+    assert "tried" in result.report.read_text("utf-8")
+    # The number of processes does not decide a byte, nor do the other sizes.
+    alone = run_batch(family(run_file, "4KB", ("pgb",), search=True), tmp_path / "alone", 2, quiet)
+    assert alone.outcomes[0].done.model.sha256 == large.model.sha256
+
+
+@pytest.mark.usefixtures("in_process")
+def test_a_file_of_rows_is_taught_once_for_all_sizes(folder: Path, kept: KeptRun, tmp_path: Path) -> None:
+    settings = [
+        f'"{name}={json.dumps(value)}"'
+        for name, value in kept.config.flattened().items()
+        if value is not None and name.split(".")[0] in ("features", "graph", "trainer", "student")
+    ]
+    manifest = tmp_path / "manifest.toml"
+    quoted = ", ".join("'" + each[1:-1] + "'" for each in settings)
+    manifest.write_text(f'[[models]]\nsource = "{folder / "rows.csv"}"\nbudgets = ["3KB", "4KB"]\nset = [{quoted}]\n')
+    lines: list[str] = []
+    result = run_batch(read_manifest(manifest), tmp_path / "out", 2, lines.append)
+    assert result.failures == ()
+    assert [line for line in lines if line.startswith("taught by")] == [f"taught by {folder / 'rows.csv'}"]
+    assert len(list((tmp_path / "out" / ".projgraph").glob("*.run.npz"))) == 1
+    of_run = run_batch(family(folder / "intents.run.npz", "3KB", ("pgb",)), tmp_path / "run", 1, quiet)
+    sizes = [outcome.done.model.size for outcome in result.outcomes]
+    assert sizes[0] == of_run.outcomes[0].done.model.size, "the same rows and settings"
+    (folder / "empty.csv").write_text("text,label\n")
+    manifest.write_text(f'[[models]]\nsource = "{folder / "empty.csv"}"\nbudgets = ["3KB", "4KB"]\n')
+    failed = run_batch(read_manifest(manifest), tmp_path / "out", 1, quiet)
+    assert len(failed.failures) == 2
+    assert all("has no rows" in failure or "empty" in failure or "no row" in failure for failure in failed.failures)
+
+
+@pytest.mark.usefixtures("in_process")
+def test_one_batch_at_a_time_writes_into_a_folder(folder: Path, tmp_path: Path) -> None:
+    manifest = folder / "one.toml"
+    manifest.write_text('[[models]]\nsource = "plain.pgb"\n')
+    run_batch(read_manifest(manifest), tmp_path, 1, quiet)
+    with locked(tmp_path / ".projgraph", 0.0), pytest.raises(InputError, match="another process is using"):
+        run_batch(read_manifest(manifest), tmp_path, 1, quiet)
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"{}", b'{"key": 3, "model": {}, "tried": [], "targets": {}}'])
+def test_damaged_records_are_none(data: bytes) -> None:
+    assert done_from_json(data) is None
+
+
+def test_records_come_back(done: tuple[BatchResult, list[str]]) -> None:
+    for outcome in done[0].outcomes:
+        if outcome.done is not None:
+            assert done_from_json(outcome.done.to_json()) == outcome.done

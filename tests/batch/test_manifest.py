@@ -1,0 +1,161 @@
+"""Manifests: what they ask for, and everything that is wrong with one at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from projgraph.batch.manifest import family, read_manifest
+from projgraph.errors import ConfigError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("a.pgb", "b.run.npz", "c.csv", "c-test.csv", "more.txt", "d.pgb", "d.run.npz"):
+        (tmp_path / name).write_bytes(b"")
+    return tmp_path
+
+
+def manifest(folder: Path, text: str) -> Path:
+    path = folder / "manifest.toml"
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_budgets_and_weights_multiply(folder: Path) -> None:
+    entries = read_manifest(
+        manifest(
+            folder,
+            """
+            [defaults]
+            targets = ["c", "pgb"]
+            [[models]]
+            source = "b.run.npz"
+            budgets = ["8KB", "1 MB"]
+            weights = [4, 8]
+            set = ["student.epochs=3"]
+            [[models]]
+            source = "a.pgb"
+            name = "plain"
+            targets = ["wasm"]
+            [[models]]
+            source = "c.csv"
+            budgets = ["16KB"]
+            unlabelled = ["more.txt"]
+            labels_per_class = 5
+            test = "c-test.csv"
+            set = ["seed=3"]
+            """,
+        )
+    )
+    names = ["b-8KB-4bit", "b-8KB-8bit", "b-1MB-4bit", "b-1MB-8bit", "plain", "c-16KB"]
+    assert [entry.name for entry in entries] == names
+    assert [(entry.budget, entry.weights) for entry in entries[:4]] == [
+        (8192, 4),
+        (8192, 8),
+        (1 << 20, 4),
+        (1 << 20, 8),
+    ]
+    assert {entry.model for entry in entries[:4]} == {"b"}
+    assert entries[0].targets == ("pgb", "c"), "in the order of all targets"
+    assert entries[0].settings == ("student.epochs=3",)
+    assert (entries[4].source.kind, entries[4].targets) == ("model", ("wasm",))
+    config = entries[5].source.config
+    assert (config.seed, config.budget) == (3, 16384)
+    assert entries[5].source.unlabelled == (folder / "more.txt",)
+    assert entries[5].test == folder / "c-test.csv"
+
+
+def test_a_model_that_is_changed_is_the_run_beside_it(folder: Path) -> None:
+    entries = read_manifest(manifest(folder, '[[models]]\nsource = "d.pgb"\nbudgets = ["8KB"]\n'))
+    assert (entries[0].source.kind, entries[0].source.path.name, entries[0].name) == ("run", "d.run.npz", "d-8KB")
+    assert read_manifest(manifest(folder, '[[models]]\nsource = "d.pgb"\n'))[0].source.kind == "model"
+
+
+def test_everything_wrong_is_told_at_once(folder: Path) -> None:
+    path = manifest(
+        folder,
+        """
+        [other]
+        [[models]]
+        source = "missing.run.npz"
+        targets = ["c", "rust"]
+        budgets = ["8 parsecs"]
+        [[models]]
+        name = "second"
+        sources = "a.pgb"
+        [[models]]
+        source = "a.pgb"
+        budgets = ["8KB"]
+        recipe = "r.toml"
+        [[models]]
+        source = "b.run.npz"
+        set = ["trainer.rounds=3"]
+        weights = [7]
+        [[models]]
+        source = "c.csv"
+        name = "../escape"
+        [[models]]
+        source = "photo.jpg"
+        [[models]]
+        labels_per_class = 0
+        [[models]]
+        source = "b.run.npz"
+        weights = [7]
+        [[models]]
+        source = "d.run.npz"
+        [[models]]
+        source = "c.csv"
+        name = "D"
+        """,
+    )
+    with pytest.raises(ConfigError) as caught:
+        read_manifest(path)
+    message = str(caught.value)
+    for part in (
+        "other is unknown; expected [defaults] and [[models]]",
+        "model 1: there is no file",
+        "missing.run.npz",
+        "target 'rust'; expected pgb, c, wasm, onnx",
+        "budgets: '8 parsecs' is not a size",
+        "model 2 (second): sources is unknown; expected one of source, name, targets",
+        "model 3: there is no file",
+        "recipe: a model is trained already",
+        "budgets, weights, set and search need what the model was fitted to; give a run as the source",
+        "model 4: set trainer.rounds=3: a run is taught already; expected student., projection., pack.",
+        "model 5 (../escape): name '../escape' is not the name of a folder",
+        "model 6: source photo.jpg is of no known kind; expected .pgb, .run.npz or .csv",
+        "model 7: labels_per_class is 0: input should be greater than or equal to 1",
+        "model 8: settings: pack.weight_bits is 7",
+        "d is the name of several entries; give each model a name of its own",
+    ):
+        assert part in message, part
+    assert message.startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"there is no \[\[models\]\]; expected one for each model"),
+        ("models = 3", r"expected a table \[defaults\] and tables \[\[models\]\]"),
+        ("models = [3]", r"model 1 is 3; expected a table \[\[models\]\]"),
+        ("[[models]\n", "is not TOML"),
+        ("[[models]]\n", "model 1: source is missing"),
+    ],
+)
+def test_what_is_no_manifest_is_refused(folder: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read_manifest(manifest(folder, text))
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_manifest(folder / "none.toml")
+
+
+def test_a_family_is_a_manifest_of_one_run(folder: Path) -> None:
+    entries = family(folder / "d.pgb", "8KB, 16KB", ("pgb", "c"), folder / "c-test.csv", search=True)
+    assert [entry.name for entry in entries] == ["d-8KB", "d-16KB"]
+    assert {(entry.model, entry.search, entry.test) for entry in entries} == {("d", True, folder / "c-test.csv")}
+    with pytest.raises(ConfigError, match="give a run as the source: `projgraph train --keep-run` leaves one beside"):
+        family(folder / "a.pgb", "8KB", ("pgb",))
+    with pytest.raises(ConfigError, match=r"budgets: 'small' is not a size.*; --family 8KB stands twice"):
+        family(folder / "b.run.npz", "8KB,small,8KB", ("pgb",))

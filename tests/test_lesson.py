@@ -1,0 +1,150 @@
+"""A kept run: what is written comes back, the same bytes each time, and a student of it is the training's own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from projgraph import pipeline
+from projgraph.config import TrainConfig, change_config, load_config
+from projgraph.errors import BudgetError, InputError
+from projgraph.job import TrainJob, run_training
+from projgraph.lesson import KeptRun, read_run, write_run
+from projgraph.pack.read import read_model
+from projgraph.pack.write import model_bytes
+from projgraph.provenance import describe_training
+from projgraph.records import Dataset, Vectors
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def quiet(line: str) -> None:
+    del line
+
+
+@pytest.fixture(scope="module")
+def config(small_settings) -> TrainConfig:
+    return load_config(None, (), small_settings | {"projection.bits": None, "student.units": None, "budget": "4KB"})
+
+
+@pytest.fixture(scope="module")
+def trained(intents: Path, config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training with unlabelled rows whose run is kept."""
+    out = tmp_path_factory.mktemp("kept") / "model.pgb"
+    job = TrainJob(
+        intents / "train.csv",
+        out,
+        unlabelled=(intents / "unlabelled.txt",),
+        labels_per_class=5,
+        track=False,
+        keep_run=True,
+    )
+    run_training(job, config, quiet)
+    return out
+
+
+def test_a_student_of_the_run_is_the_model_of_the_training(trained: Path) -> None:
+    run = read_run(trained.with_name("model.run.npz"))
+    again = pipeline.learn(run.dataset, run.lesson, run.config, quiet)
+    provenance = describe_training(run.dataset, run.config, again.temperature)
+    assert model_bytes(again.model, provenance) == trained.read_bytes()
+
+
+def test_a_smaller_student_fits_its_budget_and_is_judged_on_rows_that_it_did_not_see(trained: Path) -> None:
+    run = read_run(trained.with_name("model.run.npz"))
+    smaller = change_config(run.config, (), {"budget": "3KB"})
+    found = pipeline.learn(run.dataset, run.lesson, smaller, quiet, judge=True)
+    assert found.plan.bits < read_model(trained)[0].n_bits
+    assert len(model_bytes(found.model, {})) <= 3 * 1024
+    assert found.held_out_accuracy is not None
+    rows = found.student.held_out
+    assert 0 < len(rows) < len(run.dataset)
+    assert found.held_out_accuracy * len(rows) == pytest.approx(round(found.held_out_accuracy * len(rows)))
+    # Of the float head that did not see them, up to what rounding changes.
+    expected = found.student.held_out_logits.argmax(axis=1) == run.lesson.taught.labels[rows]
+    assert abs(found.held_out_accuracy - expected.mean()) <= 3 / len(rows)
+
+
+def test_the_same_run_is_the_same_bytes(trained: Path, tmp_path: Path) -> None:
+    first = trained.with_name("model.run.npz")
+    write_run(tmp_path / "again.run.npz", read_run(first))
+    assert (tmp_path / "again.run.npz").read_bytes() == first.read_bytes()
+
+
+def test_what_only_some_losses_need_is_kept_for_them_alone(trained: Path, tmp_path: Path) -> None:
+    run = read_run(trained.with_name("model.run.npz"))
+    assert run.lesson.graph is None
+    assert run.lesson.features is None
+    smooth = change_config(run.config, ["student.loss.edges=0.1"])
+    lesson = pipeline.teach(run.dataset, smooth, quiet)
+    write_run(tmp_path / "edges.run.npz", KeptRun(run.dataset, lesson, smooth))
+    found = read_run(tmp_path / "edges.run.npz").lesson
+    np.testing.assert_array_equal(found.graph.indices, lesson.graph.indices)
+    np.testing.assert_array_equal(found.taught.probabilities, lesson.taught.probabilities)
+    assert found.belief == lesson.belief
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        ("labels", np.zeros(3, dtype=np.int64), "other labels or distributions"),
+        ("labels", None, "damaged: 'labels'"),
+        ("offsets", np.array([0, 5, 3], dtype=np.uint64), "its offsets are not those of its texts"),
+        ("about", np.frombuffer(b'{"format": 9}', dtype=np.uint8), "its format is 9, expected 1"),
+        ("about", np.frombuffer(b"[]", dtype=np.uint8), "is no run of this version"),
+        ("about", np.frombuffer(b"{", dtype=np.uint8), "is no run of this version"),
+        ("reached", np.ones(2, dtype=np.bool_), "its distributions are no numbers"),
+    ],
+)
+def test_damaged_runs_are_refused(trained: Path, tmp_path: Path, name: str, array: object, message: str) -> None:
+    with np.load(trained.with_name("model.run.npz")) as stored:
+        arrays = {each: stored[each] for each in stored.files} | {name: array}
+    path = tmp_path / "hostile.run.npz"
+    np.savez(path, **{each: value for each, value in arrays.items() if value is not None})
+    with pytest.raises(InputError, match=message) as caught:
+        read_run(path)
+    assert str(path) in str(caught.value)
+    assert "`projgraph train --keep-run` leaves beside its model" in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no zip", b"text,label\n", None])
+def test_other_files_are_no_run(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "other.run.npz"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match="expected what `projgraph train --keep-run` leaves"):
+        read_run(path)
+
+
+def test_pickles_are_not_loaded(trained: Path, tmp_path: Path) -> None:
+    with np.load(trained.with_name("model.run.npz")) as stored:
+        arrays = {each: stored[each] for each in stored.files}
+    np.savez(tmp_path / "pickle.run.npz", allow_pickle=True, **arrays | {"texts": np.array([{}], dtype=object)})
+    with pytest.raises(InputError, match="allow_pickle=False"):
+        read_run(tmp_path / "pickle.run.npz")
+
+
+def test_rows_of_numbers_are_refused(trained: Path, tmp_path: Path) -> None:
+    run = read_run(trained.with_name("model.run.npz"))
+    vectors = Dataset(Vectors(np.ones((2, 3), dtype=np.float32), 3), np.array([0, 1]), ("a", "b"))
+    with pytest.raises(InputError, match="the 2 rows are vectors of 3 columns; expected texts"):
+        write_run(tmp_path / "v.run.npz", KeptRun(vectors, run.lesson, run.config))
+
+
+def test_a_budget_below_the_smallest_model_names_it(trained: Path) -> None:
+    run = read_run(trained.with_name("model.run.npz"))
+    with pytest.raises(
+        BudgetError, match=r"a budget of 1024 bytes is too small .*; the smallest that works is \d+ bytes"
+    ):
+        pipeline.learn(run.dataset, run.lesson, change_config(run.config, (), {"budget": 1024}), quiet)
+
+
+def test_the_file_says_what_it_holds(trained: Path) -> None:
+    with np.load(trained.with_name("model.run.npz")) as stored:
+        about = json.loads(stored["about"].tobytes())
+    assert about["classes"] == ["alarm_set", "door_lock", "light_on", "music_play", "weather_ask"]
+    assert about["counts"]["labelled"] > 0
+    assert about["config"]["budget"] == 4096
