@@ -149,15 +149,17 @@ def predict(context: typer.Context) -> None:
 
 @app.command()
 def inspect(model: Annotated[Path, typer.Argument(metavar="MODEL.pgb")], as_json: AsJson = False) -> None:
-    """Show what is in a model file, byte by byte."""
+    """Show what is in a model file, byte by byte, or in a bundle, head by head."""
     with reported():
         from projgraph.pack.inspect import describe, render
+        from projgraph.pack.inspect_bundle import describe_bundle, is_bundle, render_bundle
 
-        account = describe(model)
+        bundled = is_bundle(model)
+        account = describe_bundle(model) if bundled else describe(model)
         if as_json:
             print_json(account)
         else:
-            Console().print(render(account))
+            Console().print(render_bundle(account) if bundled else render(account))
 
 
 @app.command()

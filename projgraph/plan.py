@@ -93,6 +93,19 @@ def plan_model(classes: tuple[str, ...], config: TrainConfig, thresholds: bool |
     raise BudgetError(_too_little(plans, len(classes), config))
 
 
+def smallest_size(classes: tuple[str, ...], config: TrainConfig, bits: int, units: Sequence[int]) -> int:
+    """Bytes of the smallest model of texts with so many bits, without words.
+
+    Args:
+        classes: label names.
+        config: the settings.
+        bits: T x d.
+        units: the choices of hidden units, 0 for a linear head.
+    """
+    plans = (Plan(bits, count, weight_bits, 0) for count in units for weight_bits in _weight_bits(config))
+    return min(_sized(plan, classes, config).size for plan in plans)
+
+
 def head_weight_bits(plan: Plan) -> tuple[int, int | None]:
     """Weight bits of the output layer and of the hidden one, if there is one."""
     return (8, plan.weight_bits) if plan.units else (plan.weight_bits, None)

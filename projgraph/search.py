@@ -13,12 +13,13 @@ from projgraph.config import TrainConfig
 from projgraph.errors import BudgetError
 from projgraph.lesson import Lesson
 from projgraph.pipeline import Trained, learn, plan_rows
-from projgraph.plan import Plan
+from projgraph.plan import Plan, smallest_size
 from projgraph.records import Dataset, Progress
 
 UNITS = (0, 16, 32, 48, 64, 96, 128)
 FEWEST_BITS = 256
-"""Of a shape that is tried: with fewer, too many features of a text fall on the same bit."""
+"""Of a model that is worth its bytes: with fewer, too many features of a text fall on the same bit. Mean of ten models of
+ten classes of the sample data on held-out rows: 38 % with 64 bits, 61 with 256, 65 with 512, 70 with 1,280."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,16 @@ def best_student(
         search: fit several shapes.
 
     Raises:
-        BudgetError: no model fits the budget; the message names the smallest that works.
+        BudgetError: no model of ``FEWEST_BITS`` fits the budget, unless the settings ask for fewer; the message names
+            the smallest size that is worth it.
     """
     plans = [plan_rows(dataset, config)]
-    if search:
+    if plans[0].bits < FEWEST_BITS and config.projection.bits is None:
+        plans = list(shapes(dataset, config))
+        if not plans:
+            raise BudgetError(_too_small(dataset, config))
+        plans = plans if search else plans[:1]
+    elif search:
         plans += [plan for plan in shapes(dataset, config) if _dimensions(plan) != _dimensions(plans[0])]
     students = [learn(dataset, lesson, config, progress, plan=plan, judge=True) for plan in plans]
     # The first of the best, and shapes come with the fewest steps a text first: a tie goes to the faster one.
@@ -74,6 +81,16 @@ def shapes(dataset: Dataset, config: TrainConfig) -> Iterator[Plan]:
             continue
         if plan.bits >= FEWEST_BITS:
             yield plan
+
+
+def _too_small(dataset: Dataset, config: TrainConfig) -> str:
+    units = UNITS if config.student.units is None else (config.student.units,)
+    needed = smallest_size(dataset.classes, config, FEWEST_BITS, units)
+    return (
+        f"a budget of {config.budget} bytes has room for fewer than {FEWEST_BITS} bits beside {len(dataset.classes)} "
+        f"classes; the smallest size that is worth it is {needed} bytes: give {-(-needed // 1024)}KB or more, or set "
+        "projection.bits to have fewer all the same"
+    )
 
 
 def shape_in_words(plan: Plan) -> str:

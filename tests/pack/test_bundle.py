@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import shutil
 import struct
 import subprocess
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
 import projgraph
 from projgraph.errors import ConfigError, InputError, ModelFileError, OutputError
@@ -21,6 +23,7 @@ from projgraph.native import NativeBundle, NativeModel
 from projgraph.pack.bundle import bundle_bytes, bundle_heads, read_bundle, shared_kinds, unbundle, write_bundle
 from projgraph.pack.export import export_model
 from projgraph.pack.format import BundleSection, Section
+from projgraph.pack.inspect_bundle import describe_bundle, is_bundle, render_bundle
 from projgraph.pack.quantise import QuantisedModel
 from projgraph.pack.read import SECTION_STRUCT, read_model
 from projgraph.pack.write import HEADER_STRUCT, model_bytes
@@ -413,3 +416,28 @@ def test_the_exported_core_under_sanitizers(folder: Path, files: Mapping[str, by
     expected = ["PG_NO_SUCH_HEAD"] * 2 + ["PG_BAD_ARGUMENT", "PG_SCRATCH_TOO_SMALL", "PG_OTHER_PROJECTION"]
     assert lines[len(texts) :] == expected
     assert all(len(run(data)) == 1 for _, data, _ in attacks(bundle)), "a status, and nothing read out of bounds"
+
+
+def test_inspection_counts_every_section(folder: Path, models: Mapping[str, QuantisedModel]) -> None:
+    out = folder / "all.pgb"
+    write_bundle([folder / f"{name}.pgb" for name in models], out)
+    assert is_bundle(out)
+    assert not is_bundle(folder / "plain.pgb")
+    account = describe_bundle(out)
+    assert (account["bytes"], account["bits"]) == (out.stat().st_size, 64)
+    rows = {row["name"]: row for row in account["heads"]}
+    assert list(rows) == list(models)
+    assert (rows["twin"]["classes"], rows["twin"]["units"], rows["small"]["weight_bits"]) == (7, 6, 4)
+    assert rows["twin"]["provenance"] == {"name": "twin"}
+    for head in bundle_heads(out.read_bytes()):
+        row, lengths = rows[head.name], [entry.length for entry in head.sections.values()]
+        assert sum(lengths) == row["own"] + row["shared"]
+    assert rows["trunk"]["shared"] > rows["words"]["shared"] > 0
+    console = Console(file=io.StringIO(), width=120)
+    console.print(render_bundle(account))
+    shown = console.file.getvalue()
+    assert "7 heads, 64 bits" in shown
+    assert all(name in shown for name in models)
+    (folder / "cut.pgb").write_bytes(out.read_bytes()[:100])
+    with pytest.raises(ModelFileError, match=r"cut\.pgb: length is"):
+        describe_bundle(folder / "cut.pgb")
