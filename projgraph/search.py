@@ -18,8 +18,8 @@ from projgraph.records import Dataset, Progress
 
 UNITS = (0, 16, 32, 48, 64, 96, 128)
 FEWEST_BITS = 256
-"""Of a model that is worth its bytes: with fewer, too many features of a text fall on the same bit. Mean of ten models of
-ten classes of the sample data on held-out rows: 38 % with 64 bits, 61 with 256, 65 with 512, 70 with 1,280."""
+"""Of a model that is worth its bytes: with fewer, too many features of a text fall on the same bit. Mean of ten models
+of ten classes of the sample data on held-out rows: 38 % with 64 bits, 61 with 256, 65 with 512, 70 with 1,280."""
 
 
 @dataclass(frozen=True)

@@ -31,9 +31,9 @@ def is_bundle(path: str | os.PathLike[str]) -> bool:
 def describe_bundle(path: str | os.PathLike[str] | bytes) -> Account:
     """The heads of a bundle in values that JSON can hold.
 
-    The keys: ``bytes``; ``bits`` of the projection that all heads have; ``heads``, each with its name, number of classes,
-    hidden units, weight bits, the bytes of the sections that it alone has (``own``) and of those that others have too
-    (``shared``), and its provenance.
+    The keys: ``bytes``; ``bits`` of the projection that all heads have; ``heads``, each with its name, number of
+    classes, hidden units, weight bits, the bytes of the sections that it alone has (``own``) and of those that others
+    have too (``shared``), and its provenance.
 
     Raises:
         InputError: there is no such file, or it cannot be read.
@@ -73,6 +73,5 @@ def render_bundle(account: Account) -> RenderableType:
         numbers = (head[key] for key in ("classes", "units", "weight_bits", "own", "shared"))
         table.add_row(Text(head["name"]), *(f"{number:,}" for number in numbers))
     heads = len(account["heads"])
-    return Group(
-        Text(f"{account['path']}: {account['bytes']:,} bytes, {heads:,} heads, {account['bits']:,} bits"), table
-    )
+    title = f"{account['path']}: {account['bytes']:,} bytes, {heads:,} heads, {account['bits']:,} bits"
+    return Group(Text(title), table)

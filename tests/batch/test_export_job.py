@@ -26,20 +26,22 @@ from projgraph.runtime import load
 
 ROOT = Path(__file__).parents[2]
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def quiet(line: str) -> None:
     del line
 
 
+def in_this_process(tasks, work, died, jobs):
+    """In the place of `run_all`: processes take seconds to import torch, and the test that kills them is enough."""
+    del died, jobs
+    return [(task, work(task)) for task in tasks]
+
+
 @pytest.fixture
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tasks in this process: others take seconds to import torch, and one test of them is enough."""
-
-    def run_all(tasks, work, died, jobs):
-        del died, jobs
-        return [(task, work(task)) for task in tasks]
-
-    monkeypatch.setattr("projgraph.batch.export_job.run_all", run_all)
+    monkeypatch.setattr("projgraph.batch.export_job.run_all", in_this_process)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +79,9 @@ def folder(run_file: Path, small_model: Path, intents: Path, tmp_path_factory: p
 @pytest.fixture(scope="module")
 def done(folder: Path) -> tuple[BatchResult, list[str]]:
     lines: list[str] = []
-    return run_batch(read_manifest(folder / "manifest.toml"), folder / "out", 2, lines.append), lines
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("projgraph.batch.export_job.run_all", in_this_process)
+        return run_batch(read_manifest(folder / "manifest.toml"), folder / "out", 1, lines.append), lines
 
 
 def files_of(out: Path) -> dict[str, str]:
@@ -198,7 +202,7 @@ def test_another_setting_another_input_or_another_version_is_made_anew(
 
 
 def start(manifest: Path, out: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "projgraph", "export", manifest, "--out", out, "--jobs", "2", "--json"]
+    command = [sys.executable, "-m", "projgraph", "export", manifest, "--out", out, "--jobs", "1", "--json"]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
 
@@ -213,7 +217,7 @@ def test_a_killed_batch_goes_on_to_the_same_bytes(
 ) -> None:
     out = tmp_path / "out"
     process = start(folder / "manifest.toml", out)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not list(out.glob(".projgraph/intents*.json")) and time.monotonic() < deadline:
         time.sleep(0.02)
     workers = children(process.pid)
