@@ -2,47 +2,39 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from projgraph import native
 from projgraph.bits import row_projection
+from projgraph.clock import Clock
 from projgraph.config import StudentConfig, TrainConfig
 from projgraph.errors import InputError
 from projgraph.evaluate.calibration import fit_temperature
 from projgraph.features.corruption import corrupt
-from projgraph.features.vectors import describe_vectors
-from projgraph.features.view import describe
-from projgraph.graph.knn import build_knn
+from projgraph.features.substitution import substitute
 from projgraph.pack.convolution import Convolution
 from projgraph.pack.model import ProjectionModel
 from projgraph.pack.quantise import QuantisedModel, quantise
 from projgraph.pack.vector import has_thresholds
-from projgraph.pack.words import WordTable
 from projgraph.plan import Plan, head_weight_bits, plan_model
 from projgraph.projection.fit import Listener, Student, StudentTask, fit_student, sharpen
 from projgraph.projection.graph import ProjectionGraph, projection_graph
 from projgraph.projection.joint import fit_jointly
-from projgraph.projection.words import WordRows
 from projgraph.records import (
     UNLABELLED,
     Bits,
     Dataset,
-    FloatArray,
     Graph,
     Progress,
     SoftLabels,
     Texts,
-    TrainerTask,
     Vectors,
 )
-from projgraph.trainers.registry import trainer
-from projgraph.trust import belief_temperature, score_threshold, tempered
-from projgraph.vocabulary import word_rows, word_table
+from projgraph.teach import Taught, teach
+from projgraph.trust import score_threshold, tempered
+from projgraph.vocabulary import Vocabulary, build_vocabulary, word_rows
 
 _CALIBRATION_ROWS = 2000
 """Sampled training rows that choose the integers' ranges."""
@@ -100,42 +92,45 @@ def train(dataset: Dataset, config: TrainConfig, progress: Progress, listener: L
         progress(f"note: {plan.left_out}")
     projection = row_projection(rows, plan.bits, config)
     hamming = config.student.loss.hamming > 0
-    clock: dict[str, float] = {}
-    taught, graph, features, belief = _teach(dataset, config, plan.words > 0, progress, clock)
-    with _timed(clock, "bits"):
+    clock = Clock()
+    taught = teach(dataset, config, plan.words > 0, progress, clock)
+    graph, labels = taught.graph, taught.labels
+    with clock.part("bits"):
         progress(f"bits: {len(dataset):,} rows x {plan.bits:,} bits")
         bits = native.project(projection, rows)
-    table, words = None, None
+    vocabulary = None
     if plan.words and isinstance(rows, Texts):
-        with _timed(clock, "words"):
-            table, words = _words(rows, plan, projection, taught, features, config, progress)
-    with _timed(clock, "student"):
+        with clock.part("words"):
+            vocabulary = _words(rows, plan, projection, taught, config, progress)
+    with clock.part("student"):
         progress(f"student: {f'{plan.units} hidden units' if plan.units else 'a linear head'}")
-        targets = sharpen(taught.probabilities, dataset.labels, config.student.sharpen)
+        targets = sharpen(labels.probabilities, dataset.labels, config.student.sharpen)
         joined = projection_graph(graph or _no_edges(len(dataset)), bits, config.graph.neighbours) if hamming else None
         task = StudentTask(
             bits,
             targets,
-            config.student if words is None else _beside_words(config),
+            config.student if vocabulary is None else _beside_words(config),
             plan.units,
             config.seed,
             graph=graph,
             hamming=joined.hamming_of_rows() if joined else None,
-            words=words,
+            words=vocabulary.rows if vocabulary else None,
             filters=plan.filters,
             width=config.projection.words.width,
         )
         if isinstance(rows, Texts):
-            task = _with_copies(task, table, rows, projection, config)
-        student, taught = _learn(task, features, taught, listener)
-    with _timed(clock, "pack"):
+            task = _with_copies(task, vocabulary, rows, projection, config)
+        student, labels = _learn(task, taught, listener)
+    with clock.part("pack"):
         progress(f"integers: {plan.weight_bits}-bit weights")
-        temperature = fit_temperature(student.held_out_logits, tempered(taught.probabilities[student.held_out], belief))
-        float_model = _float_model(projection, dataset.classes, table, task, student, temperature)
-        model, drop = _to_integers(float_model, plan, task, taught)
+        temperature = fit_temperature(
+            student.held_out_logits, tempered(labels.probabilities[student.held_out], taught.temperature)
+        )
+        float_model = _float_model(projection, dataset.classes, vocabulary, task, student, temperature)
+        model, drop = _to_integers(float_model, plan, task, labels)
         unit = model.scale * temperature
         model = replace(model, threshold=score_threshold(student.held_out_logits, config.trust.abstain, unit))
-    return Trained(model, plan, bits, taught, graph, student, drop, clock, joined, temperature)
+    return Trained(model, plan, bits, labels, graph, student, drop, clock.seconds, joined, temperature)
 
 
 def _check_labels(dataset: Dataset) -> None:
@@ -148,52 +143,9 @@ def _check_labels(dataset: Dataset) -> None:
         )
 
 
-def _teach(
-    dataset: Dataset, config: TrainConfig, words: bool, progress: Progress, clock: dict[str, float]
-) -> tuple[SoftLabels, Graph | None, FloatArray | None, float]:
-    """Label distributions of all rows, with graph and features where they were needed, and the beliefs' temperature.
-
-    Without unlabelled rows there is nothing to teach but the labels; a joint trainer wants features all the same, and
-    so do words that an encoder describes.
-    """
-    all_labelled = bool((dataset.labels != UNLABELLED).all())
-    graphless = all_labelled and not config.student.joint
-    if graphless and not (words and config.encoder):
-        return _certain(dataset), None, None, 1.0
-    with _timed(clock, "features"):
-        features = _describe(dataset.rows, config, progress)
-    if graphless:
-        return _certain(dataset), None, features, 1.0
-    with _timed(clock, "graph"):
-        progress(f"graph: {config.graph.neighbours} nearest neighbours of each row")
-        graph = build_knn(features, **config.graph.model_dump(), seed=config.seed).graph
-    if all_labelled:
-        return _certain(dataset), graph, features, 1.0
-    with _timed(clock, "trainer"):
-        task = TrainerTask(graph, features, dataset.labels, len(dataset.classes))
-        taught = trainer(config.trainer.name)(task, config.trainer, config.seed, progress)
-    with _timed(clock, "trust"):
-        belief = 1.0 if config.student.joint else belief_temperature(task, taught, config, progress)
-    return taught, graph, features, belief
-
-
-def _certain(dataset: Dataset) -> SoftLabels:
-    """Every row's label, believed in full."""
-    certain = np.eye(len(dataset.classes), dtype=np.float32)[dataset.labels]
-    return SoftLabels(certain, np.ones(len(dataset), dtype=np.bool_))
-
-
 def _no_edges(n_nodes: int) -> Graph:
     empty = np.zeros(0, dtype=np.int32)
     return Graph(np.zeros(n_nodes + 1, dtype=np.int64), empty, empty.astype(np.float32))
-
-
-def _describe(rows: Texts | Vectors, config: TrainConfig, progress: Progress) -> FloatArray:
-    if isinstance(rows, Vectors):
-        progress(f"features: {len(rows):,} vectors of {rows.n_columns:,} columns")
-        return describe_vectors(rows, config.features.dimensions, config.seed)
-    progress(f"features: {len(rows):,} texts" + (f", encoder {config.encoder}" if config.encoder else ""))
-    return describe(rows, config.features, config.seed, config.encoder).vectors
 
 
 def _beside_words(config: TrainConfig) -> StudentConfig:
@@ -207,44 +159,40 @@ def _beside_words(config: TrainConfig) -> StudentConfig:
 
 
 def _words(
-    texts: Texts,
-    plan: Plan,
-    projection: bytes,
-    taught: SoftLabels,
-    features: FloatArray | None,
-    config: TrainConfig,
-    progress: Progress,
-) -> tuple[WordTable | None, WordRows | None]:
-    """The words that the plan has room for, their codes fitted to what the rows look like and what they were taught."""
+    texts: Texts, plan: Plan, projection: bytes, taught: Taught, config: TrainConfig, progress: Progress
+) -> Vocabulary | None:
+    """The words that the plan has room for, their codes fitted to what the rows look like and what they were taught.
+
+    Where every row has a label, codes that know the labels made a worse student than those of the features alone.
+    """
     progress(f"words: codes of {config.code_dimensions} signs")
-    views = [taught.probabilities] if features is None else [features, taught.probabilities]
+    certain = taught.graph is None
+    views = [] if taught.features is None else [taught.features]
+    views += [] if certain and views else [taught.labels.probabilities]
     targets = np.hstack([view / np.sqrt(np.square(view).sum(axis=1).mean()) for view in views])
-    found = word_table(
+    return build_vocabulary(
         projection,
         texts,
         targets,
         most=plan.words,
         dimensions=config.code_dimensions,
         seed=config.seed,
-        encoder=config.encoder if features is not None else None,
+        encoder=taught.encoder,
     )
-    return (None, None) if found is None else found
 
 
-def _learn(
-    task: StudentTask, features: FloatArray | None, taught: SoftLabels, listener: Listener | None
-) -> tuple[Student, SoftLabels]:
+def _learn(task: StudentTask, taught: Taught, listener: Listener | None) -> tuple[Student, SoftLabels]:
     """The student, and what it was taught: a joint trainer's distributions, where there is one."""
-    if features is None or not task.config.joint:
-        return fit_student(task, listener), taught
-    joint = fit_jointly(task, features, listener)
-    return joint.student, SoftLabels(joint.distributions, taught.reached)
+    if taught.features is None or not task.config.joint:
+        return fit_student(task, listener), taught.labels
+    joint = fit_jointly(task, taught.features, listener)
+    return joint.student, SoftLabels(joint.distributions, taught.labels.reached)
 
 
 def _float_model(
     projection: bytes,
     classes: tuple[str, ...],
-    table: WordTable | None,
+    vocabulary: Vocabulary | None,
     task: StudentTask,
     student: Student,
     temperature: float,
@@ -252,20 +200,26 @@ def _float_model(
     """The student as a model."""
     filters = student.convolution
     convolution = None if filters is None else Convolution(filters, task.width)
+    table = None if vocabulary is None else vocabulary.table
     return ProjectionModel(projection, student.output, student.hidden, temperature, classes, table, convolution)
 
 
 def _with_copies(
-    task: StudentTask, table: WordTable | None, texts: Texts, projection: bytes, config: TrainConfig
+    task: StudentTask, vocabulary: Vocabulary | None, texts: Texts, projection: bytes, config: TrainConfig
 ) -> StudentTask:
-    """The task with what is seen of each kind of corrupted copies of all texts behind what is seen of the texts."""
+    """The task with what is seen of each kind of changed copies of all texts behind what is seen of the texts."""
     rates = config.student.corruption.rates(bool((task.targets.gold == UNLABELLED).any()))
-    if not rates:
+    changed: list[str] = []
+    for kind, rate in rates.items():
+        if kind != "substitution":
+            changed += corrupt(texts, rate, config.seed, kind)
+        elif vocabulary is not None and vocabulary.near:
+            changed += substitute(texts, vocabulary.near, rate, config.seed)
+    if not changed:
         return task
-    copies = Texts.from_strings(copy for kind in rates for copy in corrupt(texts, rates[kind], config.seed, kind))
-    words = task.words
-    if words is not None and table is not None:
-        words = words.concatenate(word_rows(table, *native.word_fingerprints(projection, copies)))
+    copies, words = Texts.from_strings(changed), task.words
+    if words is not None and vocabulary is not None:
+        words = words.concatenate(word_rows(vocabulary.table, *native.word_fingerprints(projection, copies)))
     return replace(task, bits=task.bits.concatenate(native.project(projection, copies)), words=words)
 
 
@@ -283,10 +237,3 @@ def _to_integers(
     rounded = (model.scores(values, sequences).argmax(axis=1) == expected).mean()
     exact = (float_model.logits(values, sequences).argmax(axis=1) == expected).mean()
     return model, float(exact - rounded)
-
-
-@contextmanager
-def _timed(clock: dict[str, float], name: str) -> Iterator[None]:
-    start = time.perf_counter()
-    yield
-    clock[name] = time.perf_counter() - start

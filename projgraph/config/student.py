@@ -78,6 +78,12 @@ class CorruptionConfig(Stage):
     truncation: float | None = Field(
         None, ge=0, le=1, description="share cut off at the end; none is 0.3 with unlabelled rows, else 0"
     )
+    substitution: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="share of the words exchanged for near ones of the encoder's; none is 0.3 with unlabelled rows",
+    )
     speech: float = Field(0.0, ge=0, le=1, description="share of the characters whose words are misheard")
 
     def rates(self, unlabelled: bool) -> dict[str, float]:
@@ -87,7 +93,7 @@ class CorruptionConfig(Stage):
         return {kind: rate for kind, rate in given.items() if rate > 0}
 
 
-_USUAL_CORRUPTION = {"typing": 0.1, "truncation": 0.3}
+_USUAL_CORRUPTION = {"typing": 0.1, "truncation": 0.3, "substitution": 0.3}
 
 
 class StudentConfig(Stage):
