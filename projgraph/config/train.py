@@ -62,7 +62,7 @@ class TrainConfig(Stage):
     def code_dimensions(self) -> int:
         """Signs of a word's code; 0 for no words."""
         chosen = self.projection.words.dimensions
-        return (_CODE_DIMENSIONS if self.encoder else 0) if chosen is None else chosen
+        return _CODE_DIMENSIONS if chosen is None else chosen
 
     def flattened(self) -> dict[str, Any]:
         """Every setting by its dotted name, in the order above."""
