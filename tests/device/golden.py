@@ -103,7 +103,8 @@ class Golden:
         threshold = threshold_of(case.data)
         for index in case.rows:
             row = self.rows[index]
-            scores = model.scores(row.text if row.values is None else dense(row, model.projection.columns))
+            columns = getattr(model.projection, "columns", 0)
+            scores = model.scores(row.text if row.values is None else dense(row, columns))
             label = reference.label(scores)
             if threshold and scores[label] < threshold:
                 label = REFUSED
@@ -185,8 +186,9 @@ def text_models() -> Iterator[tuple[str, bytes]]:
     yield "words, hidden of 4 bits", text_model(signs, 9, width=4, units=6, hidden_width=4, dimensions=8)
     yield "words, convolution", text_model(small, 10, dimensions=16, filters=5, window=3)
     yield "words, hidden, convolution of one", text_model(small, 11, units=5, dimensions=8, filters=33, window=1)
-    yield "words, convolution of five, threshold", text_model(
-        small, 12, width=4, dimensions=32, filters=4, window=5, threshold=30_000
+    yield (
+        "words, convolution of five, threshold",
+        text_model(small, 12, width=4, dimensions=32, filters=4, window=5, threshold=30_000),
     )
     wide = ProjectionSpec.for_text(bits=1040, additions=13, word_ngrams=(1, 3), character_ngrams=(2, 6))
     yield "wide linear of 8 bits", text_model(wide, 13, classes=77)

@@ -1,5 +1,5 @@
-/* Predicts every golden row by every golden model and prints what it found, a line a prediction; golden.py describes the
- * file and the lines. No standard I/O, no heap, no assumption on int beyond C99's: the port does the rest. */
+/* Predicts every golden row by every golden model and prints what it found, a line a prediction; golden.py describes
+ * the file and the lines. No standard I/O, no heap, no assumption on int beyond C99's: the port does the rest. */
 
 #include "port.h"
 #include "projgraph.h"
@@ -86,8 +86,7 @@ static golden_row find_row(uint32_t index) {
 
 static pg_status predict(const pg_model *model, const golden_row *row, void *scratch, size_t size, int32_t *found,
                          uint32_t *label) {
-    if (row->kind == TEXT)
-        return pg_predict(model, (const char *)row->bytes, row->count, scratch, size, found, label);
+    if (row->kind == TEXT) return pg_predict(model, (const char *)row->bytes, row->count, scratch, size, found, label);
     const unsigned char *at = row->bytes + (row->kind == SPARSE ? 4 * (size_t)row->count : 0);
     for (uint32_t i = 0; i < row->count; i++) {
         if (row->kind == SPARSE) columns[i] = u32(row->bytes + 4 * (size_t)i);

@@ -1,4 +1,5 @@
-/* What the golden program needs of a machine: a way out for its lines, memory, and where it can be had, measurements. */
+/* What the golden program needs of a machine: a way out for its lines, memory, and where it can be had, measurements.
+ */
 
 #ifndef PORT_H
 #define PORT_H

@@ -9,10 +9,10 @@
 #include "port.h"
 
 enum { SYS_OPEN = 1, SYS_WRITE = 5, SYS_EXIT = 0x18 };
-enum { PAINT = 0xC5, STACK_BYTES = PORT_STACK_BYTES, LOOPS = 250000 };
+enum { PAINT = 0xC5, LOOPS = 250000 };
 
 extern unsigned char port_data_start[], port_data_end[], port_data_load[], port_bss_start[], port_bss_end[];
-extern unsigned char port_free_start[], port_stack_top[];
+extern unsigned char port_free_start[], port_stack_bottom[], port_stack_top[];
 int main(void);
 
 static volatile uint32_t *const SYST_CSR = (volatile uint32_t *)0xE000E010u;
@@ -58,16 +58,26 @@ void port_reset(void) {
 
 typedef void (*handler)(void);
 __attribute__((section(".vectors"), used)) static const handler vectors[16] = {
-    (handler)(uintptr_t)port_stack_top, port_reset, fault, fault, fault, fault, fault, fault,
-    fault, fault, fault, fault, fault, fault, fault, fault,
+    (handler)(uintptr_t)port_stack_top,
+    port_reset,
+    fault,
+    fault,
+    fault,
+    fault,
+    fault,
+    fault,
+    fault,
+    fault,
+    fault,
+    fault,
+    fault,
+    fault,
+    fault,
+    fault,
 };
 
-static unsigned char *stack_bottom(void) {
-    return port_stack_top - STACK_BYTES;
-}
-
 void *port_scratch(size_t size) {
-    return size <= (size_t)(stack_bottom() - port_free_start) ? port_free_start : NULL;
+    return size <= (size_t)(port_stack_bottom - port_free_start) ? port_free_start : NULL;
 }
 
 void port_release(void *scratch) {
@@ -89,15 +99,15 @@ static unsigned char *marked;
 __attribute__((noinline)) void port_mark_stack(void) {
     unsigned char *here = __builtin_frame_address(0);
     marked = here;
-    for (volatile unsigned char *at = stack_bottom(); at < here - 64; at++)
+    for (volatile unsigned char *at = port_stack_bottom; at < here - 64; at++)
         *at = PAINT;
 }
 
 __attribute__((noinline)) uint32_t port_stack_used(void) {
-    const unsigned char *at = stack_bottom();
+    const unsigned char *at = port_stack_bottom;
     while (at < marked && *at == PAINT)
         at++;
-    if (at == stack_bottom()) fault(); /* the whole stack: more than there is */
+    if (at == port_stack_bottom) fault(); /* the whole stack: more than there is */
     return (uint32_t)(marked - at);
 }
 
@@ -111,9 +121,10 @@ __attribute__((noinline)) static void loop_of_four(uint32_t rounds) {
 }
 
 void port_mark_clock(void) {
+    *SYST_CSR = 4; /* the processor's clock, no interrupt; first, since a board may have no other clock */
     *SYST_RVR = FULL;
     *SYST_CVR = 0;
-    *SYST_CSR = 5; /* the processor's clock, no interrupt */
+    *SYST_CSR = 5;
 }
 
 uint32_t port_instructions(void) {

@@ -1,5 +1,5 @@
-/* The golden program on a system: standard output, and blocks of exactly the size asked for, one byte off any alignment,
- * so that a sanitizer sees the first byte read or written outside of them. */
+/* The golden program on a system: standard output, and blocks of exactly the size asked for, one byte off any
+ * alignment, so that a sanitizer sees the first byte read or written outside of them. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,15 +36,13 @@ void port_let_go(const void *bytes) {
     port_release((void *)(uintptr_t)bytes);
 }
 
-void port_mark_stack(void) {
-}
+void port_mark_stack(void) {}
 
 uint32_t port_stack_used(void) {
     return 0;
 }
 
-void port_mark_clock(void) {
-}
+void port_mark_clock(void) {}
 
 uint32_t port_instructions(void) {
     return 0;

@@ -74,11 +74,11 @@ def found(tool: str) -> bool:
     return shutil.which(tool) is not None
 
 
-def run(command: Sequence[str | Path], what: str) -> str:
-    """The standard output of a command.
+def run(command: Sequence[str | Path], what: str, expected_errors: str = "") -> str:
+    """The standard output of a command, which may say on standard error what is expected there and nothing else.
 
     Raises:
-        TargetError: it fails, prints to standard error, or takes longer than `LIMIT_SECONDS`.
+        TargetError: it fails, prints anything else to standard error, or takes longer than `LIMIT_SECONDS`.
     """
     # LeakSanitizer needs ptrace, which containers forbid.
     environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"}
@@ -94,7 +94,7 @@ def run(command: Sequence[str | Path], what: str) -> str:
     except subprocess.TimeoutExpired as error:
         raise TargetError(f"{what} took longer than {LIMIT_SECONDS:.0f} s") from error
     errors = done.stderr.decode("utf-8", "replace").strip()
-    if done.returncode != 0 or errors:
+    if done.returncode != 0 or errors not in ("", expected_errors):
         end = (errors or done.stdout.decode("utf-8", "replace").strip())[-2000:]
         raise TargetError(f"{what} ended with {done.returncode}: {end}")
     return done.stdout.decode("utf-8", "replace")
