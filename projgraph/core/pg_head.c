@@ -9,9 +9,14 @@ static size_t values_bytes(const pg_model *model) {
     return pg_rounded((model->dimensions + model->hidden.outputs + model->convolution.outputs) * sizeof(int16_t));
 }
 
+/* Offsets of the rows of so many words of a plane as are taken at a time. */
+static size_t rows_bytes(const pg_model *model) {
+    size_t words = pg_padded_bits(model->projection.bits) / 64;
+    return pg_rounded((64 * (words < PG_PLANE_WORDS ? words : PG_PLANE_WORDS) + PG_ROW_SLACK) * sizeof(uint32_t));
+}
+
 static size_t layers_scratch(const pg_model *model) {
-    size_t size = pg_rounded((pg_padded_bits(model->projection.bits) + PG_ROW_SLACK) * sizeof(uint32_t)) +
-                  pg_sums_scratch(&model->output) + pg_rounded(model->classes * sizeof(int32_t));
+    size_t size = rows_bytes(model) + pg_sums_scratch(&model->output) + pg_rounded(model->classes * sizeof(int32_t));
     if (model->hidden.outputs == 0) return size;
     return size + pg_sums_scratch(&model->hidden) + pg_rounded(model->hidden.outputs * sizeof(int32_t));
 }
@@ -49,8 +54,12 @@ static void add_bits(const pg_model *model, const pg_layer *layer, const uint64_
                      const int16_t *code_sums, uint8_t *scratch, const pg_sums *sums) {
     size_t words = pg_padded_bits(model->projection.bits) / 64;
     uint32_t *rows = (uint32_t *)(void *)scratch, row = (uint32_t)sums->row;
-    pg_add_rows(layer, layer->weights, rows, pg_row_offsets(planes[0], words, row, rows), 1, sums);
-    pg_add_rows(layer, layer->weights, rows, pg_row_offsets(planes[1], words, row, rows), -1, sums);
+    for (size_t first = 0; first < words; first += PG_PLANE_WORDS) {
+        size_t some = words - first < PG_PLANE_WORDS ? words - first : PG_PLANE_WORDS;
+        const uint8_t *weights = layer->weights + 64 * first * row; /* of the bits, which come first */
+        pg_add_rows(layer, weights, rows, pg_row_offsets(planes[0] + first, some, row, rows), 1, sums);
+        pg_add_rows(layer, weights, rows, pg_row_offsets(planes[1] + first, some, row, rows), -1, sums);
+    }
     pg_add_values(layer, model->projection.bits, code_sums, model->dimensions, sums);
 }
 
@@ -61,7 +70,7 @@ uint32_t pg_head_scores(const pg_model *model, const pg_row *row, const uint64_t
     int16_t *code_sums = pg_take(&scratch, values_bytes(model));
     int16_t *values = code_sums + model->dimensions; /* hidden units, then filters */
     if (model->words) pg_word_inputs(model, row, scratch, code_sums, values + units);
-    uint8_t *rows = pg_take(&scratch, (pg_padded_bits(model->projection.bits) + PG_ROW_SLACK) * sizeof(uint32_t));
+    uint8_t *rows = pg_take(&scratch, rows_bytes(model));
     pg_sums output = pg_start_sums(&model->output, &scratch);
     int32_t *own = pg_take(&scratch, model->classes * sizeof *own);
     if (!scores) scores = own;

@@ -81,14 +81,37 @@ static inline uint16_t pg_field(const uint64_t *hashes, size_t i) {
 #endif
 }
 
+/* -DPG_SMALL builds the core for devices with little memory: the same integers from a fraction of the scratch, in up to
+ * twice the time. A text is read once for every family and for every PG_SUMS of its bits, and nothing is laid out for
+ * vectors of a processor. */
+#ifdef PG_SMALL
 enum {
-    PG_LANES = 32,                       /* positions or tokens hashed at a time */
-    PG_CHUNK = 128,                      /* code points and tokens read at a time, a multiple of PG_LANES */
+    PG_LANES = 4,
+    PG_CHUNK = 16,
+    PG_FIELDS = 16,
+    PG_BIT_BLOCK = 64,
+    PG_PLANE_WORDS = 2,
+    PG_FAMILIES = 1,
+    PG_MULTIPLES = 8,
+    PG_SCRATCH_ALIGN = 8 /* of a 64-bit integer */
+};
+#else
+enum {
+    PG_LANES = 32,                     /* positions or tokens hashed at a time */
+    PG_CHUNK = 128,                    /* code points and tokens read at a time, a multiple of PG_LANES */
+    PG_FIELDS = 64,                    /* positions computed at a time: 16 features x 4 fields */
+    PG_BIT_BLOCK = 512,                /* bits quantised at a time */
+    PG_PLANE_WORDS = PG_MAX_BITS / 64, /* words of a plane whose rows are added at a time: all there can be */
+    PG_FAMILIES = PG_MAX_FAMILIES,     /* whose features are found in one reading of a text */
+    PG_MULTIPLES = 32,                 /* inputs taken at a time that are no bits, a multiple of 4 */
+    PG_SCRATCH_ALIGN = 64              /* a cache line */
+};
+#endif
+
+enum {
     PG_HISTORY = PG_MAX_CHARACTER_NGRAM, /* code points kept from before the chunk */
     PG_HASHES = PG_LANES * PG_MAX_CHARACTER_NGRAM,
-    PG_FIELDS = 64,       /* positions computed at a time: 16 features x 4 fields */
-    PG_BIT_BLOCK = 512,   /* bits quantised at a time */
-    PG_SCRATCH_ALIGN = 64 /* a cache line */
+    PG_SUMS = 512 /* bits of a family whose sums are held at a time by a small build */
 };
 
 /* ---- pg_text.c: UTF-8 to runs and tokens ---- */
@@ -130,14 +153,19 @@ typedef struct {
     pg_chunk chunk;
     uint64_t grams[PG_MAX_CHARACTER_NGRAM][PG_LANES];
     uint64_t hashes[PG_HASHES]; /* the counted features of the last step */
-    pg_family_state states[PG_MAX_FAMILIES];
-    uint64_t *seen; /* the repeat filters: used bits of every family, then stamps of every family */
+    pg_family_state states[PG_FAMILIES];
+    uint64_t *seen; /* the repeat filters: used bits of every family walked, then stamps of every family walked */
+    uint32_t first; /* family walked */
+    uint32_t count; /* of families walked */
     uint32_t family;
     uint32_t offset; /* within the chunk */
 } pg_walk;
 
 size_t pg_seen_bytes(const pg_projection *projection);
-void pg_walk_start(pg_walk *walk, const pg_projection *projection, uint64_t *seen, const char *text, size_t length);
+
+/* The walk over PG_FAMILIES families at most, from the first one on: the others are the next walks. */
+void pg_walk_start(pg_walk *walk, const pg_projection *projection, uint32_t first, uint64_t *seen, const char *text,
+                   size_t length);
 
 /* The next counted features, in walk->hashes, all of one family; 0 at the end of the text. */
 size_t pg_walk_next(pg_walk *walk, const pg_projection *projection, uint32_t *family);

@@ -8,8 +8,7 @@ enum {
     LANES = PG_ROW_PADDING, /* bytes of a vector; rows are read in whole ones, past their end */
     GROUP = 8,              /* rows read in one pass over the sums */
     INT8_ROWS = 256,        /* rows whose unsigned bytes sum within 16 bits: 256 x 255 < 2^16 */
-    INT4_ROWS = 4096,       /* and nibbles: 4,096 x 15 < 2^16 */
-    MULTIPLES = 32          /* inputs taken at a time that are no bits */
+    INT4_ROWS = 4096        /* and nibbles: 4,096 x 15 < 2^16 */
 };
 
 static size_t row_bytes(const pg_layer *layer) {
@@ -271,8 +270,8 @@ PG_HOT static void widen_signed(const pg_sums *sums, uint32_t bias) {
         sums->wide[k] += (int32_t)(uint16_t)(sums->narrow[k] - bias + 0x8000u) - 0x8000;
 }
 
-/* wide += the rows of up to MULTIPLES inputs, each times its value. Of nibbles as many products fit 16 bits: 32 x 127 x
- * 8 < 2^15. */
+/* wide += the rows of up to PG_MULTIPLES inputs, each times its value. Of nibbles as many products fit 16 bits: 32 x
+ * 127 x 8 < 2^15. */
 static void add_multiples(const pg_layer *layer, multiple *inputs, size_t count, const pg_sums *sums) {
     uint32_t bias = 0;
     for (; count % 4 != 0; count++) {
@@ -294,13 +293,13 @@ static void add_multiples(const pg_layer *layer, multiple *inputs, size_t count,
 
 void pg_add_values(const pg_layer *layer, uint32_t first, const int16_t *values, uint32_t count, const pg_sums *sums) {
     const uint8_t *row = layer->weights + first * sums->row;
-    multiple inputs[MULTIPLES];
+    multiple inputs[PG_MULTIPLES];
     size_t found = 0;
     for (uint32_t j = 0; j < count; j++, row += sums->row) {
         inputs[found].row = row; /* written whether it counts or not: a branch would be mispredicted */
         inputs[found].value = values[j];
         found += values[j] != 0;
-        if (found == MULTIPLES) {
+        if (found == PG_MULTIPLES) {
             add_multiples(layer, inputs, found, sums);
             found = 0;
         }

@@ -195,6 +195,8 @@ def core_sizes(compiler: str, size_tool: str, flags: tuple[str, ...], sources: S
 THUMB = ("-mthumb", "-mfloat-abi=soft")
 SANITISED = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
 STATIC = ("-O2", "-static")
+SMALL = "-DPG_SMALL"
+"""The core for devices with little memory."""
 
 HOST: tuple[Target, ...] = (
     Hosted("host-gcc-O0", "gcc", ("-O0",)),
@@ -202,6 +204,7 @@ HOST: tuple[Target, ...] = (
     Hosted("host-gcc-O3", "gcc", ("-O3",), instructions=True),
     Hosted("host-clang-O2", "clang", ("-O2",)),
     Hosted("host-asan-ubsan", "gcc", SANITISED),
+    Hosted("host-small", "gcc", (*SANITISED, SMALL)),
 )
 USER: tuple[Target, ...] = (
     Hosted("i686", "i686-linux-gnu-gcc", STATIC, size=True),
@@ -222,6 +225,15 @@ CORTEX_M: tuple[Target, ...] = (
         stack=4 * KILO,
     ),
     CortexM(
+        name="cortex-m0-small",
+        machine="microbit",
+        flags=(*THUMB, "-mcpu=cortex-m0", SMALL),
+        flash=(0, 256 * KILO),
+        ram=(0x20000000, 16 * KILO),
+        goldens=("small", MEASURED),
+        stack=4 * KILO,
+    ),
+    CortexM(
         name="cortex-m3",
         machine="lm3s6965evb",
         flags=(*THUMB, "-mcpu=cortex-m3"),
@@ -233,6 +245,14 @@ CORTEX_M: tuple[Target, ...] = (
         name="cortex-m4",
         machine="mps2-an386",
         flags=(*THUMB, "-mcpu=cortex-m4"),
+        flash=(0, 4096 * KILO),
+        ram=(0x20000000, 4096 * KILO),
+        goldens=("full", MEASURED),
+    ),
+    CortexM(
+        name="cortex-m4-small",
+        machine="mps2-an386",
+        flags=(*THUMB, "-mcpu=cortex-m4", SMALL),
         flash=(0, 4096 * KILO),
         ram=(0x20000000, 4096 * KILO),
         goldens=("full", MEASURED),
