@@ -19,6 +19,7 @@ HEAD = """\
 # flash: these and the constants beside them
 # scratch, stack, ram: bytes for the model of 2,048 bits, 77 classes and 8-bit weights over texts of twelve words; ram
 #     is both and a pg_model
+# compact_ram: the same with 128 slots in the repeat filter, as pipelines/tiny.toml has it
 # instructions: of one prediction of those texts in the mean, by callgrind on the host at -O3, by the emulator's clock
 #     at -Os elsewhere
 """
