@@ -11,14 +11,14 @@ static const uint64_t K[PG_MAX_CHARACTER_NGRAM] = {
 };
 
 /* 64-bit words of a family's used bits. */
-static size_t used_words(const pg_projection *projection) {
-    return (((size_t)1 << projection->seen_slots_log2) + 63) / 64;
+static uint32_t used_words(const pg_projection *projection) {
+    return (((uint32_t)1 << projection->seen_slots_log2) + 63) / 64;
 }
 
-size_t pg_seen_bytes(const pg_projection *projection) {
+uint32_t pg_seen_bytes(const pg_projection *projection) {
     if (projection->seen_slots_log2 == 0) return 0;
-    size_t slots = (size_t)1 << projection->seen_slots_log2;
-    size_t families = projection->family_count < PG_FAMILIES ? projection->family_count : PG_FAMILIES;
+    uint32_t slots = (uint32_t)1 << projection->seen_slots_log2;
+    uint32_t families = projection->family_count < PG_FAMILIES ? projection->family_count : PG_FAMILIES;
     return families * (used_words(projection) * sizeof(uint64_t) + slots * sizeof(uint32_t));
 }
 
@@ -142,10 +142,10 @@ static size_t step(pg_walk *walk, const pg_projection *projection, const pg_fami
                      ? word_features(&walk->chunk, walk->offset, family, state, walk->hashes + count)
                      : character_features(walk, family, state->salt, walk->hashes + count);
     if (projection->seen_slots_log2 > 0) {
-        size_t words = used_words(projection), slots = (size_t)1 << projection->seen_slots_log2;
+        uint32_t words = used_words(projection), slots = (uint32_t)1 << projection->seen_slots_log2;
         uint32_t *stamps = (uint32_t *)(void *)(walk->seen + walk->count * words);
-        count = keep_new(walk->hashes, count, walk->seen + walk->family * words, stamps + walk->family * slots,
-                         (uint32_t)slots - 1);
+        count =
+            keep_new(walk->hashes, count, walk->seen + walk->family * words, stamps + walk->family * slots, slots - 1);
     }
     if (count > state->left) count = state->left;
     state->left -= (uint32_t)count;

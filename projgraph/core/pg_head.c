@@ -5,25 +5,25 @@
 #include "pg_internal.h"
 
 /* Inputs that are numbers, not bits: code sums, hidden units, filters, in this order. */
-static size_t values_bytes(const pg_model *model) {
+static uint32_t values_bytes(const pg_model *model) {
     return pg_rounded((model->dimensions + model->hidden.outputs + model->convolution.outputs) * sizeof(int16_t));
 }
 
 /* Offsets of the rows of so many words of a plane as are taken at a time. */
-static size_t rows_bytes(const pg_model *model) {
-    size_t words = pg_padded_bits(model->projection.bits) / 64;
+static uint32_t rows_bytes(const pg_model *model) {
+    uint32_t words = pg_padded_bits(model->projection.bits) / 64;
     return pg_rounded((64 * (words < PG_PLANE_WORDS ? words : PG_PLANE_WORDS) + PG_ROW_SLACK) * sizeof(uint32_t));
 }
 
-static size_t layers_scratch(const pg_model *model) {
-    size_t size = rows_bytes(model) + pg_sums_scratch(&model->output) + pg_rounded(model->classes * sizeof(int32_t));
+static uint32_t layers_scratch(const pg_model *model) {
+    uint32_t size = rows_bytes(model) + pg_sums_scratch(&model->output) + pg_rounded(model->classes * sizeof(int32_t));
     if (model->hidden.outputs == 0) return size;
     return size + pg_sums_scratch(&model->hidden) + pg_rounded(model->hidden.outputs * sizeof(int32_t));
 }
 
 /* Words are done with when the layers begin: both use the same scratch, one after the other. */
-size_t pg_head_scratch(const pg_model *model) {
-    size_t words = pg_words_scratch(model), layers = layers_scratch(model);
+uint32_t pg_head_scratch(const pg_model *model) {
+    uint32_t words = pg_words_scratch(model), layers = layers_scratch(model);
     return values_bytes(model) + (words > layers ? words : layers);
 }
 
@@ -89,16 +89,19 @@ uint32_t pg_head_scores(const pg_model *model, const pg_row *row, const uint64_t
     return model->threshold != 0 && scores[label] < model->threshold ? PG_NO_LABEL : label;
 }
 
-size_t pg_scratch_size(const pg_model *model) {
-    if (!model) return 0;
-    size_t bits = pg_planes_scratch(&model->projection), head = pg_head_scratch(model);
+static uint32_t scratch_bytes(const pg_model *model) {
+    uint32_t bits = pg_planes_scratch(&model->projection), head = pg_head_scratch(model);
     return PG_SCRATCH_ALIGN + 2 * pg_rounded(pg_padded_bits(model->projection.bits) / 8) + (bits > head ? bits : head);
+}
+
+size_t pg_scratch_size(const pg_model *model) {
+    return model ? pg_as_size(scratch_bytes(model)) : 0;
 }
 
 static pg_status predict(const pg_model *model, const pg_row *row, unsigned input, void *scratch, size_t scratch_size,
                          int32_t *scores, uint32_t *label) {
     if (!model || !scratch || !label) return PG_BAD_ARGUMENT;
-    if (scratch_size < pg_scratch_size(model)) return PG_SCRATCH_TOO_SMALL;
+    if (scratch_size < scratch_bytes(model)) return PG_SCRATCH_TOO_SMALL;
     pg_status status = pg_row_check(&model->projection, row, input);
     if (status != PG_OK) return status;
     uint8_t *aligned = pg_align(scratch);

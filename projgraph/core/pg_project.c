@@ -109,7 +109,7 @@ static uint32_t sums_at_once(const pg_family *family) {
     return family->bit_count < PG_SUMS ? family->bit_count : PG_SUMS;
 }
 
-size_t pg_planes_scratch(const pg_projection *projection) {
+uint32_t pg_planes_scratch(const pg_projection *projection) {
     if (projection->input == PG_INPUT_VECTOR) return pg_vector_scratch(projection);
     uint32_t most = 0;
     for (uint32_t f = 0; f < projection->family_count; f++)
@@ -162,7 +162,7 @@ static void text_planes(const pg_projection *projection, const pg_row *row, uint
 
 #else
 
-size_t pg_planes_scratch(const pg_projection *projection) {
+uint32_t pg_planes_scratch(const pg_projection *projection) {
     if (projection->input == PG_INPUT_VECTOR) return pg_vector_scratch(projection);
     return pg_rounded(sizeof(pg_walk)) + pg_rounded(sizeof(pg_touches)) + pg_rounded(pg_seen_bytes(projection)) +
            2 * pg_padded_bits(projection->bits) * sizeof(uint16_t);
@@ -204,9 +204,12 @@ void pg_project_planes(const pg_projection *projection, const pg_row *row, uint8
     if (projection->quantiser == PG_QUANTISER_SIGN) complement(positive, negative, projection->bits);
 }
 
-size_t pg_project_scratch_size(const pg_projection *projection) {
-    if (!projection) return 0;
+uint32_t pg_project_scratch(const pg_projection *projection) {
     return PG_SCRATCH_ALIGN + pg_planes_scratch(projection) + 2 * pg_rounded(pg_padded_bits(projection->bits) / 8);
+}
+
+size_t pg_project_scratch_size(const pg_projection *projection) {
+    return projection ? pg_as_size(pg_project_scratch(projection)) : 0;
 }
 
 static void store_plane(const uint64_t *words, uint32_t bits, uint8_t *plane) {
@@ -217,7 +220,7 @@ static void store_plane(const uint64_t *words, uint32_t bits, uint8_t *plane) {
 static pg_status project(const pg_projection *projection, const pg_row *row, unsigned input, void *scratch,
                          size_t scratch_size, uint8_t *positive, uint8_t *negative) {
     if (!projection || !scratch || !positive || !negative) return PG_BAD_ARGUMENT;
-    if (scratch_size < pg_project_scratch_size(projection)) return PG_SCRATCH_TOO_SMALL;
+    if (scratch_size < pg_project_scratch(projection)) return PG_SCRATCH_TOO_SMALL;
     pg_status status = pg_row_check(projection, row, input);
     if (status != PG_OK) return status;
     uint8_t *aligned = pg_align(scratch);
@@ -244,7 +247,7 @@ pg_status pg_project_vector(const pg_projection *projection, const uint32_t *col
 pg_status pg_features(const pg_projection *projection, const char *text, size_t length, void *scratch,
                       size_t scratch_size, pg_feature *features, size_t capacity, size_t *count) {
     if (!projection || (!text && length) || !scratch || (!features && capacity) || !count) return PG_BAD_ARGUMENT;
-    if (scratch_size < pg_project_scratch_size(projection)) return PG_SCRATCH_TOO_SMALL;
+    if (scratch_size < pg_project_scratch(projection)) return PG_SCRATCH_TOO_SMALL;
     if (projection->input != PG_INPUT_TEXT) return PG_WANTS_VECTOR;
     pg_walk *walk = (pg_walk *)(void *)pg_align(scratch);
     uint64_t *seen = (uint64_t *)(void *)((uint8_t *)walk + pg_rounded(sizeof *walk));

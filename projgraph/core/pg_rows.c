@@ -11,12 +11,12 @@ enum {
     INT4_ROWS = 4096        /* and nibbles: 4,096 x 15 < 2^16 */
 };
 
-static size_t row_bytes(const pg_layer *layer) {
+static uint32_t row_bytes(const pg_layer *layer) {
     return layer->weight_bits == 8 ? layer->outputs : (layer->outputs + 1) / 2;
 }
 
-static size_t row_units(const pg_layer *layer) {
-    size_t bytes = (row_bytes(layer) + LANES - 1) / LANES * LANES;
+static uint32_t row_units(const pg_layer *layer) {
+    uint32_t bytes = (row_bytes(layer) + LANES - 1) / LANES * LANES;
     return layer->weight_bits == 8 ? bytes / 2 : bytes;
 }
 
@@ -30,8 +30,8 @@ pg_sums pg_start_sums(const pg_layer *layer, uint8_t **scratch) {
     return sums;
 }
 
-size_t pg_sums_scratch(const pg_layer *layer) {
-    size_t units = row_units(layer);
+uint32_t pg_sums_scratch(const pg_layer *layer) {
+    uint32_t units = row_units(layer);
     return pg_rounded(2 * units * sizeof(uint16_t)) + pg_rounded(2 * units * sizeof(int32_t));
 }
 
@@ -243,9 +243,9 @@ PG_HOT static void multiples_int8(const multiple *four, const pg_sums *sums) {
     for (size_t k = 0; k < sums->units; k++) {
         uint16_t w = byte_pair(first, k), x = byte_pair(second, k), y = byte_pair(third, k), z = byte_pair(fourth, k);
         lower[k] += (int16_t)(a * (int16_t)((w & 0xFF) - 0x80) + b * (int16_t)((x & 0xFF) - 0x80)) +
-                    (int16_t)(c * (int16_t)((y & 0xFF) - 0x80) + d * (int16_t)((z & 0xFF) - 0x80));
+                    (int32_t)(int16_t)(c * (int16_t)((y & 0xFF) - 0x80) + d * (int16_t)((z & 0xFF) - 0x80));
         upper[k] += (int16_t)(a * (int16_t)((w >> 8) - 0x80) + b * (int16_t)((x >> 8) - 0x80)) +
-                    (int16_t)(c * (int16_t)((y >> 8) - 0x80) + d * (int16_t)((z >> 8) - 0x80));
+                    (int32_t)(int16_t)(c * (int16_t)((y >> 8) - 0x80) + d * (int16_t)((z >> 8) - 0x80));
     }
 }
 

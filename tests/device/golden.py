@@ -14,6 +14,7 @@ with the number of rows before the first row, and that of models before the firs
 
 from __future__ import annotations
 
+import dataclasses
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -51,7 +52,15 @@ class Row:
     values: tuple[int, ...] | None = None
     columns: tuple[int, ...] | None = None
 
+    @property
+    def length(self) -> int:
+        """Its bytes in the file, without its kind and count."""
+        if self.values is None:
+            return len(self.text)
+        return (2 if self.columns is None else 6) * len(self.values)
+
     def to_bytes(self) -> bytes:
+        """As the module's first lines describe it."""
         if self.values is None:
             return _padded(struct.pack("<II", TEXT, len(self.text)) + self.text)
         count = len(self.values)
@@ -110,17 +119,18 @@ class Golden:
                 label = REFUSED
             yield f"{index} {label} {' '.join(map(str, scores))}"
 
-    def only(self, longest: int, largest: int) -> Golden:
-        """Without the models of more than so many bytes, and the rows that are longer or that no model is left for."""
+    def only(self, longest: int, largest: int, every: int = 1) -> Golden:
+        """The models of at most so many bytes, and of the rows that are no longer every first, second... of each."""
         cases = [case for case in self.cases if len(case.data) <= largest]
-        wanted = {index for case in cases for index in case.rows if len(self.rows[index].text) <= longest}
-        kept = sorted(wanted)
+        short = {index for index, row in enumerate(self.rows) if row.length <= longest}
+        asked = [tuple(index for index in case.rows if index in short)[::every] for case in cases]
+        kept = sorted({index for rows in asked for index in rows})
         place = {index: at for at, index in enumerate(kept)}
         return Golden(
             tuple(self.rows[index] for index in kept),
             tuple(
-                Case(case.name, case.data, tuple(place[i] for i in case.rows if i in place), case.status)
-                for case in cases
+                dataclasses.replace(case, rows=tuple(place[index] for index in rows))
+                for case, rows in zip(cases, asked, strict=True)
             ),
         )
 

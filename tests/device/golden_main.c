@@ -13,10 +13,11 @@
 
 enum { TEXT, DENSE, SPARSE, LINE = 128 };
 
+/* A row, by the offset of what follows its kind and count. */
 typedef struct {
-    const unsigned char *bytes;
     uint32_t kind;
     uint32_t count;
+    uint32_t at;
 } golden_row;
 
 static int32_t scores[GOLDEN_CLASSES];
@@ -52,58 +53,66 @@ static void put_field(int32_t number) {
     put_number(number);
 }
 
-static uint32_t u32(const unsigned char *at) {
-    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
-}
-
 /* Two bytes as a number from -32,768 on, by arithmetic that every C99 compiler does alike. */
 static int16_t i16(const unsigned char *at) {
     return (int16_t)((int32_t)((uint32_t)at[0] | (uint32_t)at[1] << 8) - (at[1] & 0x80 ? 65536L : 0L));
 }
 
-static const unsigned char *behind(const unsigned char *at, uint32_t bytes) {
-    return at + (bytes + 3) / 4 * 4;
+static uint32_t u32(const unsigned char *at) {
+    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
 }
 
-static golden_row row_at(const unsigned char *at) {
+static uint32_t bytes_of(const golden_row *row) {
+    return row->kind == TEXT ? row->count : (row->kind == DENSE ? 2 : 6) * row->count;
+}
+
+static uint32_t padded(uint32_t bytes) {
+    return (bytes + 3) / 4 * 4;
+}
+
+static golden_row row_at(uint32_t at) {
     golden_row row;
-    row.kind = u32(at);
-    row.count = u32(at + 4);
-    row.bytes = at + 8;
+    row.kind = port_u32(at);
+    row.count = port_u32(at + 4);
+    row.at = at + 8;
     return row;
-}
-
-static const unsigned char *after(const golden_row *row) {
-    return behind(row->bytes, row->kind == TEXT ? row->count : row->kind == DENSE ? 2 * row->count : 6 * row->count);
 }
 
 static golden_row find_row(uint32_t index) {
-    golden_row row = row_at(golden + 4);
+    golden_row row = row_at(4);
     for (; index > 0; index--)
-        row = row_at(after(&row));
+        row = row_at(row.at + padded(bytes_of(&row)));
     return row;
 }
 
-static pg_status predict(const pg_model *model, const golden_row *row, void *scratch, size_t size, int32_t *found,
-                         uint32_t *label) {
-    if (row->kind == TEXT) return pg_predict(model, (const char *)row->bytes, row->count, scratch, size, found, label);
-    const unsigned char *at = row->bytes + (row->kind == SPARSE ? 4 * (size_t)row->count : 0);
-    for (uint32_t i = 0; i < row->count; i++) {
-        if (row->kind == SPARSE) columns[i] = u32(row->bytes + 4 * (size_t)i);
-        values[i] = i16(at + 2 * (size_t)i);
+/* A vector's bytes to columns and values. */
+static void unpack(const golden_row *row, const unsigned char *bytes) {
+    const unsigned char *at = bytes + (row->kind == SPARSE ? 4 * (size_t)row->count : 0);
+    for (size_t i = 0; i < row->count; i++) {
+        if (row->kind == SPARSE) columns[i] = u32(bytes + 4 * i);
+        values[i] = i16(at + 2 * i);
     }
-    return pg_predict_vector(model, row->kind == SPARSE ? columns : NULL, values, row->count, scratch, size, found,
-                             label);
+}
+
+static pg_status predict(const pg_model *model, const golden_row *row, const void *bytes, void *scratch, size_t size,
+                         int32_t *found, uint32_t *label) {
+    if (row->kind == TEXT) return pg_predict(model, bytes, row->count, scratch, size, found, label);
+    const uint32_t *where = row->kind == SPARSE ? columns : NULL;
+    return pg_predict_vector(model, where, values, row->count, scratch, size, found, label);
 }
 
 static void answer(const pg_model *model, uint32_t number, uint32_t index, void *scratch, size_t size) {
-    golden_row row = find_row(index), exact = row;
+    golden_row row = find_row(index);
     uint32_t label = 0, alone = 0;
-    exact.bytes = port_exactly(row.bytes, row.kind == TEXT ? row.count : 0);
-    if (row.kind != TEXT) exact.bytes = row.bytes;
-    pg_status status = predict(model, &exact, scratch, size, scores, &label);
-    pg_status again = predict(model, &exact, scratch, size, NULL, &alone);
-    if (row.kind == TEXT) port_let_go(exact.bytes);
+    const void *bytes = port_block(row.at, bytes_of(&row));
+    if (!bytes || (row.kind != TEXT && row.count > GOLDEN_VALUES)) {
+        put_text("a row is too long\n");
+        return;
+    }
+    if (row.kind != TEXT) unpack(&row, bytes);
+    pg_status status = predict(model, &row, bytes, scratch, size, scores, &label);
+    pg_status again = predict(model, &row, bytes, scratch, size, NULL, &alone);
+    port_let_go(bytes);
     put_number((int32_t)number);
     put_field((int32_t)index);
     if (status != PG_OK || again != PG_OK || label != alone) {
@@ -119,17 +128,18 @@ static void answer(const pg_model *model, uint32_t number, uint32_t index, void 
     put_text("\n");
 }
 
-/* Once more over all rows of a model, with nothing but the core at work: its instructions, scratch and stack. */
-static void measure(const pg_model *model, uint32_t number, const unsigned char *rows, uint32_t count, void *scratch,
-                    size_t size) {
+/* Once more over all texts of a model, with nothing but the core at work: its instructions, scratch and stack. */
+static void measure(const pg_model *model, uint32_t number, uint32_t rows, uint32_t count, void *scratch, size_t size) {
     uint32_t instructions = 0, label;
     port_mark_stack();
     for (uint32_t i = 0; i < count; i++) {
-        golden_row row = find_row(u32(rows + 4 * (size_t)i));
+        golden_row row = find_row(port_u32(rows + 4 * i));
         if (row.kind != TEXT) return;
+        const void *bytes = port_block(row.at, row.count);
         port_mark_clock();
-        predict(model, &row, scratch, size, NULL, &label);
+        predict(model, &row, bytes, scratch, size, NULL, &label);
         instructions += port_instructions();
+        port_let_go(bytes);
     }
     put_text("# model ");
     put_number((int32_t)number);
@@ -144,45 +154,42 @@ static void measure(const pg_model *model, uint32_t number, const unsigned char 
     put_text("\n");
 }
 
-static void run(uint32_t number, const unsigned char *file, uint32_t length, const unsigned char *rows,
-                uint32_t count) {
+static void run(uint32_t number, const void *file, uint32_t length, uint32_t rows, uint32_t count) {
     pg_model model;
-    const void *exact = port_exactly(file, length);
-    pg_status status = pg_open(&model, exact, length);
+    pg_status status = pg_open(&model, file, length);
     put_text("open ");
     put_number((int32_t)number);
     put_text(" ");
     put_text(pg_status_name(status));
     put_text("\n");
-    if (status == PG_OK) {
-        size_t size = pg_scratch_size(&model);
-        void *scratch = port_scratch(size);
-        if (model.classes > GOLDEN_CLASSES || !scratch) {
-            put_text(scratch ? "too many classes\n" : "not enough memory\n");
-        } else {
-            for (uint32_t i = 0; i < count; i++)
-                answer(&model, number, u32(rows + 4 * (size_t)i), scratch, size);
-            measure(&model, number, rows, count, scratch, size);
-        }
-        if (scratch) port_release(scratch);
+    if (status != PG_OK) return;
+    size_t size = pg_scratch_size(&model);
+    void *scratch = port_scratch(size);
+    if (!scratch || model.classes > GOLDEN_CLASSES) {
+        put_text(scratch ? "too many classes\n" : "not enough memory\n");
+        return;
     }
-    port_let_go(exact);
+    for (uint32_t i = 0; i < count; i++)
+        answer(&model, number, port_u32(rows + 4 * i), scratch, size);
+    measure(&model, number, rows, count, scratch, size);
+    port_release(scratch);
 }
 
 int main(void) {
-    const unsigned char *at = golden + 4;
-    for (uint32_t rows = u32(golden); rows > 0; rows--) {
+    uint32_t at = 4;
+    for (uint32_t rows = port_u32(0); rows > 0; rows--) {
         golden_row row = row_at(at);
-        at = after(&row);
+        at = row.at + padded(bytes_of(&row));
     }
-    uint32_t models = u32(at);
+    uint32_t models = port_u32(at);
     at += 4;
     for (uint32_t number = 0; number < models; number++) {
-        uint32_t length = u32(at);
-        const unsigned char *file = at + 4, *rows = behind(file, length);
-        uint32_t count = u32(rows);
-        run(number, file, length, rows + 4, count);
-        at = rows + 4 + 4 * (size_t)count;
+        uint32_t length = port_u32(at), rows = at + 4 + padded(length), count = port_u32(rows);
+        const void *file = port_block(at + 4, length);
+        if (!file) put_text("a model is too large\n");
+        if (file) run(number, file, length, rows + 4, count);
+        if (file) port_let_go(file);
+        at = rows + 4 + 4 * count;
     }
     put_text("# end\n");
     port_finish(0);

@@ -7,22 +7,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The golden file; the build embeds it. */
-extern const unsigned char golden[];
+/* The golden file, embedded by the build: 32 bits little-endian at an offset, and a block of it, which is a copy of
+ * exactly so many bytes where a machine can notice a read past their end. */
+uint32_t port_u32(uint32_t at);
+const void *port_block(uint32_t at, uint32_t length);
+void port_let_go(const void *block);
 
 void port_write(const char *line, size_t length);
 
-/* The next lines, and where the lines end. */
+/* The end of the program. */
 void port_finish(int status);
 
 /* A block of exactly so many bytes; NULL if there are not so many. At most one of a machine without a heap: the next
  * call takes its place. */
 void *port_scratch(size_t size);
 void port_release(void *scratch);
-
-/* The same bytes, so that reading past their end would be noticed, where the machine can notice; or those given. */
-const void *port_exactly(const void *bytes, size_t length);
-void port_let_go(const void *bytes);
 
 /* Bytes of stack below the caller that were used since the mark; 0 where it is not measured. */
 void port_mark_stack(void);

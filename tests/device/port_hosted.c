@@ -7,6 +7,8 @@
 
 #include "port.h"
 
+extern const unsigned char golden[];
+
 void port_write(const char *line, size_t length) {
     if (fwrite(line, 1, length, stdout) != length) exit(2);
 }
@@ -26,14 +28,18 @@ void port_release(void *scratch) {
     free((unsigned char *)scratch - 1);
 }
 
-const void *port_exactly(const void *bytes, size_t length) {
-    unsigned char *block = port_scratch(length);
-    if (!block) exit(2);
-    return memcpy(block, bytes, length);
+uint32_t port_u32(uint32_t at) {
+    const unsigned char *bytes = golden + at;
+    return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
 }
 
-void port_let_go(const void *bytes) {
-    port_release((void *)(uintptr_t)bytes);
+const void *port_block(uint32_t at, uint32_t length) {
+    void *block = port_scratch(length);
+    return block ? memcpy(block, golden + at, length) : NULL;
+}
+
+void port_let_go(const void *block) {
+    port_release((void *)(uintptr_t)block);
 }
 
 void port_mark_stack(void) {}

@@ -10,13 +10,17 @@ import pytest
 from . import run as command
 from .gates import GATES, Gates, read_gates
 from .golden import Golden, golden, measured
+from .hosted import Hosted
+from .microcontrollers import CortexM, serial_lines
 from .run import Result, difference, golden_sets, run_target, table
-from .targets import MEASURED, TARGETS, CortexM, Hosted, Outcome, Target, split
+from .target import MEASURED, Outcome, Target, split
+from .targets import TARGETS
 from .toolchain import Sources, TargetError, write_sources
 
-EVERY = 9
-QUICK = ("host-gcc-O0", "host-clang-O2", "host-asan-ubsan", "host-small", "armhf", "s390x", "mips")
-QUICK += ("cortex-m0-small", "cortex-m33")
+QUICK = (
+    *("host-gcc-O0", "host-clang-O2", "host-asan-ubsan", "host-small", "armhf", "s390x", "mips"),
+    *("cortex-m0-small", "cortex-m33"),
+)
 """A target of each kind; make device-test runs all of them."""
 GATE_FREE = Gates({}, {}, {})
 
@@ -29,9 +33,7 @@ def whole() -> Golden:
 @pytest.fixture(scope="module")
 def sources(whole: Golden, tmp_path_factory: pytest.TempPathFactory) -> Sources:
     """Every model, but only some of the rows: all of them are what `make device-test` is for."""
-    small = whole.only(1_500, 9_000)
-    few = tuple(dataclasses.replace(case, rows=case.rows[::EVERY]) for case in small.cases)
-    some = Golden(small.rows, few)
+    some = whole.only(1_500, 9_000, every=9)
     return write_sources(tmp_path_factory.mktemp("device"), dict.fromkeys(("full", "flash", "small"), some))
 
 
@@ -89,6 +91,8 @@ def test_the_subsets_fit_what_they_are_for() -> None:
     sets = golden_sets()
     assert len(sets["small"].to_bytes()) < 64 * 1024
     assert len(sets["flash"].to_bytes()) < 192 * 1024
+    assert len(sets["tiny"].to_bytes()) < 48 * 1024
+    assert max(map(len, (row.text for row in sets["tiny"].rows))) < 300
     assert len(sets[MEASURED].to_bytes()) < 192 * 1024
     assert sets["full"].rows == golden().rows
     kinds = ("linear", "hidden", "threshold", "words", "convolution", "signs of", "ternary of")
@@ -139,6 +143,11 @@ def test_measurements_are_kept_apart_and_a_program_that_stops_is_none() -> None:
         split("open 0 PG_OK\n", measures)
     with pytest.raises(TargetError, match="stopped before its end"):
         split("", measures)
+
+
+def test_what_an_avr_says_is_read_from_the_lines_of_its_emulator() -> None:
+    said = "Loaded 8820 .data\n\x1b[32mopen 0 PG_OK.\n\x1b[0m\x1b[32m0 0 1 -5.\n\x1b[0m\x1b[32m# end.\n\x1b[0m\n"
+    assert split(serial_lines(said), {}) == ["open 0 PG_OK", "0 0 1 -5"]
 
 
 def test_gates_break_above_tolerance_and_limit() -> None:

@@ -66,7 +66,7 @@ def write_sources(folder: Path, goldens: dict[str, Golden]) -> Sources:
 
 def _array(data: bytes) -> str:
     rows = (", ".join(map(str, data[at : at + BYTES_A_ROW])) for at in range(0, len(data), BYTES_A_ROW))
-    return '#include "port.h"\n\nconst unsigned char golden[] = {\n' + ",\n".join(rows) + "\n};\n"
+    return "extern const unsigned char golden[];\nconst unsigned char golden[] = {\n" + ",\n".join(rows) + "\n};\n"
 
 
 def found(tool: str) -> bool:
@@ -74,8 +74,10 @@ def found(tool: str) -> bool:
     return shutil.which(tool) is not None
 
 
-def run(command: Sequence[str | Path], what: str, expected_errors: str = "") -> str:
+def run(command: Sequence[str | Path], what: str, expected_errors: str = "", errors: bool = False) -> str:
     """The standard output of a command, which may say on standard error what is expected there and nothing else.
+
+    With ``errors`` it may say anything there, which is what is returned.
 
     Raises:
         TargetError: it fails, prints anything else to standard error, or takes longer than `LIMIT_SECONDS`.
@@ -93,11 +95,11 @@ def run(command: Sequence[str | Path], what: str, expected_errors: str = "") -> 
         )
     except subprocess.TimeoutExpired as error:
         raise TargetError(f"{what} took longer than {LIMIT_SECONDS:.0f} s") from error
-    errors = done.stderr.decode("utf-8", "replace").strip()
-    if done.returncode != 0 or errors not in ("", expected_errors):
-        end = (errors or done.stdout.decode("utf-8", "replace").strip())[-2000:]
+    said = done.stderr.decode("utf-8", "replace").strip()
+    if done.returncode != 0 or (said not in ("", expected_errors) and not errors):
+        end = (said or done.stdout.decode("utf-8", "replace").strip())[-2000:]
         raise TargetError(f"{what} ended with {done.returncode}: {end}")
-    return done.stdout.decode("utf-8", "replace")
+    return said if errors else done.stdout.decode("utf-8", "replace")
 
 
 def version(compiler: str) -> str:
