@@ -12,6 +12,7 @@ from .toolchain import HERE, STRICT, Sources, found, run, version
 
 QEMU_SAYS = "Timer with period zero, disabling"
 """Of a board (lm3s6965evb) whose clocks are still off when the emulator resets its timers."""
+APART = ("-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -60,8 +61,8 @@ class CortexM:
         memory = {"FLASH": self.flash[0], "FLASH_BYTES": self.flash[1], "RAM": self.ram[0], "RAM_BYTES": self.ram[1]}
         memory["STACK_BYTES"] = self.stack
         link = [f"-Wl,--defsym=PORT_{name}={value}" for name, value in memory.items()]
-        link += ["-nostartfiles", "-Wl,--gc-sections", f"-T{HERE / 'cortex_m.ld'}"]
-        flags = ["-Os", "-ffunction-sections", "-fdata-sections", *self.flags]
+        link += ["-nostartfiles", f"-T{HERE / 'cortex_m.ld'}"]
+        flags = ["-Os", *APART, *self.flags]
         compile_ = [self.compiler, *STRICT, *flags, f"-I{HERE}", f"-I{sources.folder}"]
         run([*compile_, *files, *link, "-o", program], f"compiling {self.name}")
         return program
@@ -87,9 +88,9 @@ class Avr:
         for golden in self.goldens:
             program = folder / f"{golden}.elf"
             files = [MAIN, HERE / "port_avr.c", sources.core]
-            data = [f'-DPORT_GOLDEN="{sources.binary(golden)}"', "-DGOLDEN_VALUES=64"]
+            data = [f'-DPORT_GOLDEN="{sources.binary(golden)}"', "-DGOLDEN_VALUES=64", "-DGOLDEN_CLASSES=5"]
             compile_ = [self.compiler, *STRICT, *machine, *data, f"-I{HERE}", f"-I{sources.folder}"]
-            run([*compile_, "-fno-jump-tables", *files, "-o", program], f"compiling {self.name}")
+            run([*compile_, *APART, "-fno-jump-tables", *files, "-o", program], f"compiling {self.name}")
             command: list[str | Path] = [self.emulator, "-m", self.machine, "-f", "16000000", program]
             outcome.printed[golden] = split(serial_lines(run(command, f"the program of {self.name}", errors=True)), {})
         outcome.measures |= core_sizes(self.compiler, "avr-size", machine, sources, folder)

@@ -40,7 +40,9 @@ uint32_t port_u32(uint32_t at) {
     return pgm_read_dword_far(pgm_get_far_address(golden) + at);
 }
 
+/* The heap keeps away from the stack, which grows towards it: a block that would leave it less is refused. */
 void *port_scratch(size_t size) {
+    __malloc_margin = 1536;
     return malloc(size > 0 ? size : 1);
 }
 
