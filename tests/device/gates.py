@@ -16,7 +16,7 @@ HEAD = """\
 # Tolerances and limits are set by hand. The recorded values are written by `python -m tests.device.run --record`.
 #
 # text: bytes of the core's code at -Os, as much of it as pg_open, pg_scratch_size, pg_predict and pg_label reach
-# flash: these and the constants beside them
+# flash: these and the constants beside them; of wasm-node the whole module for texts
 # scratch, stack, ram: bytes for the model of 2,048 bits, 77 classes and 8-bit weights over texts of twelve words; ram
 #     is both and a pg_model
 # compact_ram: the same with 128 slots in the repeat filter, as pipelines/tiny.toml has it

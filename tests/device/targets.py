@@ -9,6 +9,7 @@ from __future__ import annotations
 from .hosted import Hosted
 from .microcontrollers import Avr, CortexM
 from .target import COMPACT, MEASURED, Target
+from .wasm import Wasm
 
 KILO = 1024
 THUMB = ("-mthumb", "-mfloat-abi=soft")
@@ -86,6 +87,5 @@ CORTEX_M: tuple[Target, ...] = (
     ),
 )
 SIXTEEN_BIT: tuple[Target, ...] = (Avr("avr", "atmega1284p", (SMALL,), ("tiny",)),)
-# A target of another kind, as wasm-node and wasm-chromium, is a class like these in a module of its own, which reads
-# `sources.binary("full")` and prints golden_main.c's lines; its instances are added to TARGETS here.
-TARGETS: tuple[Target, ...] = (*HOST, *USER, *CORTEX_M, *SIXTEEN_BIT)
+WASM: tuple[Target, ...] = (Wasm("wasm-node"), Wasm("wasm-chromium", browser=True))
+TARGETS: tuple[Target, ...] = (*HOST, *USER, *CORTEX_M, *SIXTEEN_BIT, *WASM)
