@@ -16,7 +16,7 @@ class Hosted:
     """A target with an operating system: this machine, or another one's programs under qemu-user.
 
     Attributes:
-        emulator: the command before the program, or none.
+        emulator: the words before the program, or none.
         size: whether the size of the core is looked at.
         instructions: whether callgrind counts them.
     """
@@ -24,21 +24,21 @@ class Hosted:
     name: str
     compiler: str
     flags: tuple[str, ...]
-    emulator: str = ""
+    emulator: tuple[str, ...] = ()
     goldens: tuple[str, ...] = ("full",)
     size: bool = False
     instructions: bool = False
 
     def missing(self) -> str:
-        tools = [self.compiler, *([self.emulator] if self.emulator else []), *(["valgrind"] * self.instructions)]
+        tools = [self.compiler, *self.emulator[:1], *(["valgrind"] * self.instructions)]
         return ", ".join(f"no {tool}" for tool in tools if not found(tool))
 
     def run(self, sources: Sources, folder: Path) -> Outcome:
         outcome = Outcome(compiler=version(self.compiler))
         for golden in self.goldens:
             program = self._build(sources, folder, golden)
-            command: list[str | Path] = [self.emulator, program] if self.emulator else [program]
-            outcome.printed[golden] = split(run(command, f"the program of {self.name}"), outcome.measures)
+            printed = run([*self.emulator, program], f"the program of {self.name}")
+            outcome.printed[golden] = split(printed, outcome.measures)
         outcome.measures.clear()  # of a machine whose word size and library are not a device's
         if self.size:
             tool = self.compiler.replace("gcc", "size")

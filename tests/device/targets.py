@@ -14,6 +14,9 @@ from .wasm import Wasm
 KILO = 1024
 THUMB = ("-mthumb", "-mfloat-abi=soft")
 SANITISED = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
+UNTOUCHED = ("-O1", "-g", "-DPORT_UNTOUCHED")
+MEMCHECK = ("valgrind", "--quiet", "--error-exitcode=9")
+"""Finds what is decided by memory that nobody wrote; it says nothing where there is nothing."""
 STATIC = ("-O2", "-static")
 SMALL = "-DPG_SMALL"
 """The core for devices with little memory."""
@@ -25,14 +28,16 @@ HOST: tuple[Target, ...] = (
     Hosted("host-clang-O2", "clang", ("-O2",)),
     Hosted("host-asan-ubsan", "gcc", SANITISED),
     Hosted("host-small", "gcc", (*SANITISED, SMALL)),
+    Hosted("host-memcheck", "gcc", UNTOUCHED, MEMCHECK, ("small",)),
+    Hosted("host-small-memcheck", "gcc", (*UNTOUCHED, SMALL), MEMCHECK, ("small",)),
 )
 USER: tuple[Target, ...] = (
     Hosted("i686", "i686-linux-gnu-gcc", STATIC, size=True),
-    Hosted("aarch64", "aarch64-linux-gnu-gcc", STATIC, "qemu-aarch64", size=True),
-    Hosted("armhf", "arm-linux-gnueabihf-gcc", STATIC, "qemu-arm", size=True),
-    Hosted("riscv64", "riscv64-linux-gnu-gcc", STATIC, "qemu-riscv64", size=True),
-    Hosted("s390x", "s390x-linux-gnu-gcc", STATIC, "qemu-s390x", size=True),
-    Hosted("mips", "mips-linux-gnu-gcc", STATIC, "qemu-mips", size=True),
+    Hosted("aarch64", "aarch64-linux-gnu-gcc", STATIC, ("qemu-aarch64",), size=True),
+    Hosted("armhf", "arm-linux-gnueabihf-gcc", STATIC, ("qemu-arm",), size=True),
+    Hosted("riscv64", "riscv64-linux-gnu-gcc", STATIC, ("qemu-riscv64",), size=True),
+    Hosted("s390x", "s390x-linux-gnu-gcc", STATIC, ("qemu-s390x",), size=True),
+    Hosted("mips", "mips-linux-gnu-gcc", STATIC, ("qemu-mips",), size=True),
 )
 CORTEX_M: tuple[Target, ...] = (
     CortexM(

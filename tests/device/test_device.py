@@ -191,7 +191,7 @@ def test_every_recorded_target_exists() -> None:
 
 
 def test_a_missing_tool_is_skipped_with_its_reason(sources: Sources, tmp_path: Path) -> None:
-    absent = Hosted("absent", "no-such-gcc", (), "qemu-nothing")
+    absent = Hosted("absent", "no-such-gcc", (), ("qemu-nothing",))
     result = run_target(absent, sources, tmp_path, GATE_FREE)
     assert result.summary == "skipped: no no-such-gcc, no qemu-nothing"
     assert result.failures == []
