@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -303,8 +303,3 @@ def damaged(data: bytes) -> Iterator[Case]:
 
 def _padded(block: bytes) -> bytes:
     return block + bytes(-len(block) % 4)
-
-
-def sizes(cases: Sequence[Case]) -> dict[str, int]:
-    """Bytes of every model."""
-    return {case.name: len(case.data) for case in cases}
