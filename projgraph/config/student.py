@@ -48,6 +48,9 @@ class ProjectionConfig(Stage):
     word_ngrams: tuple[int, int] = Field((1, 2), description="shortest and longest word n-gram")
     character_ngrams: tuple[int, int] = Field((3, 5), description="shortest and longest character n-gram")
     additions: int = Field(2, ge=1, le=16, description="signed additions of one feature")
+    seen_slots_log2: int = Field(
+        10, ge=0, le=16, description="log2 of the repeat filter's slots, 4 bytes of RAM each; 0 for no filter"
+    )
     quantiser: Literal["ternary", "sign"] = Field("ternary", description="how a sum becomes a bit")
     vectors: VectorsConfig = VectorsConfig()
     words: WordsConfig = WordsConfig()
