@@ -108,7 +108,7 @@ def _beside_words(classes: tuple[str, ...], config: TrainConfig) -> Iterator[Pla
     """Plans with the fewest words that are worth it, from the most to the least wanted."""
     chosen = config.projection.words
     fewest = min(FEWEST_WORDS, chosen.most)
-    filters = (_FILTERS if config.encoder else (0,)) if chosen.filters is None else (chosen.filters,)
+    filters = _FILTERS if chosen.filters is None else (chosen.filters,)
     heads = dict.fromkeys(
         (config.projection.bits or bits, units if config.student.units is None else config.student.units, weight_bits)
         for bits, units in _HIDDEN_AND_WORDS

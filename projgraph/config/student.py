@@ -28,11 +28,14 @@ class WordsConfig(Stage):
     """The words that a model of texts carries codes of, where the budget has room for them."""
 
     dimensions: Literal[0, 8, 16, 32, 64, 128] | None = Field(
-        None, description="signs of a code; 0 is no words; none is 64 where the budget has room"
+        None, description="signs of a code; 0 is no words; none is 64 where the budgets have room"
     )
     most: int = Field(8000, ge=1, le=1 << 20, description="words at most, the most frequent ones")
     filters: int | None = Field(
-        None, ge=0, le=128, description="of the convolution over words; none is 0 without an encoder, and what fits with one"
+        None,
+        ge=0,
+        le=128,
+        description="of the convolution over words; 0 is none, none lets the budgets choose",
     )
     width: int = Field(3, ge=1, le=5, description="neighbouring words that a filter sees")
     min_steps: int = Field(1500, ge=1, description="steps of the student beside words, at least: sums learn slowly")
