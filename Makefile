@@ -1,6 +1,7 @@
 # make setup       install everything into .venv
 # make quickstart  train, measure, export and use two classifiers on the sample data
 # make test        all checks and tests, as CI runs them
+# make device-test the same scores on every target, bit for bit, and its size: make device-test DEVICE="--only cortex-m4"
 # make lint        the checks alone
 # make format      apply the formatters, and write pipelines/default.toml anew
 # make runtime-wheel  a wheel of the runtime alone, in dist/
@@ -14,12 +15,12 @@ BIN := $(VENV)/bin
 CORE := $(wildcard projgraph/core/*.c projgraph/core/*.h)
 WASM := $(wildcard projgraph/core/wasm/*.c projgraph/core/wasm/*.h)
 KERNELS := $(wildcard projgraph/kernels/*.c projgraph/kernels/*.h)
-C_FILES := $(CORE) $(WASM) $(KERNELS) $(wildcard projgraph/pack/*.c examples/android/*.c)
+C_FILES := $(CORE) $(WASM) $(KERNELS) $(wildcard projgraph/pack/*.c examples/android/*.c tests/device/*.[ch])
 CC ?= cc
 C_FLAGS := -std=c99 -O2 -Wall -Wextra -Werror -pedantic -ffp-contract=off
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test lint format runtime-wheel bench clean
+.PHONY: help setup quickstart test device-test lint format runtime-wheel bench clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -43,6 +44,10 @@ quickstart: setup
 # One thread a process: the tests are small, and threads that wait for one another cost more than they give.
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+DEVICE ?=
+device-test: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.device.run $(DEVICE)
 
 lint: setup
 	$(BIN)/ruff check

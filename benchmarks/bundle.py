@@ -44,7 +44,7 @@ def main() -> None:
     tasks = choose_tasks(whole, options.tasks, options.classes, options.seed)
     given = {"budget": options.budget, "seed": options.seed}
     config = load_config(None, (), given | {"projection.bits": options.bits})
-    runs = {name: KeptRun(rows, pipeline.teach(rows, config, quiet), config) for name, rows in tasks.items()}
+    runs = {name: KeptRun(rows, pipeline.teach_all(rows, config, quiet), config) for name, rows in tasks.items()}
     tests = {name: of_classes(test, rows.classes) for name, rows in tasks.items()}
     apart = {name: fitted(run) for name, run in runs.items()}
     of_one_size = most_alike(apart)
@@ -69,7 +69,7 @@ def of_classes(rows: Dataset, names: list[str] | tuple[str, ...]) -> Dataset:
 
 
 def fitted(run: KeptRun) -> bytes:
-    trained = pipeline.learn(run.dataset, run.lesson, run.config, quiet)
+    trained = pipeline.learn(run.dataset, run.taught, run.config, quiet)
     return model_bytes(trained.model, describe_training(run.dataset, run.config, trained.temperature))
 
 

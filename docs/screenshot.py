@@ -12,7 +12,7 @@ from playwright.sync_api import sync_playwright
 def screenshot(page_path: Path, sentence: str, out: Path, chromium: str) -> None:
     """Open the page without a network, type the sentence and wait until the clock had time to settle."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
         page = browser.new_context(viewport={"width": 1120, "height": 900}, offline=True).new_page()
         page.goto(page_path.resolve().as_uri())
         page.wait_for_function("window.projgraph")

@@ -37,5 +37,6 @@ def text_projection(bits: int, chosen: ProjectionConfig, seed: int) -> Projectio
         quantiser=Quantiser[chosen.quantiser.upper()],
         word_ngrams=chosen.word_ngrams,
         character_ngrams=chosen.character_ngrams,
+        seen_slots_log2=chosen.seen_slots_log2,
         functions=chosen.functions,
     )

@@ -103,14 +103,14 @@ def run_training(
     from projgraph import pipeline
     from projgraph.evaluate import ReportInput, bit_use, write_report
 
-    trained, lesson = pipeline.train_with_lesson(dataset, config, progress, listener)
+    trained, taught = pipeline.train_and_keep(dataset, config, progress, listener, keep=job.keep_run)
     run = TrackedRun(name=job.out.stem, started_ms=int(started * 1000))
     provenance = describe_training(dataset, config, trained.temperature)
     size = write_model(job.out, trained.model, provenance)
     progress(f"wrote {job.out}: {size:,} bytes")
     if job.keep_run:
         kept = job.out.with_name(job.out.stem + RUN_SUFFIX)
-        written = write_run(kept, KeptRun(dataset, lesson, config))
+        written = write_run(kept, KeptRun(dataset, taught, config))
         progress(f"wrote {kept}: {written:,} bytes, the training texts among them")
     evaluation = _evaluate(job.out, test, size, trained.temperature, progress)
     figures = _figures(job, dataset, hidden, trained, evaluation, size) | {"data_hash": provenance["data"]}

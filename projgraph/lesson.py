@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from projgraph.atomic import atomic_write
 from projgraph.config import TrainConfig
 from projgraph.errors import InputError
-from projgraph.records import UNLABELLED, Dataset, FloatArray, Graph, ReadCounts, SoftLabels, Texts
+from projgraph.records import UNLABELLED, Dataset, Graph, ReadCounts, SoftLabels, Texts
+from projgraph.teach import Taught
 
 RUN_SUFFIX = ".run.npz"
 _FORMAT = 1
@@ -29,28 +30,15 @@ _ABOUT = "about"
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """What a student is taught, of the same n rows; students of all sizes learn the same one.
+class KeptRun:
+    """A training as a file holds it: the texts, what they are taught, and the settings.
 
-    Attributes:
-        taught: label distributions, gold labels included.
-        graph: trainer edges; None where every row is labelled.
-        features: (n, d) how the graph sees the rows; None where nothing needed them.
-        belief: temperature that makes the distributions as sure as they are right.
+    An encoder is not in the file: a model of another size has the words of the texts alone, and codes fitted to the
+    features that the encoder gave.
     """
 
-    taught: SoftLabels
-    graph: Graph | None
-    features: FloatArray | None
-    belief: float
-
-
-@dataclass(frozen=True)
-class KeptRun:
-    """A training as a file holds it: the texts, what they are taught, and the settings."""
-
     dataset: Dataset
-    lesson: Lesson
+    taught: Taught
     config: TrainConfig
 
 
@@ -64,24 +52,24 @@ def write_run(path: Path, run: KeptRun) -> int:
         InputError: the rows are vectors.
         OutputError: the file cannot be written; what stood there before is untouched.
     """
-    config, lesson, texts = run.config, run.lesson, run.dataset.texts
+    config, taught, texts = run.config, run.taught, run.dataset.texts
     loss, joint = config.student.loss, config.student.joint
     arrays: dict[str, NDArray[Any]] = {
         "texts": np.frombuffer(texts.data, dtype=np.uint8),
         "offsets": texts.offsets,
         "labels": run.dataset.labels,
-        "taught": lesson.taught.probabilities,
-        "reached": lesson.taught.reached,
+        "taught": taught.labels.probabilities,
+        "reached": taught.labels.reached,
     }
-    if lesson.graph is not None and (loss.edges > 0 or loss.hamming > 0 or joint):
-        graph = lesson.graph
+    if taught.graph is not None and (loss.edges > 0 or loss.hamming > 0 or joint):
+        graph = taught.graph
         arrays |= {"indptr": graph.indptr, "indices": graph.indices, "weights": graph.weights}
-    if lesson.features is not None and (config.code_dimensions or joint):
-        arrays["features"] = lesson.features
+    if taught.features is not None and (config.code_dimensions or joint):
+        arrays["features"] = taught.features
     about = {
         "format": _FORMAT,
         "classes": run.dataset.classes,
-        "belief": lesson.belief,
+        "belief": taught.temperature,
         "counts": asdict(run.dataset.counts),
         "config": config.model_dump(mode="json"),
     }
@@ -119,15 +107,15 @@ def _to_run(arrays: Mapping[str, NDArray[Any]]) -> KeptRun:
         raise ValueError(f"its format is {about['format']}, expected {_FORMAT}")
     classes, labels = tuple(map(str, about["classes"])), arrays["labels"].astype(np.int64)
     texts = Texts(arrays["texts"].tobytes(), arrays["offsets"].astype(np.uint64))
-    taught = SoftLabels(arrays["taught"].astype(np.float32), arrays["reached"].astype(np.bool_))
+    beliefs = SoftLabels(arrays["taught"].astype(np.float32), arrays["reached"].astype(np.bool_))
     graph = None
     if "indptr" in arrays:
         graph = Graph(arrays["indptr"], arrays["indices"], arrays["weights"])
     counts = ReadCounts(**{name: int(value) for name, value in about["counts"].items()})
-    _check(texts, labels, taught, len(classes))
+    _check(texts, labels, beliefs, len(classes))
     return KeptRun(
         Dataset(texts, labels, classes, counts),
-        Lesson(taught, graph, arrays.get("features"), float(about["belief"])),
+        Taught(beliefs, graph, arrays.get("features"), float(about["belief"])),
         TrainConfig.model_validate(about["config"]),
     )
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,40 +9,35 @@ from numpy.typing import NDArray
 
 from projgraph import native
 from projgraph.bits import row_projection
+from projgraph.clock import Clock
 from projgraph.config import StudentConfig, TrainConfig
 from projgraph.errors import InputError
 from projgraph.evaluate.calibration import fit_temperature
 from projgraph.features.corruption import corrupt
-from projgraph.features.vectors import describe_vectors
-from projgraph.features.view import describe
-from projgraph.graph.knn import build_knn
-from projgraph.lesson import Lesson
+from projgraph.features.substitution import substitute
 from projgraph.pack.convolution import Convolution
 from projgraph.pack.model import ProjectionModel
 from projgraph.pack.quantise import QuantisedModel, quantise
 from projgraph.pack.vector import has_thresholds
-from projgraph.pack.words import Sequences, WordTable
+from projgraph.pack.words import Sequences
 from projgraph.plan import Plan, head_weight_bits, plan_model
 from projgraph.projection.fit import Listener, Student, StudentTask, fit_student, sharpen
 from projgraph.projection.graph import ProjectionGraph, projection_graph
 from projgraph.projection.joint import fit_jointly
-from projgraph.projection.words import WordRows
 from projgraph.records import (
     UNLABELLED,
     Bits,
     Dataset,
-    FloatArray,
     Graph,
     IndexArray,
     Progress,
     SoftLabels,
     Texts,
-    TrainerTask,
     Vectors,
 )
-from projgraph.trainers.registry import trainer
-from projgraph.trust import belief_temperature, score_threshold, tempered
-from projgraph.vocabulary import word_rows, word_table
+from projgraph.teach import Taught, teach
+from projgraph.trust import score_threshold, tempered
+from projgraph.vocabulary import Vocabulary, build_vocabulary, word_rows
 
 _CALIBRATION_ROWS = 2000
 """Sampled training rows that choose the integers' ranges."""
@@ -97,32 +89,38 @@ def train(dataset: Dataset, config: TrainConfig, progress: Progress, listener: L
         InputError: no labelled row, or one class only.
         BudgetError: no model fits the budget.
     """
-    return train_with_lesson(dataset, config, progress, listener)[0]
+    return train_and_keep(dataset, config, progress, listener)[0]
 
 
-def train_with_lesson(
-    dataset: Dataset, config: TrainConfig, progress: Progress, listener: Listener | None = None
-) -> tuple[Trained, Lesson]:
-    """As ``train``, with what further students can learn from by ``learn``."""
+def train_and_keep(
+    dataset: Dataset, config: TrainConfig, progress: Progress, listener: Listener | None = None, *, keep: bool = False
+) -> tuple[Trained, Taught]:
+    """As ``train``, with what further students can learn from by ``learn``.
+
+    Args:
+        dataset, config, progress, listener: as for ``train``.
+        keep: there will be further students, which may have codes of words where this one has none.
+    """
     _check_labels(dataset)
     plan = plan_rows(dataset, config)
     if plan.left_out:  # said before the work, so that nobody waits for another model than was asked for
         progress(f"note: {plan.left_out}")
     row_projection(dataset.rows, plan.bits, config)  # and so are settings that do not go with so many bits
-    clock: dict[str, float] = {}
-    lesson = _teach(dataset, config, plan.words > 0, progress, clock)
-    trained = learn(dataset, lesson, config, progress, listener, plan)
-    return replace(trained, seconds=clock | trained.seconds), lesson
+    clock = Clock()
+    words = plan.words > 0 or (keep and config.code_dimensions > 0)
+    taught = teach(dataset, config, words, progress, clock)
+    trained = learn(dataset, taught, config, progress, listener, plan)
+    return replace(trained, seconds=clock.seconds | trained.seconds), taught
 
 
-def teach(dataset: Dataset, config: TrainConfig, progress: Progress) -> Lesson:
+def teach_all(dataset: Dataset, config: TrainConfig, progress: Progress) -> Taught:
     """The trainer's part of ``train`` alone, for students of any budget.
 
     Raises:
         InputError: no labelled row, or one class only.
     """
     _check_labels(dataset)
-    return _teach(dataset, config, config.code_dimensions > 0, progress, {})
+    return teach(dataset, config, config.code_dimensions > 0, progress, Clock())
 
 
 def plan_rows(dataset: Dataset, config: TrainConfig) -> Plan:
@@ -138,7 +136,7 @@ def plan_rows(dataset: Dataset, config: TrainConfig) -> Plan:
 
 def learn(
     dataset: Dataset,
-    lesson: Lesson,
+    taught: Taught,
     config: TrainConfig,
     progress: Progress,
     listener: Listener | None = None,
@@ -149,8 +147,8 @@ def learn(
     """The student's part of ``train``: a device model of the dimensions of a plan.
 
     Args:
-        dataset: the rows that the lesson is of.
-        lesson: what they are taught.
+        dataset: the rows that were taught.
+        taught: what the student is to learn.
         config: the settings.
         progress: called with one line before each stage.
         listener: called after every epoch of the student with its figures.
@@ -161,32 +159,53 @@ def learn(
         BudgetError: no model fits the budget.
     """
     plan = plan_rows(dataset, config) if plan is None else plan
-    rows, taught = dataset.rows, lesson.taught
+    rows, clock = dataset.rows, Clock()
     projection = row_projection(rows, plan.bits, config)
-    clock: dict[str, float] = {}
-    with _timed(clock, "bits"):
+    with clock.part("bits"):
         progress(f"bits: {len(dataset):,} rows x {plan.bits:,} bits")
         bits = native.project(projection, rows)
-    table, words = None, None
+    vocabulary = None
     if plan.words and isinstance(rows, Texts):
-        with _timed(clock, "words"):
-            table, words = _words(rows, plan, projection, taught, lesson.features, config, progress)
-    with _timed(clock, "student"):
+        with clock.part("words"):
+            vocabulary = _words(rows, plan, projection, taught, config, progress)
+    with clock.part("student"):
         progress(f"student: {f'{plan.units} hidden units' if plan.units else 'a linear head'}")
-        task, joined = _student_task(dataset, lesson, config, plan, bits, words)
+        task, joined = _student_task(dataset, taught, config, plan, bits, vocabulary)
         if isinstance(rows, Texts):
-            task = with_copies(task, table, rows, projection, config)
-        student, taught = _learn(task, lesson.features, taught, listener)
-    with _timed(clock, "pack"):
+            task = with_copies(task, vocabulary, rows, projection, config)
+        student, labels = _learn(task, taught, listener)
+    with clock.part("pack"):
         progress(f"integers: {plan.weight_bits}-bit weights")
-        believed = tempered(taught.probabilities[student.held_out], lesson.belief)
+        believed = tempered(labels.probabilities[student.held_out], taught.temperature)
         temperature = fit_temperature(student.held_out_logits, believed)
-        float_model = _float_model(projection, dataset.classes, table, task, student, temperature)
-        model, drop = _to_integers(float_model, plan, task, taught)
+        float_model = _float_model(projection, dataset.classes, vocabulary, task, student, temperature)
+        model, drop = _to_integers(float_model, plan, task, labels)
         unit = model.scale * temperature
         model = replace(model, threshold=score_threshold(student.held_out_logits, config.trust.abstain, unit))
         held_out = _judge(float_model, plan, task, student) if judge else None
-    return Trained(model, plan, bits, taught, lesson.graph, student, drop, clock, joined, temperature, held_out)
+    return Trained(model, plan, bits, labels, taught.graph, student, drop, clock.seconds, joined, temperature, held_out)
+
+
+def _student_task(
+    dataset: Dataset, taught: Taught, config: TrainConfig, plan: Plan, bits: Bits, vocabulary: Vocabulary | None
+) -> tuple[StudentTask, ProjectionGraph | None]:
+    """What the student learns, and the projection graph where its loss has a term over Hamming edges."""
+    joined = None
+    if config.student.loss.hamming > 0:
+        joined = projection_graph(taught.graph or _no_edges(len(dataset)), bits, config.graph.neighbours)
+    task = StudentTask(
+        bits,
+        sharpen(taught.labels.probabilities, dataset.labels, config.student.sharpen),
+        config.student if vocabulary is None else _beside_words(config),
+        plan.units,
+        config.seed,
+        graph=taught.graph,
+        hamming=joined.hamming_of_rows() if joined else None,
+        words=vocabulary.rows if vocabulary else None,
+        filters=plan.filters,
+        width=config.projection.words.width,
+    )
+    return task, joined
 
 
 def _check_labels(dataset: Dataset) -> None:
@@ -199,50 +218,9 @@ def _check_labels(dataset: Dataset) -> None:
         )
 
 
-def _teach(dataset: Dataset, config: TrainConfig, words: bool, progress: Progress, clock: dict[str, float]) -> Lesson:
-    """Label distributions of all rows, with graph and features where they were needed.
-
-    Without unlabelled rows there is nothing to teach but the labels; a joint trainer wants features all the same, and
-    so do words that an encoder describes.
-    """
-    all_labelled = bool((dataset.labels != UNLABELLED).all())
-    graphless = all_labelled and not config.student.joint
-    if graphless and not (words and config.encoder):
-        return Lesson(_certain(dataset), None, None, 1.0)
-    with _timed(clock, "features"):
-        features = _describe(dataset.rows, config, progress)
-    if graphless:
-        return Lesson(_certain(dataset), None, features, 1.0)
-    with _timed(clock, "graph"):
-        progress(f"graph: {config.graph.neighbours} nearest neighbours of each row")
-        graph = build_knn(features, **config.graph.model_dump(), seed=config.seed).graph
-    if all_labelled:
-        return Lesson(_certain(dataset), graph, features, 1.0)
-    with _timed(clock, "trainer"):
-        task = TrainerTask(graph, features, dataset.labels, len(dataset.classes))
-        taught = trainer(config.trainer.name)(task, config.trainer, config.seed, progress)
-    with _timed(clock, "trust"):
-        belief = 1.0 if config.student.joint else belief_temperature(task, taught, config, progress)
-    return Lesson(taught, graph, features, belief)
-
-
-def _certain(dataset: Dataset) -> SoftLabels:
-    """Every row's label, believed in full."""
-    certain = np.eye(len(dataset.classes), dtype=np.float32)[dataset.labels]
-    return SoftLabels(certain, np.ones(len(dataset), dtype=np.bool_))
-
-
 def _no_edges(n_nodes: int) -> Graph:
     empty = np.zeros(0, dtype=np.int32)
     return Graph(np.zeros(n_nodes + 1, dtype=np.int64), empty, empty.astype(np.float32))
-
-
-def _describe(rows: Texts | Vectors, config: TrainConfig, progress: Progress) -> FloatArray:
-    if isinstance(rows, Vectors):
-        progress(f"features: {len(rows):,} vectors of {rows.n_columns:,} columns")
-        return describe_vectors(rows, config.features.dimensions, config.seed)
-    progress(f"features: {len(rows):,} texts" + (f", encoder {config.encoder}" if config.encoder else ""))
-    return describe(rows, config.features, config.seed, config.encoder).vectors
 
 
 def _beside_words(config: TrainConfig) -> StudentConfig:
@@ -256,66 +234,40 @@ def _beside_words(config: TrainConfig) -> StudentConfig:
 
 
 def _words(
-    texts: Texts,
-    plan: Plan,
-    projection: bytes,
-    taught: SoftLabels,
-    features: FloatArray | None,
-    config: TrainConfig,
-    progress: Progress,
-) -> tuple[WordTable | None, WordRows | None]:
-    """The words that the plan has room for, their codes fitted to what the rows look like and what they were taught."""
+    texts: Texts, plan: Plan, projection: bytes, taught: Taught, config: TrainConfig, progress: Progress
+) -> Vocabulary | None:
+    """The words that the plan has room for, their codes fitted to what the rows look like and what they were taught.
+
+    Where every row has a label, codes that know the labels made a worse student than those of the features alone.
+    """
     progress(f"words: codes of {config.code_dimensions} signs")
-    views = [taught.probabilities] if features is None else [features, taught.probabilities]
+    certain = taught.graph is None
+    views = [] if taught.features is None else [taught.features]
+    views += [] if certain and views else [taught.labels.probabilities]
     targets = np.hstack([view / np.sqrt(np.square(view).sum(axis=1).mean()) for view in views])
-    found = word_table(
+    return build_vocabulary(
         projection,
         texts,
         targets,
         most=plan.words,
         dimensions=config.code_dimensions,
         seed=config.seed,
-        encoder=config.encoder if features is not None else None,
+        encoder=taught.encoder,
     )
-    return (None, None) if found is None else found
 
 
-def _student_task(
-    dataset: Dataset, lesson: Lesson, config: TrainConfig, plan: Plan, bits: Bits, words: WordRows | None
-) -> tuple[StudentTask, ProjectionGraph | None]:
-    """What the student learns, and the projection graph where its loss has a term over Hamming edges."""
-    joined = None
-    if config.student.loss.hamming > 0:
-        joined = projection_graph(lesson.graph or _no_edges(len(dataset)), bits, config.graph.neighbours)
-    task = StudentTask(
-        bits,
-        sharpen(lesson.taught.probabilities, dataset.labels, config.student.sharpen),
-        config.student if words is None else _beside_words(config),
-        plan.units,
-        config.seed,
-        graph=lesson.graph,
-        hamming=joined.hamming_of_rows() if joined else None,
-        words=words,
-        filters=plan.filters,
-        width=config.projection.words.width,
-    )
-    return task, joined
-
-
-def _learn(
-    task: StudentTask, features: FloatArray | None, taught: SoftLabels, listener: Listener | None
-) -> tuple[Student, SoftLabels]:
+def _learn(task: StudentTask, taught: Taught, listener: Listener | None) -> tuple[Student, SoftLabels]:
     """The student, and what it was taught: a joint trainer's distributions, where there is one."""
-    if features is None or not task.config.joint:
-        return fit_student(task, listener), taught
-    joint = fit_jointly(task, features, listener)
-    return joint.student, SoftLabels(joint.distributions, taught.reached)
+    if taught.features is None or not task.config.joint:
+        return fit_student(task, listener), taught.labels
+    joint = fit_jointly(task, taught.features, listener)
+    return joint.student, SoftLabels(joint.distributions, taught.labels.reached)
 
 
 def _float_model(
     projection: bytes,
     classes: tuple[str, ...],
-    table: WordTable | None,
+    vocabulary: Vocabulary | None,
     task: StudentTask,
     student: Student,
     temperature: float,
@@ -323,20 +275,26 @@ def _float_model(
     """The student as a model."""
     filters = student.convolution
     convolution = None if filters is None else Convolution(filters, task.width)
+    table = None if vocabulary is None else vocabulary.table
     return ProjectionModel(projection, student.output, student.hidden, temperature, classes, table, convolution)
 
 
 def with_copies(
-    task: StudentTask, table: WordTable | None, texts: Texts, projection: bytes, config: TrainConfig
+    task: StudentTask, vocabulary: Vocabulary | None, texts: Texts, projection: bytes, config: TrainConfig
 ) -> StudentTask:
-    """The task with what is seen of each kind of corrupted copies of all texts behind what is seen of the texts."""
+    """The task with what is seen of each kind of changed copies of all texts behind what is seen of the texts."""
     rates = config.student.corruption.rates(bool((task.targets.gold == UNLABELLED).any()))
-    if not rates:
+    changed: list[str] = []
+    for kind, rate in rates.items():
+        if kind != "substitution":
+            changed += corrupt(texts, rate, config.seed, kind)
+        elif vocabulary is not None and vocabulary.near:
+            changed += substitute(texts, vocabulary.near, rate, config.seed)
+    if not changed:
         return task
-    copies = Texts.from_strings(copy for kind in rates for copy in corrupt(texts, rates[kind], config.seed, kind))
-    words = task.words
-    if words is not None and table is not None:
-        words = words.concatenate(word_rows(table, *native.word_fingerprints(projection, copies)))
+    copies, words = Texts.from_strings(changed), task.words
+    if words is not None and vocabulary is not None:
+        words = words.concatenate(word_rows(vocabulary.table, *native.word_fingerprints(projection, copies)))
     return replace(task, bits=task.bits.concatenate(native.project(projection, copies)), words=words)
 
 
@@ -372,10 +330,3 @@ def _judge(float_model: ProjectionModel, plan: Plan, task: StudentTask, student:
     words = None if task.words is None else task.words.sequences(rows)
     found = model.scores(task.bits.select(rows).values(), words).argmax(axis=1)
     return float((found == task.targets.distributions[rows].argmax(axis=1)).mean())
-
-
-@contextmanager
-def _timed(clock: dict[str, float], name: str) -> Iterator[None]:
-    start = time.perf_counter()
-    yield
-    clock[name] = time.perf_counter() - start

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from projgraph.config import TrainConfig
 from projgraph.errors import BudgetError
-from projgraph.lesson import Lesson
 from projgraph.pipeline import Trained, learn, plan_rows
 from projgraph.plan import Plan, smallest_size
 from projgraph.records import Dataset, Progress
+from projgraph.teach import Taught
 
 UNITS = (0, 16, 32, 48, 64, 96, 128)
 FEWEST_BITS = 256
@@ -40,13 +40,13 @@ class Search:
 
 
 def best_student(
-    dataset: Dataset, lesson: Lesson, config: TrainConfig, progress: Progress, *, search: bool = False
+    dataset: Dataset, taught: Taught, config: TrainConfig, progress: Progress, *, search: bool = False
 ) -> Search:
     """The student for a budget: of the preferred shape, or with a search the best of several on held-out rows.
 
     Args:
-        dataset: the rows that the lesson is of.
-        lesson: what they are taught.
+        dataset: the rows that were taught.
+        taught: what the student is to learn.
         config: the settings, the budget among them.
         progress: called with one line before each stage.
         search: fit several shapes.
@@ -63,7 +63,7 @@ def best_student(
         plans = plans if search else plans[:1]
     elif search:
         plans += [plan for plan in shapes(dataset, config) if _dimensions(plan) != _dimensions(plans[0])]
-    students = [learn(dataset, lesson, config, progress, plan=plan, judge=True) for plan in plans]
+    students = [learn(dataset, taught, config, progress, plan=plan, judge=True) for plan in plans]
     # The first of the best, and shapes come with the fewest steps a text first: a tie goes to the faster one.
     chosen = max(students, key=lambda student: student.held_out_accuracy or 0.0)
     tried = tuple(Tried(each.plan.size, each.held_out_accuracy, shape_in_words(each.plan)) for each in students)

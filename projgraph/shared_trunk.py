@@ -57,7 +57,7 @@ def train_shared(
     Args:
         runs: what each was taught, by the names of the heads; two or more.
         config: settings of projection and student, of which `projection.bits` and `student.units` are 2,048 and 64
-            unless given. Budgets are not looked at.
+            unless given. Budgets are not looked at, and there are no words.
         progress: called with one line before each stage.
         listener: called after every epoch of the student with its figures.
 
@@ -96,7 +96,6 @@ def _check(runs: Mapping[str, KeptRun], config: TrainConfig) -> None:
         "student.loss.edges": loss.edges > 0,
         "student.loss.hamming": loss.hamming > 0,
         "student.joint": student.joint,
-        "projection.words.dimensions": config.code_dimensions > 0,
     }
     if any(wrong.values()):
         named = ", ".join(name for name, given in wrong.items() if given)
@@ -112,7 +111,7 @@ def _targets(runs: Mapping[str, KeptRun], classes: IndexArray, config: TrainConf
     gold = np.empty(n_rows, dtype=np.int64)
     row = block = 0
     for run, count in zip(runs.values(), classes.tolist(), strict=True):
-        own = sharpen(run.lesson.taught.probabilities, run.dataset.labels, config.student.sharpen)
+        own = sharpen(run.taught.labels.probabilities, run.dataset.labels, config.student.sharpen)
         rows, columns = slice(row, row + len(run.dataset)), slice(block, block + count)
         beliefs[rows, columns], distributions[rows, columns] = own.beliefs, own.distributions
         weights[rows] = own.weights
@@ -141,7 +140,7 @@ def _head(
     own = np.flatnonzero(rows_of[student.held_out] == place)
     rows = student.held_out[own]
     logits: FloatArray = student.held_out_logits[own][:, block]
-    believed = tempered(task.targets.beliefs[rows][:, block], run.lesson.belief)
+    believed = tempered(task.targets.beliefs[rows][:, block], run.taught.temperature)
     temperature = fit_temperature(logits, believed) if len(rows) else 1.0
     last = HeadLayers(student.hidden, student.output, None)
     model = _integers(last, block, projection, run, temperature, sample)

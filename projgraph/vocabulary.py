@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import numpy as np
 from scipy import sparse
 
 from projgraph import native
-from projgraph.features.encoder import encode, encoder_words
+from projgraph.features.encoder import Encoder
+from projgraph.features.substitution import near_words
 from projgraph.features.tokens import tokenize
 from projgraph.features.word_codes import word_codes
 from projgraph.pack.words import WordTable, rows_among
@@ -14,7 +17,22 @@ from projgraph.projection.words import WordRows
 from projgraph.records import Fingerprints, FloatArray, IndexArray, Texts
 
 
-def word_table(
+@dataclass(frozen=True)
+class Vocabulary:
+    """The words of a model.
+
+    Attributes:
+        table: their codes.
+        rows: the texts as the student sees them.
+        near: the words near each word, by an encoder; empty without one.
+    """
+
+    table: WordTable
+    rows: WordRows
+    near: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def build_vocabulary(
     projection: bytes,
     texts: Texts,
     targets: FloatArray,
@@ -22,8 +40,8 @@ def word_table(
     most: int,
     dimensions: int,
     seed: int,
-    encoder: str | None = None,
-) -> tuple[WordTable, WordRows] | None:
+    encoder: Encoder | None = None,
+) -> Vocabulary | None:
     """The most frequent words of n texts with their codes, and the texts as the student sees them.
 
     Args:
@@ -44,19 +62,20 @@ def word_table(
         return None
     # numpy sorts in order of fingerprints, so a stable sort by frequency does not depend on the order of the texts.
     kept = np.sort(found[np.argsort(-counts, kind="stable")[:most]])
-    start = None
+    start, near = None, {}
     if encoder is not None:
         strings = dict(zip(*_strings(projection, tokenize(texts).vocabulary), strict=True))
-        extra = dict(zip(*_strings(projection, encoder_words(encoder)), strict=True))
+        extra = dict(zip(*_strings(projection, encoder.words()), strict=True))
         kept = _filled(kept, extra, most)
         names = [strings.get(word) or extra.get(word, "") for word in kept.tolist()]
-        vectors = encode(Texts.from_strings(names), encoder)
+        vectors = encoder.encode(Texts.from_strings(names))
+        near = near_words(names, vectors)
         start = np.zeros((len(kept), targets.shape[1]), dtype=np.float32)
         start[:, : vectors.shape[1]] = vectors
     occurrences = _occurrences(fingerprints, offsets, kept)
     equal = np.zeros(len(kept), dtype=np.uint8)
     table = WordTable(kept, equal, word_codes(occurrences, targets, dimensions, seed=seed, start=start))
-    return table, word_rows(table, fingerprints, offsets)
+    return Vocabulary(table, word_rows(table, fingerprints, offsets), near)
 
 
 def word_rows(table: WordTable, fingerprints: Fingerprints, offsets: IndexArray) -> WordRows:

@@ -48,7 +48,7 @@ def trained(intents: Path, config: TrainConfig, tmp_path_factory: pytest.TempPat
 
 def test_a_student_of_the_run_is_the_model_of_the_training(trained: Path) -> None:
     run = read_run(trained.with_name("model.run.npz"))
-    again = pipeline.learn(run.dataset, run.lesson, run.config, quiet)
+    again = pipeline.learn(run.dataset, run.taught, run.config, quiet)
     provenance = describe_training(run.dataset, run.config, again.temperature)
     assert model_bytes(again.model, provenance) == trained.read_bytes()
 
@@ -56,7 +56,7 @@ def test_a_student_of_the_run_is_the_model_of_the_training(trained: Path) -> Non
 def test_a_smaller_student_fits_its_budget_and_is_judged_on_rows_that_it_did_not_see(trained: Path) -> None:
     run = read_run(trained.with_name("model.run.npz"))
     smaller = change_config(run.config, (), {"budget": "3KB"})
-    found = pipeline.learn(run.dataset, run.lesson, smaller, quiet, judge=True)
+    found = pipeline.learn(run.dataset, run.taught, smaller, quiet, judge=True)
     assert found.plan.bits < read_model(trained)[0].n_bits
     assert len(model_bytes(found.model, {})) <= 3 * 1024
     assert found.held_out_accuracy is not None
@@ -64,7 +64,7 @@ def test_a_smaller_student_fits_its_budget_and_is_judged_on_rows_that_it_did_not
     assert 0 < len(rows) < len(run.dataset)
     assert found.held_out_accuracy * len(rows) == pytest.approx(round(found.held_out_accuracy * len(rows)))
     # Of the float head that did not see them, up to what rounding changes.
-    expected = found.student.held_out_logits.argmax(axis=1) == run.lesson.taught.labels[rows]
+    expected = found.student.held_out_logits.argmax(axis=1) == run.taught.labels.labels[rows]
     assert abs(found.held_out_accuracy - expected.mean()) <= 3 / len(rows)
 
 
@@ -76,15 +76,15 @@ def test_the_same_run_is_the_same_bytes(trained: Path, tmp_path: Path) -> None:
 
 def test_what_only_some_losses_need_is_kept_for_them_alone(trained: Path, tmp_path: Path) -> None:
     run = read_run(trained.with_name("model.run.npz"))
-    assert run.lesson.graph is None
-    assert run.lesson.features is None
+    assert run.taught.graph is None
+    assert run.taught.features is None
     smooth = change_config(run.config, ["student.loss.edges=0.1"])
-    lesson = pipeline.teach(run.dataset, smooth, quiet)
+    lesson = pipeline.teach_all(run.dataset, smooth, quiet)
     write_run(tmp_path / "edges.run.npz", KeptRun(run.dataset, lesson, smooth))
-    found = read_run(tmp_path / "edges.run.npz").lesson
+    found = read_run(tmp_path / "edges.run.npz").taught
     np.testing.assert_array_equal(found.graph.indices, lesson.graph.indices)
-    np.testing.assert_array_equal(found.taught.probabilities, lesson.taught.probabilities)
-    assert found.belief == lesson.belief
+    np.testing.assert_array_equal(found.labels.probabilities, lesson.labels.probabilities)
+    assert found.temperature == lesson.temperature
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_rows_of_numbers_are_refused(trained: Path, tmp_path: Path) -> None:
     run = read_run(trained.with_name("model.run.npz"))
     vectors = Dataset(Vectors(np.ones((2, 3), dtype=np.float32), 3), np.array([0, 1]), ("a", "b"))
     with pytest.raises(InputError, match="the 2 rows are vectors of 3 columns; expected texts"):
-        write_run(tmp_path / "v.run.npz", KeptRun(vectors, run.lesson, run.config))
+        write_run(tmp_path / "v.run.npz", KeptRun(vectors, run.taught, run.config))
 
 
 def test_a_budget_below_the_smallest_model_names_it(trained: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_budget_below_the_smallest_model_names_it(trained: Path) -> None:
     with pytest.raises(
         BudgetError, match=r"a budget of 1024 bytes is too small .*; the smallest that works is \d+ bytes"
     ):
-        pipeline.learn(run.dataset, run.lesson, change_config(run.config, (), {"budget": 1024}), quiet)
+        pipeline.learn(run.dataset, run.taught, change_config(run.config, (), {"budget": 1024}), quiet)
 
 
 def test_the_file_says_what_it_holds(trained: Path) -> None:

@@ -69,8 +69,8 @@ def teach(lecture: Lecture) -> str:
             label_column=source.label_column,
         )
         dataset, _, _ = read_training(job, config)
-        lesson = pipeline.teach(dataset, config, _quiet)
-        write_run(lecture.path, KeptRun(dataset, lesson, config))
+        taught = pipeline.teach_all(dataset, config, _quiet)
+        write_run(lecture.path, KeptRun(dataset, taught, config))
     except Exception as error:  # whatever it is: the other entries go on
         return _reason(error)
     return ""
@@ -139,7 +139,7 @@ def _fitted(store: Store, entry: Entry) -> tuple[bytes, float | None, tuple[Poin
         run = replace(run, config=change_config(run.config, entry.settings, given))
     else:
         run = _kept_lesson(store, source)
-    found = best_student(run.dataset, run.lesson, run.config, _quiet, search=entry.search)
+    found = best_student(run.dataset, run.taught, run.config, _quiet, search=entry.search)
     chosen = found.chosen
     provenance = describe_training(run.dataset, run.config, chosen.temperature)
     tried = tuple(Point(point.size, point.held_out_accuracy, point.shape) for point in found.tried)

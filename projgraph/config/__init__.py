@@ -3,7 +3,7 @@
 A default that was tuned says in its description where it was measured; `benchmarks/LOG.md` has the figures.
 """
 
-from projgraph.config.graph import FeaturesConfig, GraphConfig
+from projgraph.config.graph import FeaturesConfig, GraphConfig, TuningConfig
 from projgraph.config.load import change_config, load_config
 from projgraph.config.sizes import MAX_BUDGET, MAX_TIME, parse_bytes, parse_time
 from projgraph.config.student import (
@@ -54,6 +54,7 @@ __all__ = [
     "TrainConfig",
     "TrainerConfig",
     "TrustConfig",
+    "TuningConfig",
     "VectorsConfig",
     "WordsConfig",
     "change_config",

@@ -27,6 +27,19 @@ class FeaturesConfig(Stage):
     encoder_view_weight: float = Field(0.5, ge=0, le=10, description="weight of the joint view beside an encoder's")
 
 
+class TuningConfig(Stage):
+    """How a sentence encoder is tuned to the trainer's beliefs before a second graph is taught."""
+
+    epochs: int | None = Field(
+        None,
+        ge=0,
+        le=100,
+        description="passes over the texts; 0 tunes nothing, none is 2, or 0 where two cores would take 15 minutes",
+    )
+    rate: float = Field(5e-5, gt=0, lt=1, description="peak learning rate of AdamW")
+    batch: int = Field(32, ge=1, description="texts a step")
+
+
 class GraphConfig(Stage):
     """The trainer graph."""
 

@@ -28,11 +28,14 @@ class WordsConfig(Stage):
     """The words that a model of texts carries codes of, where the budget has room for them."""
 
     dimensions: Literal[0, 8, 16, 32, 64, 128] | None = Field(
-        None, description="signs of a code; 0 is no words; none is 64 with an encoder and 0 without"
+        None, description="signs of a code; 0 is no words; none is 64 where the budgets have room"
     )
     most: int = Field(8000, ge=1, le=1 << 20, description="words at most, the most frequent ones")
     filters: int | None = Field(
-        None, ge=0, le=128, description="of the convolution over words; 0 is none, none lets the budget choose"
+        None,
+        ge=0,
+        le=128,
+        description="of the convolution over words; 0 is none, none lets the budgets choose",
     )
     width: int = Field(3, ge=1, le=5, description="neighbouring words that a filter sees")
     min_steps: int = Field(1500, ge=1, description="steps of the student beside words, at least: sums learn slowly")
@@ -48,6 +51,9 @@ class ProjectionConfig(Stage):
     word_ngrams: tuple[int, int] = Field((1, 2), description="shortest and longest word n-gram")
     character_ngrams: tuple[int, int] = Field((3, 5), description="shortest and longest character n-gram")
     additions: int = Field(2, ge=1, le=16, description="signed additions of one feature")
+    seen_slots_log2: int = Field(
+        10, ge=0, le=16, description="log2 of the repeat filter's slots, 4 bytes of RAM each; 0 for no filter"
+    )
     quantiser: Literal["ternary", "sign"] = Field("ternary", description="how a sum becomes a bit")
     vectors: VectorsConfig = VectorsConfig()
     words: WordsConfig = WordsConfig()
@@ -78,6 +84,12 @@ class CorruptionConfig(Stage):
     truncation: float | None = Field(
         None, ge=0, le=1, description="share cut off at the end; none is 0.3 with unlabelled rows, else 0"
     )
+    substitution: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="share of the words exchanged for near ones of the encoder's; none is 0.3 with unlabelled rows",
+    )
     speech: float = Field(0.0, ge=0, le=1, description="share of the characters whose words are misheard")
 
     def rates(self, unlabelled: bool) -> dict[str, float]:
@@ -87,7 +99,7 @@ class CorruptionConfig(Stage):
         return {kind: rate for kind, rate in given.items() if rate > 0}
 
 
-_USUAL_CORRUPTION = {"typing": 0.1, "truncation": 0.3}
+_USUAL_CORRUPTION = {"typing": 0.1, "truncation": 0.3, "substitution": 0.3}
 
 
 class StudentConfig(Stage):

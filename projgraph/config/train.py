@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from projgraph.config.graph import FeaturesConfig, GraphConfig
+from projgraph.config.graph import FeaturesConfig, GraphConfig, TuningConfig
 from projgraph.config.sizes import MAX_BUDGET, MAX_TIME, parse_bytes, parse_time
 from projgraph.config.stage import Stage
 from projgraph.config.student import PackConfig, ProjectionConfig, StudentConfig, TrustConfig
@@ -29,6 +29,7 @@ class TrainConfig(Stage):
     )
     encoder: str | None = Field(None, description="a sentence-transformers model, by name or folder, at training time")
     features: FeaturesConfig = FeaturesConfig()
+    tuning: TuningConfig = TuningConfig()
     graph: GraphConfig = GraphConfig()
     trainer: TrainerConfig = TrainerConfig()
     projection: ProjectionConfig = ProjectionConfig()
@@ -61,7 +62,7 @@ class TrainConfig(Stage):
     def code_dimensions(self) -> int:
         """Signs of a word's code; 0 for no words."""
         chosen = self.projection.words.dimensions
-        return (_CODE_DIMENSIONS if self.encoder else 0) if chosen is None else chosen
+        return _CODE_DIMENSIONS if chosen is None else chosen
 
     def flattened(self) -> dict[str, Any]:
         """Every setting by its dotted name, in the order above."""

@@ -60,7 +60,7 @@ static pg_status read_heads(pg_bundle *bundle, uint32_t rows) {
     if (bundle->count == 0 || bundle->count > PG_MAX_HEADS) return PG_BAD_HEADS;
     if (bundle->slots <= PG_SECTION_PROJECTION || bundle->slots > PG_MAX_SECTIONS) return PG_BAD_HEADS;
     /* At most 4,096 heads of 64 slots of 2 bytes: fits 32 bits. */
-    size_t names = PG_HEADS_SIZE + OFFSET * ((size_t)bundle->count + 1) + SLOT * bundle->slots * (size_t)bundle->count;
+    uint32_t names = PG_HEADS_SIZE + OFFSET * (bundle->count + 1) + SLOT * bundle->slots * bundle->count;
     if (bundle->heads_length < names) return PG_BAD_HEADS;
     uint32_t before = 0;
     for (uint32_t i = 0; i <= bundle->count; i++) {

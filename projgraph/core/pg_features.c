@@ -11,27 +11,30 @@ static const uint64_t K[PG_MAX_CHARACTER_NGRAM] = {
 };
 
 /* 64-bit words of a family's used bits. */
-static size_t used_words(const pg_projection *projection) {
-    return (((size_t)1 << projection->seen_slots_log2) + 63) / 64;
+static uint32_t used_words(const pg_projection *projection) {
+    return (((uint32_t)1 << projection->seen_slots_log2) + 63) / 64;
 }
 
-size_t pg_seen_bytes(const pg_projection *projection) {
+uint32_t pg_seen_bytes(const pg_projection *projection) {
     if (projection->seen_slots_log2 == 0) return 0;
-    size_t slots = (size_t)1 << projection->seen_slots_log2;
-    return projection->family_count * (used_words(projection) * sizeof(uint64_t) + slots * sizeof(uint32_t));
+    uint32_t slots = (uint32_t)1 << projection->seen_slots_log2;
+    uint32_t families = projection->family_count < PG_FAMILIES ? projection->family_count : PG_FAMILIES;
+    return families * (used_words(projection) * sizeof(uint64_t) + slots * sizeof(uint32_t));
 }
 
-void pg_walk_start(pg_walk *walk, const pg_projection *projection, uint64_t *seen, const char *text, size_t length) {
+void pg_walk_start(pg_walk *walk, const pg_projection *projection, uint32_t first, uint64_t *seen, const char *text,
+                   size_t length) {
     pg_reader_start(&walk->reader, &walk->chunk, text, length);
     memset(walk->states, 0, sizeof walk->states);
-    for (uint32_t f = 0; f < projection->family_count; f++) {
-        walk->states[f].salt = projection->seed + projection->families[f].kind * PG_FAMILY_MULTIPLIER;
+    walk->first = first;
+    walk->count = projection->family_count - first < PG_FAMILIES ? projection->family_count - first : PG_FAMILIES;
+    for (uint32_t f = 0; f < walk->count; f++) {
+        walk->states[f].salt = projection->seed + projection->families[first + f].kind * PG_FAMILY_MULTIPLIER;
         walk->states[f].left = PG_MAX_FEATURES;
     }
     walk->seen = seen;
-    if (projection->seen_slots_log2 > 0)
-        memset(seen, 0, projection->family_count * used_words(projection) * sizeof *seen);
-    walk->family = projection->family_count; /* so that the first step reads a chunk */
+    if (projection->seen_slots_log2 > 0) memset(seen, 0, walk->count * used_words(projection) * sizeof *seen);
+    walk->family = walk->count; /* so that the first step reads a chunk */
     walk->offset = 0;
 }
 
@@ -139,36 +142,36 @@ static size_t step(pg_walk *walk, const pg_projection *projection, const pg_fami
                      ? word_features(&walk->chunk, walk->offset, family, state, walk->hashes + count)
                      : character_features(walk, family, state->salt, walk->hashes + count);
     if (projection->seen_slots_log2 > 0) {
-        size_t words = used_words(projection), slots = (size_t)1 << projection->seen_slots_log2;
-        uint32_t *stamps = (uint32_t *)(void *)(walk->seen + projection->family_count * words);
-        count = keep_new(walk->hashes, count, walk->seen + walk->family * words, stamps + walk->family * slots,
-                         (uint32_t)slots - 1);
+        uint32_t words = used_words(projection), slots = (uint32_t)1 << projection->seen_slots_log2;
+        uint32_t *stamps = (uint32_t *)(void *)(walk->seen + walk->count * words);
+        count =
+            keep_new(walk->hashes, count, walk->seen + walk->family * words, stamps + walk->family * slots, slots - 1);
     }
     if (count > state->left) count = state->left;
     state->left -= (uint32_t)count;
     return count;
 }
 
-static int all_full(const pg_walk *walk, const pg_projection *projection) {
-    for (uint32_t f = 0; f < projection->family_count; f++)
+static int all_full(const pg_walk *walk) {
+    for (uint32_t f = 0; f < walk->count; f++)
         if (walk->states[f].left > 0) return 0;
     return 1;
 }
 
 size_t pg_walk_next(pg_walk *walk, const pg_projection *projection, uint32_t *family) {
     for (;;) {
-        if (walk->family == projection->family_count) {
-            if (all_full(walk, projection) || !pg_reader_next(&walk->reader, &walk->chunk)) return 0;
+        if (walk->family == walk->count) {
+            if (all_full(walk) || !pg_reader_next(&walk->reader, &walk->chunk)) return 0;
             walk->family = 0;
             walk->offset = 0;
         }
-        const pg_family *current = &projection->families[walk->family];
+        const pg_family *current = &projection->families[walk->first + walk->family];
         if (walk->offset >= input_end(walk, current) || walk->states[walk->family].left == 0) {
             walk->family++;
             walk->offset = 0;
             continue;
         }
-        *family = walk->family;
+        *family = walk->first + walk->family;
         size_t count = step(walk, projection, current);
         if (count > 0) return count;
     }

@@ -5,20 +5,25 @@
 #include "pg_internal.h"
 
 /* Inputs that are numbers, not bits: code sums, hidden units, filters, in this order. */
-static size_t values_bytes(const pg_model *model) {
+static uint32_t values_bytes(const pg_model *model) {
     return pg_rounded((model->dimensions + model->hidden.outputs + model->convolution.outputs) * sizeof(int16_t));
 }
 
-static size_t layers_scratch(const pg_model *model) {
-    size_t size = pg_rounded((pg_padded_bits(model->projection.bits) + PG_ROW_SLACK) * sizeof(uint32_t)) +
-                  pg_sums_scratch(&model->output) + pg_rounded(model->classes * sizeof(int32_t));
+/* Offsets of the rows of so many words of a plane as are taken at a time. */
+static uint32_t rows_bytes(const pg_model *model) {
+    uint32_t words = pg_padded_bits(model->projection.bits) / 64;
+    return pg_rounded((64 * (words < PG_PLANE_WORDS ? words : PG_PLANE_WORDS) + PG_ROW_SLACK) * sizeof(uint32_t));
+}
+
+static uint32_t layers_scratch(const pg_model *model) {
+    uint32_t size = rows_bytes(model) + pg_sums_scratch(&model->output) + pg_rounded(model->classes * sizeof(int32_t));
     if (model->hidden.outputs == 0) return size;
     return size + pg_sums_scratch(&model->hidden) + pg_rounded(model->hidden.outputs * sizeof(int32_t));
 }
 
 /* Words are done with when the layers begin: both use the same scratch, one after the other. */
-size_t pg_head_scratch(const pg_model *model) {
-    size_t words = pg_words_scratch(model), layers = layers_scratch(model);
+uint32_t pg_head_scratch(const pg_model *model) {
+    uint32_t words = pg_words_scratch(model), layers = layers_scratch(model);
     return values_bytes(model) + (words > layers ? words : layers);
 }
 
@@ -49,8 +54,12 @@ static void add_bits(const pg_model *model, const pg_layer *layer, const uint64_
                      const int16_t *code_sums, uint8_t *scratch, const pg_sums *sums) {
     size_t words = pg_padded_bits(model->projection.bits) / 64;
     uint32_t *rows = (uint32_t *)(void *)scratch, row = (uint32_t)sums->row;
-    pg_add_rows(layer, layer->weights, rows, pg_row_offsets(planes[0], words, row, rows), 1, sums);
-    pg_add_rows(layer, layer->weights, rows, pg_row_offsets(planes[1], words, row, rows), -1, sums);
+    for (size_t first = 0; first < words; first += PG_PLANE_WORDS) {
+        size_t some = words - first < PG_PLANE_WORDS ? words - first : PG_PLANE_WORDS;
+        const uint8_t *weights = layer->weights + 64 * first * row; /* of the bits, which come first */
+        pg_add_rows(layer, weights, rows, pg_row_offsets(planes[0] + first, some, row, rows), 1, sums);
+        pg_add_rows(layer, weights, rows, pg_row_offsets(planes[1] + first, some, row, rows), -1, sums);
+    }
     pg_add_values(layer, model->projection.bits, code_sums, model->dimensions, sums);
 }
 
@@ -75,7 +84,7 @@ uint32_t pg_head_scores(const pg_model *model, const pg_model *before, const pg_
     int16_t *values = code_sums + model->dimensions; /* hidden units, then filters */
     int known = before && same_trunk(model, before);
     if (model->words && !known) pg_word_inputs(model, row, scratch, code_sums, values + units);
-    uint8_t *rows = pg_take(&scratch, (pg_padded_bits(model->projection.bits) + PG_ROW_SLACK) * sizeof(uint32_t));
+    uint8_t *rows = pg_take(&scratch, rows_bytes(model));
     pg_sums output = pg_start_sums(&model->output, &scratch);
     int32_t *own = pg_take(&scratch, model->classes * sizeof *own);
     if (!scores) scores = own;
@@ -94,16 +103,19 @@ uint32_t pg_head_scores(const pg_model *model, const pg_model *before, const pg_
     return model->threshold != 0 && scores[label] < model->threshold ? PG_NO_LABEL : label;
 }
 
-size_t pg_scratch_size(const pg_model *model) {
-    if (!model) return 0;
-    size_t bits = pg_planes_scratch(&model->projection), head = pg_head_scratch(model);
+static uint32_t scratch_bytes(const pg_model *model) {
+    uint32_t bits = pg_planes_scratch(&model->projection), head = pg_head_scratch(model);
     return PG_SCRATCH_ALIGN + 2 * pg_rounded(pg_padded_bits(model->projection.bits) / 8) + (bits > head ? bits : head);
+}
+
+size_t pg_scratch_size(const pg_model *model) {
+    return model ? pg_as_size(scratch_bytes(model)) : 0;
 }
 
 static pg_status predict(const pg_model *model, const pg_row *row, unsigned input, void *scratch, size_t scratch_size,
                          int32_t *scores, uint32_t *label) {
     if (!model || !scratch || !label) return PG_BAD_ARGUMENT;
-    if (scratch_size < pg_scratch_size(model)) return PG_SCRATCH_TOO_SMALL;
+    if (scratch_size < scratch_bytes(model)) return PG_SCRATCH_TOO_SMALL;
     pg_status status = pg_row_check(&model->projection, row, input);
     if (status != PG_OK) return status;
     uint8_t *aligned = pg_align(scratch);

@@ -81,14 +81,37 @@ static inline uint16_t pg_field(const uint64_t *hashes, size_t i) {
 #endif
 }
 
+/* -DPG_SMALL builds the core for devices with little memory: the same integers from a fraction of the scratch, in up to
+ * twice the time. A text is read once for every family and for every PG_SUMS of its bits, and nothing is laid out for
+ * vectors of a processor. */
+#ifdef PG_SMALL
 enum {
-    PG_LANES = 32,                       /* positions or tokens hashed at a time */
-    PG_CHUNK = 128,                      /* code points and tokens read at a time, a multiple of PG_LANES */
+    PG_LANES = 4,
+    PG_CHUNK = 16,
+    PG_FIELDS = 16,
+    PG_BIT_BLOCK = 64,
+    PG_PLANE_WORDS = 2,
+    PG_FAMILIES = 1,
+    PG_MULTIPLES = 8,
+    PG_SCRATCH_ALIGN = 8 /* of a 64-bit integer */
+};
+#else
+enum {
+    PG_LANES = 32,                     /* positions or tokens hashed at a time */
+    PG_CHUNK = 128,                    /* code points and tokens read at a time, a multiple of PG_LANES */
+    PG_FIELDS = 64,                    /* positions computed at a time: 16 features x 4 fields */
+    PG_BIT_BLOCK = 512,                /* bits quantised at a time */
+    PG_PLANE_WORDS = PG_MAX_BITS / 64, /* words of a plane whose rows are added at a time: all there can be */
+    PG_FAMILIES = PG_MAX_FAMILIES,     /* whose features are found in one reading of a text */
+    PG_MULTIPLES = 32,                 /* inputs taken at a time that are no bits, a multiple of 4 */
+    PG_SCRATCH_ALIGN = 64              /* a cache line */
+};
+#endif
+
+enum {
     PG_HISTORY = PG_MAX_CHARACTER_NGRAM, /* code points kept from before the chunk */
     PG_HASHES = PG_LANES * PG_MAX_CHARACTER_NGRAM,
-    PG_FIELDS = 64,       /* positions computed at a time: 16 features x 4 fields */
-    PG_BIT_BLOCK = 512,   /* bits quantised at a time */
-    PG_SCRATCH_ALIGN = 64 /* a cache line */
+    PG_SUMS = 512 /* bits of a family whose sums are held at a time by a small build */
 };
 
 /* ---- pg_model.c: bytes to sections to a model ---- */
@@ -150,14 +173,19 @@ typedef struct {
     pg_chunk chunk;
     uint64_t grams[PG_MAX_CHARACTER_NGRAM][PG_LANES];
     uint64_t hashes[PG_HASHES]; /* the counted features of the last step */
-    pg_family_state states[PG_MAX_FAMILIES];
-    uint64_t *seen; /* the repeat filters: used bits of every family, then stamps of every family */
+    pg_family_state states[PG_FAMILIES];
+    uint64_t *seen; /* the repeat filters: used bits of every family walked, then stamps of every family walked */
+    uint32_t first; /* family walked */
+    uint32_t count; /* of families walked */
     uint32_t family;
     uint32_t offset; /* within the chunk */
 } pg_walk;
 
-size_t pg_seen_bytes(const pg_projection *projection);
-void pg_walk_start(pg_walk *walk, const pg_projection *projection, uint64_t *seen, const char *text, size_t length);
+uint32_t pg_seen_bytes(const pg_projection *projection);
+
+/* The walk over PG_FAMILIES families at most, from the first one on: the others are the next walks. */
+void pg_walk_start(pg_walk *walk, const pg_projection *projection, uint32_t first, uint64_t *seen, const char *text,
+                   size_t length);
 
 /* The next counted features, in walk->hashes, all of one family; 0 at the end of the text. */
 size_t pg_walk_next(pg_walk *walk, const pg_projection *projection, uint32_t *family);
@@ -173,7 +201,7 @@ typedef struct {
     size_t count;
 } pg_row;
 
-size_t pg_vector_scratch(const pg_projection *projection);
+uint32_t pg_vector_scratch(const pg_projection *projection);
 pg_status pg_vector_check(const pg_projection *projection, const pg_row *row);
 void pg_vector_planes(const pg_projection *projection, const pg_row *row, uint8_t *scratch, uint64_t *positive,
                       uint64_t *negative);
@@ -181,12 +209,22 @@ void pg_vector_planes(const pg_projection *projection, const pg_row *row, uint8_
 /* ---- pg_project.c: counted features to bits ---- */
 
 /* Bits rounded up to whole blocks: what a plane in scratch holds. */
-static inline size_t pg_padded_bits(uint32_t bits) {
-    return ((size_t)bits + PG_BIT_BLOCK - 1) / PG_BIT_BLOCK * PG_BIT_BLOCK;
+static inline uint32_t pg_padded_bits(uint32_t bits) {
+    return (bits + PG_BIT_BLOCK - 1) / PG_BIT_BLOCK * PG_BIT_BLOCK;
+}
+
+/* Bytes of scratch are counted in 32 bits, which hold those of every model: a machine of smaller sizes cannot have so
+ * many where they do not fit. */
+static inline size_t pg_as_size(uint32_t bytes) {
+    size_t size = (size_t)bytes;
+    return size == bytes ? size : SIZE_MAX;
 }
 
 /* Aligned scratch of pg_project_planes in bytes. */
-size_t pg_planes_scratch(const pg_projection *projection);
+uint32_t pg_planes_scratch(const pg_projection *projection);
+
+/* Scratch of the functions of a projection alone, of any alignment, in bytes. */
+uint32_t pg_project_scratch(const pg_projection *projection);
 
 /* PG_OK if the projection takes rows of that input kind, and this one is well-formed. */
 pg_status pg_row_check(const pg_projection *projection, const pg_row *row, unsigned input);
@@ -200,11 +238,11 @@ static inline uint8_t *pg_align(void *scratch) {
     return (uint8_t *)scratch + slack;
 }
 
-static inline size_t pg_rounded(size_t bytes) {
+static inline uint32_t pg_rounded(uint32_t bytes) {
     return (bytes + PG_SCRATCH_ALIGN - 1) / PG_SCRATCH_ALIGN * PG_SCRATCH_ALIGN;
 }
 
-static inline void *pg_take(uint8_t **scratch, size_t bytes) {
+static inline void *pg_take(uint8_t **scratch, uint32_t bytes) {
     uint8_t *taken = *scratch;
     *scratch += pg_rounded(bytes);
     return taken;
@@ -225,7 +263,7 @@ typedef struct {
 } pg_sums;
 
 /* Aligned scratch of a layer's sums in bytes; pg_start_sums takes it, and leaves wide at zero. */
-size_t pg_sums_scratch(const pg_layer *layer);
+uint32_t pg_sums_scratch(const pg_layer *layer);
 pg_sums pg_start_sums(const pg_layer *layer, uint8_t **scratch);
 
 /* Byte offsets of the rows of the set bits, ascending, with room for PG_ROW_SLACK more; returns how many. */
@@ -244,7 +282,7 @@ void pg_finish(const pg_layer *layer, const pg_sums *sums, int32_t *scores);
 /* ---- pg_words.c: words to code sums and filters ---- */
 
 /* Aligned scratch of pg_word_inputs in bytes. */
-size_t pg_words_scratch(const pg_model *model);
+uint32_t pg_words_scratch(const pg_model *model);
 
 /* The code sums of a text, and what the filters say of it. */
 void pg_word_inputs(const pg_model *model, const pg_row *row, uint8_t *scratch, int16_t *code_sums, int16_t *filters);
@@ -255,7 +293,7 @@ void pg_word_inputs(const pg_model *model, const pg_row *row, uint8_t *scratch, 
 void pg_rectify(const int32_t *sums, uint32_t count, unsigned shift, int16_t *values);
 
 /* Aligned scratch of pg_head_scores in bytes. */
-size_t pg_head_scratch(const pg_model *model);
+uint32_t pg_head_scratch(const pg_model *model);
 
 /* One score a class, in scratch or in scores if that is not NULL; returns the label. What the layers before the output
  * say stays at the start of the scratch, so that it is not computed again where the model before had the same ones;

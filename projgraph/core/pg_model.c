@@ -236,7 +236,7 @@ static pg_status count_inputs(pg_model *model) {
 }
 
 /* Whether the half byte behind the last output of every row is zero, where rows have one. */
-static int half_bytes_zero(const pg_layer *layer, const uint8_t *rows, size_t row) {
+static int half_bytes_zero(const pg_layer *layer, const uint8_t *rows, uint32_t row) {
     uint8_t any = 0;
     if (layer->weight_bits == 8 || layer->outputs % 2 == 0) return 1;
     for (uint32_t i = 0; i < layer->inputs; i++)
@@ -245,8 +245,8 @@ static int half_bytes_zero(const pg_layer *layer, const uint8_t *rows, size_t ro
 }
 
 static pg_status read_layer(pg_layer *layer, pg_section weights, pg_section bias, pg_section multipliers) {
-    size_t row = layer->weight_bits == 8 ? layer->outputs : (layer->outputs + 1) / 2;
-    size_t rows = row * layer->inputs; /* at most 4,096 x 16,640: fits 32 bits */
+    uint32_t row = layer->weight_bits == 8 ? layer->outputs : (layer->outputs + 1) / 2;
+    uint32_t rows = row * layer->inputs; /* at most 4,096 x 16,640: fits 32 bits */
     if (weights.length != rows + PG_ROW_PADDING) return PG_BAD_WEIGHTS;
     if (!pg_all_zero(weights.at + rows, PG_ROW_PADDING)) return PG_BAD_ROW_PADDING;
     if (!half_bytes_zero(layer, weights.at, row)) return PG_BAD_ROW_PADDING;

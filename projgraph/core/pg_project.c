@@ -6,6 +6,8 @@
 
 #include "pg_internal.h"
 
+#ifndef PG_SMALL
+
 /* Where the sum of a bit lies. Within each PG_BIT_BLOCK, sums are stored transposed, 32 columns of 16 bits, so that one
  * vector holds bit k of 32 neighbouring plane words. */
 static inline uint16_t place(uint16_t bit) {
@@ -91,6 +93,8 @@ PG_HOT static void quantise(const uint16_t *counts, size_t padded, uint64_t *pos
     }
 }
 
+#endif
+
 /* The sign quantiser knows no zero: what is not above is below, up to the last bit. */
 static void complement(const uint64_t *positive, uint64_t *negative, uint32_t bits) {
     for (uint32_t word = 0; word < bits / 64; word++)
@@ -98,7 +102,67 @@ static void complement(const uint64_t *positive, uint64_t *negative, uint32_t bi
     if (bits % 64) negative[bits / 64] = ~positive[bits / 64] & (((uint64_t)1 << bits % 64) - 1);
 }
 
-size_t pg_planes_scratch(const pg_projection *projection) {
+#ifdef PG_SMALL
+
+/* A family's bits whose sums are held at a time. */
+static uint32_t sums_at_once(const pg_family *family) {
+    return family->bit_count < PG_SUMS ? family->bit_count : PG_SUMS;
+}
+
+uint32_t pg_planes_scratch(const pg_projection *projection) {
+    if (projection->input == PG_INPUT_VECTOR) return pg_vector_scratch(projection);
+    uint32_t most = 0;
+    for (uint32_t f = 0; f < projection->family_count; f++)
+        if (sums_at_once(&projection->families[f]) > most) most = sums_at_once(&projection->families[f]);
+    return pg_rounded(sizeof(pg_walk)) + pg_rounded(pg_seen_bytes(projection)) + pg_rounded(most * sizeof(int16_t));
+}
+
+/* Add one feature to the sums of the family's bits from first on. A feature touches a bit at most once, since each
+ * addition has its own part of the block, and a family has at most PG_MAX_FEATURES = 2^15 - 1 features: the sums fit.
+ */
+static void add_feature(const pg_family *family, uint64_t hash, uint32_t first, uint32_t count, int16_t *sums) {
+    uint32_t part = family->bit_count / family->additions;
+    for (uint32_t j = 0, start = 0; j < family->additions && start < first + count; j++, start += part) {
+        uint32_t field = (uint32_t)(hash >> 16 * (j % 4)) & 0xFFFFu;
+        uint32_t bit = start + (field * part >> 16) - first; /* wraps below the first, to beyond the last */
+        if (bit < count) sums[bit] = (int16_t)(sums[bit] + (field & 1 ? -1 : 1));
+        if (j % 4 == 3) hash = pg_mix(hash + PG_MULTIPLIER);
+    }
+}
+
+static void set_bits(const int16_t *sums, uint32_t first, uint32_t count, uint64_t *positive, uint64_t *negative) {
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t bit = (uint64_t)1 << (first + i) % 64;
+        if (sums[i] > 0) positive[(first + i) / 64] |= bit;
+        if (sums[i] < 0) negative[(first + i) / 64] |= bit;
+    }
+}
+
+static void text_planes(const pg_projection *projection, const pg_row *row, uint8_t *scratch, uint64_t *positive,
+                        uint64_t *negative) {
+    pg_walk *walk = pg_take(&scratch, sizeof *walk);
+    uint64_t *seen = pg_take(&scratch, pg_seen_bytes(projection));
+    int16_t *sums = (int16_t *)(void *)scratch;
+    memset(positive, 0, pg_padded_bits(projection->bits) / 8);
+    memset(negative, 0, pg_padded_bits(projection->bits) / 8);
+    for (uint32_t f = 0; f < projection->family_count; f++) {
+        const pg_family *family = &projection->families[f];
+        uint32_t most = sums_at_once(family), found;
+        for (uint32_t first = 0; first < family->bit_count; first += most) {
+            uint32_t count = family->bit_count - first < most ? family->bit_count - first : most;
+            memset(sums, 0, count * sizeof *sums);
+            pg_walk_start(walk, projection, f, seen, row->text, row->length);
+            for (size_t hashes; (hashes = pg_walk_next(walk, projection, &found)) > 0;)
+                for (size_t i = 0; i < hashes; i++)
+                    add_feature(family, walk->hashes[i], first, count, sums);
+            set_bits(sums, family->first_bit + first, count, positive, negative);
+        }
+    }
+}
+
+#else
+
+uint32_t pg_planes_scratch(const pg_projection *projection) {
     if (projection->input == PG_INPUT_VECTOR) return pg_vector_scratch(projection);
     return pg_rounded(sizeof(pg_walk)) + pg_rounded(sizeof(pg_touches)) + pg_rounded(pg_seen_bytes(projection)) +
            2 * pg_padded_bits(projection->bits) * sizeof(uint16_t);
@@ -116,12 +180,14 @@ static void text_planes(const pg_projection *projection, const pg_row *row, uint
     uint16_t *counts = (uint16_t *)(void *)scratch;
 
     memset(counts, 0, 2 * padded * sizeof *counts);
-    pg_walk_start(walk, projection, seen, row->text, row->length);
+    pg_walk_start(walk, projection, 0, seen, row->text, row->length);
     uint32_t family;
     for (size_t count; (count = pg_walk_next(walk, projection, &family)) > 0;)
         add_features(&projection->families[family], walk->hashes, count, touches, counts, (uint16_t)padded);
     quantise(counts, padded, positive, negative);
 }
+
+#endif
 
 pg_status pg_row_check(const pg_projection *projection, const pg_row *row, unsigned input) {
     if (projection->input != input) return projection->input == PG_INPUT_TEXT ? PG_WANTS_TEXT : PG_WANTS_VECTOR;
@@ -138,9 +204,12 @@ void pg_project_planes(const pg_projection *projection, const pg_row *row, uint8
     if (projection->quantiser == PG_QUANTISER_SIGN) complement(positive, negative, projection->bits);
 }
 
-size_t pg_project_scratch_size(const pg_projection *projection) {
-    if (!projection) return 0;
+uint32_t pg_project_scratch(const pg_projection *projection) {
     return PG_SCRATCH_ALIGN + pg_planes_scratch(projection) + 2 * pg_rounded(pg_padded_bits(projection->bits) / 8);
+}
+
+size_t pg_project_scratch_size(const pg_projection *projection) {
+    return projection ? pg_as_size(pg_project_scratch(projection)) : 0;
 }
 
 static void store_plane(const uint64_t *words, uint32_t bits, uint8_t *plane) {
@@ -151,7 +220,7 @@ static void store_plane(const uint64_t *words, uint32_t bits, uint8_t *plane) {
 static pg_status project(const pg_projection *projection, const pg_row *row, unsigned input, void *scratch,
                          size_t scratch_size, uint8_t *positive, uint8_t *negative) {
     if (!projection || !scratch || !positive || !negative) return PG_BAD_ARGUMENT;
-    if (scratch_size < pg_project_scratch_size(projection)) return PG_SCRATCH_TOO_SMALL;
+    if (scratch_size < pg_project_scratch(projection)) return PG_SCRATCH_TOO_SMALL;
     pg_status status = pg_row_check(projection, row, input);
     if (status != PG_OK) return status;
     uint8_t *aligned = pg_align(scratch);
@@ -178,18 +247,20 @@ pg_status pg_project_vector(const pg_projection *projection, const uint32_t *col
 pg_status pg_features(const pg_projection *projection, const char *text, size_t length, void *scratch,
                       size_t scratch_size, pg_feature *features, size_t capacity, size_t *count) {
     if (!projection || (!text && length) || !scratch || (!features && capacity) || !count) return PG_BAD_ARGUMENT;
-    if (scratch_size < pg_project_scratch_size(projection)) return PG_SCRATCH_TOO_SMALL;
+    if (scratch_size < pg_project_scratch(projection)) return PG_SCRATCH_TOO_SMALL;
     if (projection->input != PG_INPUT_TEXT) return PG_WANTS_VECTOR;
     pg_walk *walk = (pg_walk *)(void *)pg_align(scratch);
     uint64_t *seen = (uint64_t *)(void *)((uint8_t *)walk + pg_rounded(sizeof *walk));
-    pg_walk_start(walk, projection, seen, text, length);
     uint32_t family;
     *count = 0;
-    for (size_t found; (found = pg_walk_next(walk, projection, &family)) > 0;)
-        for (size_t i = 0; i < found; i++, ++*count)
-            if (*count < capacity) {
-                features[*count].hash = walk->hashes[i];
-                features[*count].family = family;
-            }
+    for (uint32_t first = 0; first < projection->family_count; first += PG_FAMILIES) {
+        pg_walk_start(walk, projection, first, seen, text, length);
+        for (size_t found; (found = pg_walk_next(walk, projection, &family)) > 0;)
+            for (size_t i = 0; i < found; i++, ++*count)
+                if (*count < capacity) {
+                    features[*count].hash = walk->hashes[i];
+                    features[*count].family = family;
+                }
+    }
     return PG_OK;
 }

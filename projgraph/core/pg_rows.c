@@ -8,16 +8,15 @@ enum {
     LANES = PG_ROW_PADDING, /* bytes of a vector; rows are read in whole ones, past their end */
     GROUP = 8,              /* rows read in one pass over the sums */
     INT8_ROWS = 256,        /* rows whose unsigned bytes sum within 16 bits: 256 x 255 < 2^16 */
-    INT4_ROWS = 4096,       /* and nibbles: 4,096 x 15 < 2^16 */
-    MULTIPLES = 32          /* inputs taken at a time that are no bits */
+    INT4_ROWS = 4096        /* and nibbles: 4,096 x 15 < 2^16 */
 };
 
-static size_t row_bytes(const pg_layer *layer) {
+static uint32_t row_bytes(const pg_layer *layer) {
     return layer->weight_bits == 8 ? layer->outputs : (layer->outputs + 1) / 2;
 }
 
-static size_t row_units(const pg_layer *layer) {
-    size_t bytes = (row_bytes(layer) + LANES - 1) / LANES * LANES;
+static uint32_t row_units(const pg_layer *layer) {
+    uint32_t bytes = (row_bytes(layer) + LANES - 1) / LANES * LANES;
     return layer->weight_bits == 8 ? bytes / 2 : bytes;
 }
 
@@ -31,8 +30,8 @@ pg_sums pg_start_sums(const pg_layer *layer, uint8_t **scratch) {
     return sums;
 }
 
-size_t pg_sums_scratch(const pg_layer *layer) {
-    size_t units = row_units(layer);
+uint32_t pg_sums_scratch(const pg_layer *layer) {
+    uint32_t units = row_units(layer);
     return pg_rounded(2 * units * sizeof(uint16_t)) + pg_rounded(2 * units * sizeof(int32_t));
 }
 
@@ -244,9 +243,9 @@ PG_HOT static void multiples_int8(const multiple *four, const pg_sums *sums) {
     for (size_t k = 0; k < sums->units; k++) {
         uint16_t w = byte_pair(first, k), x = byte_pair(second, k), y = byte_pair(third, k), z = byte_pair(fourth, k);
         lower[k] += (int16_t)(a * (int16_t)((w & 0xFF) - 0x80) + b * (int16_t)((x & 0xFF) - 0x80)) +
-                    (int16_t)(c * (int16_t)((y & 0xFF) - 0x80) + d * (int16_t)((z & 0xFF) - 0x80));
+                    (int32_t)(int16_t)(c * (int16_t)((y & 0xFF) - 0x80) + d * (int16_t)((z & 0xFF) - 0x80));
         upper[k] += (int16_t)(a * (int16_t)((w >> 8) - 0x80) + b * (int16_t)((x >> 8) - 0x80)) +
-                    (int16_t)(c * (int16_t)((y >> 8) - 0x80) + d * (int16_t)((z >> 8) - 0x80));
+                    (int32_t)(int16_t)(c * (int16_t)((y >> 8) - 0x80) + d * (int16_t)((z >> 8) - 0x80));
     }
 }
 
@@ -271,8 +270,8 @@ PG_HOT static void widen_signed(const pg_sums *sums, uint32_t bias) {
         sums->wide[k] += (int32_t)(uint16_t)(sums->narrow[k] - bias + 0x8000u) - 0x8000;
 }
 
-/* wide += the rows of up to MULTIPLES inputs, each times its value. Of nibbles as many products fit 16 bits: 32 x 127 x
- * 8 < 2^15. */
+/* wide += the rows of up to PG_MULTIPLES inputs, each times its value. Of nibbles as many products fit 16 bits: 32 x
+ * 127 x 8 < 2^15. */
 static void add_multiples(const pg_layer *layer, multiple *inputs, size_t count, const pg_sums *sums) {
     uint32_t bias = 0;
     for (; count % 4 != 0; count++) {
@@ -294,13 +293,13 @@ static void add_multiples(const pg_layer *layer, multiple *inputs, size_t count,
 
 void pg_add_values(const pg_layer *layer, uint32_t first, const int16_t *values, uint32_t count, const pg_sums *sums) {
     const uint8_t *row = layer->weights + first * sums->row;
-    multiple inputs[MULTIPLES];
+    multiple inputs[PG_MULTIPLES];
     size_t found = 0;
     for (uint32_t j = 0; j < count; j++, row += sums->row) {
         inputs[found].row = row; /* written whether it counts or not: a branch would be mispredicted */
         inputs[found].value = values[j];
         found += values[j] != 0;
-        if (found == MULTIPLES) {
+        if (found == PG_MULTIPLES) {
             add_multiples(layer, inputs, found, sums);
             found = 0;
         }

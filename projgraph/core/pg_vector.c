@@ -16,11 +16,11 @@ typedef struct {
     int32_t terms[PG_FIELDS];
 } vector_walk;
 
-static size_t sums_bytes(const pg_projection *projection) {
+static uint32_t sums_bytes(const pg_projection *projection) {
     return pg_rounded(pg_padded_bits(projection->bits) * sizeof(int32_t));
 }
 
-size_t pg_vector_scratch(const pg_projection *projection) {
+uint32_t pg_vector_scratch(const pg_projection *projection) {
     return pg_rounded(sizeof(vector_walk)) + sums_bytes(projection);
 }
 
@@ -154,7 +154,7 @@ pg_status pg_vector_sums(const pg_projection *projection, const uint32_t *column
                          void *scratch, size_t scratch_size, int32_t *sums) {
     pg_row row = {NULL, 0, columns, values, count};
     if (!projection || !scratch || !sums) return PG_BAD_ARGUMENT;
-    if (scratch_size < pg_project_scratch_size(projection)) return PG_SCRATCH_TOO_SMALL;
+    if (scratch_size < pg_project_scratch(projection)) return PG_SCRATCH_TOO_SMALL;
     pg_status status = pg_row_check(projection, &row, PG_INPUT_VECTOR);
     if (status != PG_OK) return status;
     memcpy(sums, add_row(projection, &row, pg_align(scratch)), projection->bits * sizeof *sums);

@@ -70,7 +70,7 @@ static uint32_t root(uint64_t square) {
 PG_HOT static void normalise(const pg_model *model, const code_totals *totals, int16_t *sums) {
     uint64_t unit = (uint64_t)1 << 2 * (16 + model->norm_shift);
     int32_t factor = totals->squares > 0 ? (int32_t)root(unit / totals->squares) : 0;
-    int64_t shifted = ((int64_t)1 << 37) + (1 << 15);
+    int64_t shifted = ((int64_t)1 << 37) + ((int32_t)1 << 15);
     for (uint32_t i = 0; i < model->dimensions; i++) {
         int32_t sum = (int32_t)(2 * totals->ones[i]) - (int32_t)totals->weights;
         int64_t value = (int64_t)((uint64_t)((int64_t)sum * factor + shifted) >> 16) - ((int64_t)1 << 21);
@@ -93,7 +93,7 @@ typedef struct {
 enum { CODE_PARTS = PG_MAX_DIMENSIONS / 64 }; /* of 64 bits, that hold any code */
 
 /* Sums of every window and every place, the largest ones, and row offsets. */
-static size_t convolution_scratch(const pg_model *model) {
+static uint32_t convolution_scratch(const pg_model *model) {
     if (model->convolution.outputs == 0) return 0;
     return (2 * model->width + 1) * pg_sums_scratch(&model->convolution) +
            pg_rounded((PG_MAX_DIMENSIONS + PG_ROW_SLACK) * sizeof(uint32_t));
@@ -173,7 +173,7 @@ static void convolution_finish(const pg_model *model, convolution *state, int16_
     pg_rectify(sums, outputs, model->convolution_shift, filters);
 }
 
-size_t pg_words_scratch(const pg_model *model) {
+uint32_t pg_words_scratch(const pg_model *model) {
     return model->words ? pg_rounded(sizeof(word_walk)) + convolution_scratch(model) : 0;
 }
 
@@ -209,7 +209,7 @@ void pg_word_inputs(const pg_model *model, const pg_row *row, uint8_t *scratch, 
 pg_status pg_word_fingerprints(const pg_projection *projection, const char *text, size_t length, void *scratch,
                                size_t scratch_size, uint32_t *fingerprints, size_t capacity, size_t *count) {
     if (!projection || (!text && length) || !scratch || (!fingerprints && capacity) || !count) return PG_BAD_ARGUMENT;
-    if (scratch_size < pg_project_scratch_size(projection)) return PG_SCRATCH_TOO_SMALL;
+    if (scratch_size < pg_project_scratch(projection)) return PG_SCRATCH_TOO_SMALL;
     if (projection->input != PG_INPUT_TEXT) return PG_WANTS_VECTOR;
     word_walk *walk = (word_walk *)(void *)pg_align(scratch); /* smaller than a pg_walk */
     uint32_t some[PG_CHUNK];

@@ -1,7 +1,9 @@
 """The core as a freestanding WebAssembly module: found as it was built, or compiled by clang; it knows no model.
 
-A module takes texts, or vectors: each leaves out what the other needs. Only the standard library is imported, so that
-the build of the package can run this file by itself.
+A module takes texts, or vectors: each leaves out what the other needs. It is built with the package, since who exports
+a model seldom has clang with a linker for WebAssembly; compiled at export, it would differ from machine to machine,
+too. Only where the package was built without clang, or its sources have changed since, an export compiles. Only the
+standard library is imported, so that the build of the package can run this file by itself.
 """
 
 from __future__ import annotations

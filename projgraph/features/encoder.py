@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,59 +34,68 @@ _MARKED = 100
 _log = logging.getLogger(__name__)
 
 
-def encode(texts: Texts, name_or_folder: str) -> FloatArray:
-    """Embed every text with a sentence-transformers model.
+@dataclass(frozen=True, eq=False)
+class Encoder:
+    """A sentence-transformers model.
 
-    Texts are taken by length, the longest first, so that a batch holds little padding and lack of memory shows at once.
+    Attributes:
+        model: as the library loads it.
+    """
+
+    model: SentenceTransformer
+
+    def encode(self, texts: Texts) -> FloatArray:
+        """Embed n texts as (n, d) rows of unit norm, or zero where a text is empty.
+
+        Texts are taken by length, the longest first, so that a batch holds little padding and lack of memory shows at
+        once.
+        """
+        strings = readable(texts)
+        filled = np.array([row for row, string in enumerate(strings) if string.strip()], dtype=np.int64)
+        lengths = np.array([len(strings[row]) for row in filled], dtype=np.int64)
+        order = filled[np.argsort(-lengths, kind="stable")]
+        width = self.model.get_embedding_dimension()
+        embedded = np.zeros((len(strings), width or 1), dtype=np.float32)
+        for rows in _steps(order):
+            embedded[rows] = self.model.encode(
+                [strings[row] for row in rows],
+                batch_size=BATCH,
+                show_progress_bar=False,
+                convert_to_numpy=True,
+                normalize_embeddings=True,
+            )
+        return embedded
+
+    def words(self) -> tuple[str, ...]:
+        """The whole words of the encoder's vocabulary, in its order, which is by frequency in the usual models.
+
+        A piece that continues a word (``##ing``) is none; where a mark says that a word starts (``\u2581the``), a
+        piece without it is none either.
+        """
+        vocabulary: dict[str, int] = self.model.tokenizer.get_vocab()
+        pieces = sorted(vocabulary, key=lambda piece: vocabulary[piece])
+        starts = next((mark for mark in _WORD_STARTS if sum(piece.startswith(mark) for piece in pieces) > _MARKED), "")
+        words = (piece[len(starts) :] for piece in pieces if piece.startswith(starts))
+        return tuple(dict.fromkeys(word.lower() for word in words if word.isalpha()))
+
+
+def readable(texts: Texts) -> list[str]:
+    """The texts as strings that a tokenizer takes: a lone surrogate becomes a question mark."""
+    return [text.encode("utf-8", "replace").decode() for text in texts]
+
+
+@lru_cache(maxsize=1)
+def load_encoder(name_or_folder: str) -> Encoder:
+    """Load a sentence-transformers model; the last one loaded is kept.
 
     Args:
-        texts: n texts.
         name_or_folder: a folder with such a model, or the name of one on the Hugging Face hub, which comes from the
             local cache or, unless ``HF_HUB_OFFLINE=1`` is set, from the hub.
-
-    Returns:
-        (n, d) rows of unit norm, or zero where a text is empty.
 
     Raises:
         MissingExtraError: sentence-transformers is not installed.
         InputError: there is no such folder or model, or it cannot be loaded.
     """
-    model = _load(name_or_folder)
-    strings = [text.encode("utf-8", "replace").decode() for text in texts]
-    filled = np.array([row for row, string in enumerate(strings) if string.strip()], dtype=np.int64)
-    lengths = np.array([len(strings[row]) for row in filled], dtype=np.int64)
-    order = filled[np.argsort(-lengths, kind="stable")]
-    width = model.get_embedding_dimension()
-    embedded = np.zeros((len(strings), width or 1), dtype=np.float32)
-    for rows in _steps(order):
-        embedded[rows] = model.encode(
-            [strings[row] for row in rows],
-            batch_size=BATCH,
-            show_progress_bar=False,
-            convert_to_numpy=True,
-            normalize_embeddings=True,
-        )
-    return embedded
-
-
-def encoder_words(name_or_folder: str) -> tuple[str, ...]:
-    """The whole words of the encoder's vocabulary, in its order, which is by frequency in the usual models.
-
-    A piece that continues a word (``##ing``) is none; where a mark says that a word starts (``\u2581the``), a piece
-    without it is none either.
-
-    Raises:
-        MissingExtraError, InputError: as ``encode``.
-    """
-    vocabulary: dict[str, int] = _load(name_or_folder).tokenizer.get_vocab()
-    pieces = sorted(vocabulary, key=lambda piece: vocabulary[piece])
-    starts = next((mark for mark in _WORD_STARTS if sum(piece.startswith(mark) for piece in pieces) > _MARKED), "")
-    words = (piece[len(starts) :] for piece in pieces if piece.startswith(starts))
-    return tuple(dict.fromkeys(word.lower() for word in words if word.isalpha()))
-
-
-@lru_cache(maxsize=1)
-def _load(name_or_folder: str) -> SentenceTransformer:
     try:
         from sentence_transformers import SentenceTransformer
     except ImportError as error:
@@ -96,7 +106,7 @@ def _load(name_or_folder: str) -> SentenceTransformer:
     if not name_or_folder or (_is_path(name_or_folder) and not Path(name_or_folder).is_dir()):
         raise InputError(_not_loaded(name_or_folder, "there is no such folder"))
     try:
-        return SentenceTransformer(name_or_folder)
+        return Encoder(SentenceTransformer(name_or_folder))
     except MemoryError:
         raise
     except Exception as error:  # a damaged folder ends in any error of four libraries

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from projgraph.clock import Clock
 from projgraph.config import FeaturesConfig
 from projgraph.features.contrastive import contrastive_bag
-from projgraph.features.encoder import encode
+from projgraph.features.encoder import load_encoder
 from projgraph.features.lsa import lsa
 from projgraph.features.sif import sif
 from projgraph.features.tokens import Tokens, tokenize
@@ -34,11 +33,15 @@ class View:
 
     Attributes:
         vectors: (n, d) rows of unit norm, or zero where nothing is known of a text.
+        joint: the same without the encoder.
+        embedded: (n, e) the encoder's unit rows; None without one.
         seconds: what each part of the description took, by its name, in the order of the work.
     """
 
     vectors: FloatArray
+    joint: FloatArray
     seconds: dict[str, float]
+    embedded: FloatArray | None = None
 
 
 def describe(texts: Texts, config: FeaturesConfig, seed: int, encoder: str | None = None) -> View:
@@ -54,17 +57,22 @@ def describe(texts: Texts, config: FeaturesConfig, seed: int, encoder: str | Non
         MissingExtraError: an encoder is given and sentence-transformers is not installed.
         InputError: the encoder is neither a folder nor a model that can be had.
     """
-    clock = _Clock({})
+    clock = Clock()
     with threadpool_limits(1, "blas"):
         joint = _joint_view(texts, config, seed, clock)
-    if encoder is not None:
-        with clock.part("encoder"):
-            embedded = encode(texts, encoder)
-        joint = unit_rows(np.hstack([embedded, _scaled(joint, config.encoder_view_weight)]))
-    return View(joint, clock.seconds)
+    if encoder is None:
+        return View(joint, joint, clock.seconds)
+    with clock.part("encoder"):
+        embedded = load_encoder(encoder).encode(texts)
+    return View(beside(embedded, joint, config), joint, clock.seconds, embedded)
 
 
-def _joint_view(texts: Texts, config: FeaturesConfig, seed: int, clock: _Clock) -> FloatArray:
+def beside(embedded: FloatArray, joint: FloatArray, config: FeaturesConfig) -> FloatArray:
+    """(n, e + d) an encoder's unit rows with the texts' own joint view beside them, as rows of unit norm."""
+    return unit_rows(np.hstack([embedded, _scaled(joint, config.encoder_view_weight)]))
+
+
+def _joint_view(texts: Texts, config: FeaturesConfig, seed: int, clock: Clock) -> FloatArray:
     """All views without an encoder as one.
 
     The caller holds BLAS to one thread: most of the work is sparse and single-threaded anyway, threads that wait for
@@ -79,7 +87,7 @@ def _joint_view(texts: Texts, config: FeaturesConfig, seed: int, clock: _Clock) 
         return unit_rows(leading_components(np.hstack(views), config.dimensions, SPECTRAL_POWER))
 
 
-def _word_views(tokens: Tokens, config: FeaturesConfig, seed: int, clock: _Clock) -> Iterator[tuple[FloatArray, float]]:
+def _word_views(tokens: Tokens, config: FeaturesConfig, seed: int, clock: Clock) -> Iterator[tuple[FloatArray, float]]:
     """The views that need nothing but the texts, each with its weight; the bag starts from the first window's words."""
     with clock.part("lsa"):
         described = lsa(tokens, config.lsa_dimensions, seed)
@@ -124,16 +132,3 @@ def unit_rows(vectors: FloatArray) -> FloatArray:
 def _scaled(vectors: FloatArray, weight: float) -> FloatArray:
     scaled: FloatArray = unit_rows(vectors) * np.float32(weight)
     return scaled
-
-
-@dataclass(frozen=True)
-class _Clock:
-    """Measures the parts of the work by name."""
-
-    seconds: dict[str, float]
-
-    @contextmanager
-    def part(self, name: str) -> Iterator[None]:
-        started = time.perf_counter()
-        yield
-        self.seconds[name] = time.perf_counter() - started

@@ -42,7 +42,9 @@ MODEL_HEADER = """\
 #define PROJGRAPH_MODEL_H
 
 #define PROJGRAPH_MODEL_LENGTH {length}UL
+#ifndef PROJGRAPH_MODEL_SCRATCH /* less with -DPG_SMALL: give what pg_scratch_size says there */
 #define PROJGRAPH_MODEL_SCRATCH {scratch}UL /* to predict with, which is checked; 32-bit devices need a little less */
+#endif
 {values}
 #ifdef __cplusplus
 extern "C" {{

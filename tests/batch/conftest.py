@@ -26,7 +26,7 @@ def small_config(small_settings: dict[str, object]) -> TrainConfig:
 def kept(intents: Path, small_config: TrainConfig) -> KeptRun:
     """Five intents with all their labels."""
     rows = read_dataset(intents / "train.csv")
-    return KeptRun(rows, pipeline.teach(rows, small_config, quiet), small_config)
+    return KeptRun(rows, pipeline.teach_all(rows, small_config, quiet), small_config)
 
 
 @pytest.fixture(scope="session")

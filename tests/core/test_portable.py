@@ -74,6 +74,7 @@ def assert_same(scores: Scores, data: bytes) -> None:
         ["-O3", "-DPG_LITTLE_ENDIAN=0", "-fno-tree-vectorize"],
         pytest.param(["-O3", "-march=x86-64-v3"], marks=pytest.mark.skipif(not supported("avx2"), reason="no AVX2")),
         ["-O3", "-DPG_HOST_CLONES"],
+        ["-Os", "-DPG_SMALL"],
     ],
     ids=" ".join,
 )

@@ -169,8 +169,8 @@ def run(command: Sequence[str | Path], data: bytes = b"") -> subprocess.Complete
     return subprocess.run(command, input=data, capture_output=True, env=environment, check=False, timeout=120)
 
 
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=["-UPG_SMALL", "-DPG_SMALL"])
+def driver(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     folder = tmp_path_factory.mktemp("sanitised")
     compiler = shutil.which("gcc")
     if compiler is None:
@@ -181,7 +181,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("this gcc has no working sanitizer runtime")
     (folder / "driver.c").write_text(DRIVER)
     sources = [*sorted(CORE.glob("pg_*.c")), folder / "driver.c"]
-    built = run([compiler, *STRICT, *SANITIZERS, f"-I{CORE}", *sources, "-o", folder / "driver"])
+    built = run([compiler, *STRICT, *SANITIZERS, request.param, f"-I{CORE}", *sources, "-o", folder / "driver"])
     assert built.returncode == 0, built.stderr.decode()
     return folder / "driver"
 

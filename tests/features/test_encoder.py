@@ -12,7 +12,7 @@ import pytest
 from projgraph.config import FeaturesConfig
 from projgraph.errors import InputError, MissingExtraError
 from projgraph.features import encoder as module
-from projgraph.features.encoder import encode
+from projgraph.features.encoder import load_encoder
 from projgraph.features.view import describe
 from projgraph.records import FloatArray, Texts
 
@@ -34,7 +34,7 @@ def folder() -> str:
 
 @pytest.fixture(scope="module")
 def embedded(folder: str) -> FloatArray:
-    return encode(Texts.from_strings(TEXTS), folder)
+    return load_encoder(folder).encode(Texts.from_strings(TEXTS))
 
 
 def test_rows_are_unit_norm_and_an_empty_text_is_zero(embedded: FloatArray) -> None:
@@ -89,7 +89,7 @@ def test_describe_joins_encoder_and_half_a_view(folder: str, embedded: FloatArra
 def test_a_folder_that_is_not_there(name: str, reason: str) -> None:
     pytest.importorskip("sentence_transformers")
     with pytest.raises(InputError) as caught:
-        encode(Texts.from_strings(["text"]), name)
+        load_encoder(name)
     assert str(caught.value).startswith(f"cannot load the encoder {name!r}: {reason}; expected the folder of")
     assert "without a connection give a folder" in str(caught.value)
 
@@ -97,7 +97,7 @@ def test_a_folder_that_is_not_there(name: str, reason: str) -> None:
 def test_a_folder_without_a_model(tmp_path: Path) -> None:
     pytest.importorskip("sentence_transformers")
     with pytest.raises(InputError, match=r"cannot load the encoder .*; expected the folder of a sentence-transformers"):
-        encode(Texts.from_strings(["text"]), str(tmp_path))
+        load_encoder(str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -108,13 +108,13 @@ def test_a_folder_with_a_damaged_model(tmp_path: Path, name: str, content: str) 
     pytest.importorskip("sentence_transformers")
     (tmp_path / name).write_text(content)
     with pytest.raises(InputError, match=r"cannot load the encoder .*; expected the folder of a sentence-transformers"):
-        encode(Texts.from_strings(["text"]), str(tmp_path))
+        load_encoder(str(tmp_path))
 
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
     with pytest.raises(MissingExtraError) as caught:
-        encode(Texts.from_strings(["text"]), "any/model")
+        load_encoder("any/model")
     assert str(caught.value) == (
         "the encoder 'any/model' needs sentence-transformers, which is not installed: pip install projgraph[encoder]"
     )

@@ -241,6 +241,18 @@ def test_a_model_that_does_not_fit_its_scratch_stops_the_program(tmp_path, make_
     assert found.stderr == b"no prediction: the scratch is smaller than the size asked for\n"
 
 
+def test_a_small_build_gives_the_same_labels_in_less_scratch(tmp_path, make_model):
+    data = model_bytes(a_model(make_model, 7, 4, 0), {})
+    (tmp_path / "model.pgb").write_bytes(data)
+    export_model(tmp_path / "model.pgb", "c", tmp_path / "c")
+    assert NativeModel(data).scratch_bytes > 8_000
+    command = [compiler(), *STRICT, "-DPG_SMALL", "-DPROJGRAPH_MODEL_SCRATCH=2500", "main.c", "model.c", "projgraph.c"]
+    subprocess.run([*command, "-o", "predict"], cwd=tmp_path / "c", check=True)
+    lines = many_lines()
+    assert len(set(labels(data, lines))) >= 4
+    assert run(tmp_path / "c" / "predict", b"\n".join(lines)) == labels(data, lines)
+
+
 def test_the_core_is_one_pair_without_python(tmp_path, make_model):
     write_model(tmp_path / "model.pgb", make_model(), {})
     export_model(tmp_path / "model.pgb", "c", tmp_path)

@@ -62,7 +62,7 @@ def test_a_page_and_a_worker_give_the_scores_of_the_binding(tmp_path, make_model
         (folder / name).write_text(content, encoding="utf-8")
     complaints: list[str] = []
     with sync_api.sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--no-proxy-server"]
+        arguments = ["--no-sandbox", "--no-proxy-server", "--disable-dev-shm-usage"]
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
         page = browser.new_page()
         page.on("console", lambda message: complaints.append(message.text))
