@@ -510,3 +510,72 @@ def test_full_disk_behind_standard_output(small_model):
     assert done.returncode == 2
     assert done.stderr.startswith(b"projgraph: standard output cannot be written: No space left on device")
     assert done.stderr.count(b"\n") == 1
+
+
+def test_export_of_a_family_and_a_bundle(run: Run, small: list[str], intents: Path, tmp_path: Path) -> None:
+    """A run is kept, gives two sizes, and two of its models go into a bundle that predicts as they do."""
+    wide = [option for option in small if "projection.bits" not in option]
+    model = tmp_path / "all.pgb"
+    options = ["--budget", "4KB", "--keep-run", "--json", *wide]
+    assert run("train", intents / "train.csv", "--out", model, *options).status == 0
+    family = run(
+        "export", model, "--family", "3KB,4KB", "--test", intents / "test.csv", "--jobs", 1, "--out", tmp_path / "f"
+    )
+    assert family.status == 0
+    assert "all: accuracy against bytes" in family.out
+    assert "2/2 all-" in family.err
+    sizes = [tmp_path / "f" / f"all-{size}" / f"all-{size}.pgb" for size in ("3KB", "4KB")]
+    assert sizes[0].stat().st_size <= 3072 < sizes[1].stat().st_size <= 4096
+    assert sizes[1].read_bytes() == model.read_bytes(), "the training's own budget"
+    again = json.loads(
+        run(
+            "export", model, "--family", "3KB,4KB", "--test", intents / "test.csv", "--out", tmp_path / "f", "--json"
+        ).out
+    )
+    assert (again["unchanged"], again["made"]) == (2, 0)
+    (tmp_path / "b.pgb").write_bytes(model.read_bytes())
+    bundled = json.loads(run("bundle", model, tmp_path / "b.pgb", "--out", tmp_path / "both.pgb", "--json").out)
+    assert bundled["heads"] == 2
+    assert bundled["bytes"] < 0.6 * bundled["bytes_apart"], "the same model twice"
+    texts = tmp_path / "texts.txt"
+    texts.write_text("lock the door\nlights on\n")
+    assert run("predict", tmp_path / "both.pgb", texts, "--head", "b").out == run("predict", model, texts).out
+    unnamed = run("predict", tmp_path / "both.pgb", texts)
+    assert_one_line(unnamed, "is a bundle and no head was named; expected one of all, b")
+    assert_one_line(run("predict", tmp_path / "both.pgb", texts, "--head", "c"), "there is no head 'c'")
+    assert "both.pgb" in run("inspect", tmp_path / "both.pgb").out
+    assert json.loads(run("inspect", tmp_path / "both.pgb", "--json").out)["heads"][1]["own"] == 0
+
+
+def test_wrong_exports_are_one_line(run: Run, small_model: Path, tmp_path: Path) -> None:
+    manifest = tmp_path / "manifest.toml"
+    manifest.write_text('[[models]]\nsource = "none.pgb"\ntargets = ["rust"]\n')
+    out = tmp_path / "out"
+    assert_one_line(
+        run("export", manifest, "--out", out), "there is no file", "none.pgb", "target 'rust'; expected pgb, c"
+    )
+    assert_one_line(
+        run("export", manifest, "--target", "c", "--search", "--out", out), "--search, --target cannot be used with"
+    )
+    assert_one_line(
+        run("export", small_model, "--test", manifest, "--out", out), "--test cannot be used", "give --family"
+    )
+    assert_one_line(
+        run("export", small_model, "--family", "8KB", "--out", out), "`projgraph train --keep-run` leaves one"
+    )
+    assert_one_line(
+        run("bundle", small_model, tmp_path / "a.run.npz", "--out", out), "expected models alone, or runs alone"
+    )
+    assert_one_line(run("bundle", small_model, "--set", "student.units=3", "--out", out), "models are trained alr")
+    assert not out.exists()
+
+
+def test_a_manifest_with_a_failing_entry_ends_with_status_1(run: Run, small_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "damaged.pgb").write_bytes(small_model.read_bytes()[:-1])
+    (tmp_path / "good.pgb").write_bytes(small_model.read_bytes())
+    manifest = tmp_path / "manifest.toml"
+    manifest.write_text('[[models]]\nsource = "damaged.pgb"\n[[models]]\nsource = "good.pgb"\n')
+    ended = run("export", manifest, "--out", tmp_path / "out", "--jobs", 1)
+    assert ended.status == 1
+    assert ended.err.splitlines()[-1].startswith("failed: damaged: length is")
+    assert (tmp_path / "out" / "good" / "good.pgb").read_bytes() == small_model.read_bytes()

@@ -77,8 +77,11 @@ def test_the_same_run_is_the_same_bytes(trained: Path, tmp_path: Path) -> None:
 def test_what_only_some_losses_need_is_kept_for_them_alone(trained: Path, tmp_path: Path) -> None:
     run = read_run(trained.with_name("model.run.npz"))
     assert run.taught.graph is None
-    assert run.taught.features is None
-    smooth = change_config(run.config, ["student.loss.edges=0.1"])
+    assert run.taught.features.shape == (len(run.dataset), 32), "for the words of larger models"
+    wordless = change_config(run.config, ["projection.words.dimensions=0"])
+    write_run(tmp_path / "wordless.run.npz", KeptRun(run.dataset, run.taught, wordless))
+    assert read_run(tmp_path / "wordless.run.npz").taught.features is None
+    smooth = change_config(wordless, ["student.loss.edges=0.1"])
     lesson = pipeline.teach_all(run.dataset, smooth, quiet)
     write_run(tmp_path / "edges.run.npz", KeptRun(run.dataset, lesson, smooth))
     found = read_run(tmp_path / "edges.run.npz").taught
