@@ -13,9 +13,8 @@ from projgraph.teach import Taught, teach
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-TEXTS = [
-    f"{ask} {thing}" for ask in ("where is the", "i lost my", "show me a") for thing in ("card", "dog", "boat")
-] * 4
+ASKED = ("where is the", "i lost my", "show me a")
+TEXTS = [f"{asked} {thing}" for asked in ASKED for thing in ("card", "dog", "boat")] * 4
 LABELS = np.array([0, 1, 2] * 12)
 
 
