@@ -1,7 +1,7 @@
 """Students of several shapes for one budget, and the one that is best on rows it did not see; it knows no test row.
 
-The shapes are those that stood on the front of accuracy against bytes for some budget (`benchmarks/LOG.md`): linear
-heads, and hidden layers so narrow that many bits fit.
+The shapes are a linear head and hidden layers from narrow, so that many bits fit, to wide; the search itself tells which
+is best for a budget.
 """
 
 from __future__ import annotations
