@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,9 @@ from projgraph.atomic import atomic_write
 from projgraph.config import TrainConfig
 from projgraph.errors import InputError
 from projgraph.records import UNLABELLED, Dataset, Graph, ReadCounts, SoftLabels, Texts
-from projgraph.teach import Taught
+
+if TYPE_CHECKING:
+    from projgraph.teach import Taught
 
 RUN_SUFFIX = ".run.npz"
 _FORMAT = 1
@@ -102,6 +104,8 @@ _EXPECTED = "expected what `projgraph train --keep-run` leaves beside its model,
 
 
 def _to_run(arrays: Mapping[str, NDArray[Any]]) -> KeptRun:
+    from projgraph.teach import Taught  # imports torch: not before a run is read
+
     about = json.loads(arrays[_ABOUT].tobytes())
     if about["format"] != _FORMAT:
         raise ValueError(f"its format is {about['format']}, expected {_FORMAT}")

@@ -1,7 +1,7 @@
 """Students of several shapes for one budget, and the one that is best on rows it did not see; it knows no test row.
 
-The shapes are a linear head and hidden layers from narrow, so that many bits fit, to wide; the search itself tells which
-is best for a budget.
+The shapes are a linear head and hidden layers from narrow, so that many bits fit, to wide; the search itself tells
+which is best for a budget.
 """
 
 from __future__ import annotations

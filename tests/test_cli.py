@@ -452,10 +452,10 @@ def test_wrong_input_is_refused_before_anything_heavy_is_imported(few, tmp_path)
 
 
 def test_interrupted(run, few, small, tmp_path, monkeypatch):
-    def interrupt(*arguments: object) -> None:
+    def interrupt(*arguments: object, **named: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline, "train", interrupt)
+    monkeypatch.setattr(pipeline, "train_and_keep", interrupt)
     outcome = run("train", few, "--out", tmp_path / "m.pgb", *small)
     assert outcome.status == 130
     assert outcome.err.splitlines()[-1] == "projgraph: interrupted; nothing was half written"

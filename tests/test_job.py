@@ -229,10 +229,10 @@ def test_every_row_of_the_test_file_counts_empty_ones_too(tmp_path, config):
 def no_work(monkeypatch):
     """A training that begins fails the test."""
 
-    def work(*arguments: object) -> None:
+    def work(*arguments: object, **named: object) -> None:
         raise AssertionError("the work has begun")
 
-    monkeypatch.setattr(pipeline, "train", work)
+    monkeypatch.setattr(pipeline, "train_and_keep", work)
 
 
 @pytest.mark.usefixtures("no_work")

@@ -27,7 +27,8 @@ def quiet(line: str) -> None:
 
 @pytest.fixture(scope="module")
 def config(small_settings) -> TrainConfig:
-    return load_config(None, (), small_settings | {"projection.bits": None, "student.units": None, "budget": "4KB"})
+    sizes = {"projection.bits": None, "student.units": None, "projection.words.dimensions": None, "budget": "4KB"}
+    return load_config(None, (), small_settings | sizes)
 
 
 @pytest.fixture(scope="module")

@@ -251,7 +251,7 @@ def test_help(capfd):
 
 
 def test_interrupted(small_model, monkeypatch, capfd):
-    def interrupt(path: str) -> None:
+    def interrupt(*arguments: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(runtime, "load", interrupt)
