@@ -14,7 +14,7 @@ from projgraph.config import StudentConfig, TrainConfig
 from projgraph.errors import InputError
 from projgraph.evaluate.calibration import fit_temperature
 from projgraph.features.corruption import corrupt
-from projgraph.features.substitution import substitute
+from projgraph.features.substitution import near_words, substitute
 from projgraph.pack.convolution import Convolution
 from projgraph.pack.model import ProjectionModel
 from projgraph.pack.quantise import QuantisedModel, quantise
@@ -288,8 +288,9 @@ def with_copies(
     for kind, rate in rates.items():
         if kind != "substitution":
             changed += corrupt(texts, rate, config.seed, kind)
-        elif vocabulary is not None and vocabulary.near:
-            changed += substitute(texts, vocabulary.near, rate, config.seed)
+        elif vocabulary is not None and vocabulary.vectors is not None:
+            near = near_words(vocabulary.names, vocabulary.vectors)
+            changed += substitute(texts, near, rate, config.seed) if near else []
     if not changed:
         return task
     copies, words = Texts.from_strings(changed), task.words

@@ -61,16 +61,17 @@ def teach(dataset: Dataset, config: TrainConfig, words: bool, progress: Progress
     if all_labelled:
         labels, temperature, graph = _certain(dataset), 1.0, None
     else:
-        graph, labels = _spread(dataset, features, config, progress, clock)
+        task, labels = _spread(dataset, features, config, progress, clock)
+        graph = task.graph
         with clock.part("trust"):
-            task = TrainerTask(graph, features, dataset.labels, len(dataset.classes))
             temperature = 1.0 if config.student.joint else belief_temperature(task, labels, config, progress)
     tuned = None if encoder is None else _tuned(dataset, view, labels, encoder, config, progress, clock)
     if tuned is not None:
         encoder, features = tuned
         if not all_labelled:
             # The labels that were left out to fit the temperature have reached the tuned encoder: it stays as it was.
-            graph, labels = _spread(dataset, features, config, progress, clock)
+            task, labels = _spread(dataset, features, config, progress, clock)
+            graph = task.graph
     if all_labelled and config.student.joint:
         graph = _graph(features, config, progress, clock)
     return Taught(labels, graph, features, temperature, encoder)
@@ -100,12 +101,11 @@ def _graph(features: FloatArray, config: TrainConfig, progress: Progress, clock:
 
 def _spread(
     dataset: Dataset, features: FloatArray, config: TrainConfig, progress: Progress, clock: Clock
-) -> tuple[Graph, SoftLabels]:
-    """The graph over the features, and what the trainer makes of the labels on it."""
-    graph = _graph(features, config, progress, clock)
+) -> tuple[TrainerTask, SoftLabels]:
+    """The graph over the features with the labels, and what the trainer makes of them."""
+    task = TrainerTask(_graph(features, config, progress, clock), features, dataset.labels, len(dataset.classes))
     with clock.part("trainer"):
-        task = TrainerTask(graph, features, dataset.labels, len(dataset.classes))
-        return graph, trainer(config.trainer.name)(task, config.trainer, config.seed, progress)
+        return task, trainer(config.trainer.name)(task, config.trainer, config.seed, progress)
 
 
 def _tuned(

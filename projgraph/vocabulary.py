@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
 
 from projgraph import native
 from projgraph.features.encoder import Encoder
-from projgraph.features.substitution import near_words
 from projgraph.features.tokens import tokenize
 from projgraph.features.word_codes import word_codes
 from projgraph.pack.words import WordTable, rows_among
@@ -24,12 +23,14 @@ class Vocabulary:
     Attributes:
         table: their codes.
         rows: the texts as the student sees them.
-        near: the words near each word, by an encoder; empty without one.
+        names: the words themselves, "" where one is not known; empty without an encoder.
+        vectors: (V, d) the encoder's rows of them; None without one.
     """
 
     table: WordTable
     rows: WordRows
-    near: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    vectors: FloatArray | None = None
 
 
 def build_vocabulary(
@@ -62,20 +63,20 @@ def build_vocabulary(
         return None
     # numpy sorts in order of fingerprints, so a stable sort by frequency does not depend on the order of the texts.
     kept = np.sort(found[np.argsort(-counts, kind="stable")[:most]])
-    start, near = None, {}
+    names: tuple[str, ...] = ()
+    start = vectors = None
     if encoder is not None:
         strings = dict(zip(*_strings(projection, tokenize(texts).vocabulary), strict=True))
         extra = dict(zip(*_strings(projection, encoder.words()), strict=True))
         kept = _filled(kept, extra, most)
-        names = [strings.get(word) or extra.get(word, "") for word in kept.tolist()]
+        names = tuple(strings.get(word) or extra.get(word, "") for word in kept.tolist())
         vectors = encoder.encode(Texts.from_strings(names))
-        near = near_words(names, vectors)
         start = np.zeros((len(kept), targets.shape[1]), dtype=np.float32)
         start[:, : vectors.shape[1]] = vectors
     occurrences = _occurrences(fingerprints, offsets, kept)
     equal = np.zeros(len(kept), dtype=np.uint8)
     table = WordTable(kept, equal, word_codes(occurrences, targets, dimensions, seed=seed, start=start))
-    return Vocabulary(table, word_rows(table, fingerprints, offsets), near)
+    return Vocabulary(table, word_rows(table, fingerprints, offsets), names, vectors)
 
 
 def word_rows(table: WordTable, fingerprints: Fingerprints, offsets: IndexArray) -> WordRows:
