@@ -9,11 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from projgraph.pack.format import MAX_BIAS, MAX_SHIFT
+from projgraph.pack.format import CODEBOOK_SIZE, MAX_BIAS, MAX_SHIFT, WEIGHTS_SHARED, WEIGHTS_SPARSE
 from projgraph.pack.vector import SMALLEST_SCALE
 
-WEIGHT_RANGES = {8: (-128, 127), 4: (-8, 7)}
-"""The integers that a weight of so many bits can be."""
+WEIGHT_RANGES = {8: (-128, 127), 4: (-8, 7), 2: (-1, 1), 1: (-1, 1)}
+"""The integers that a weight of so many bits can be; one of 1 bit is never 0."""
+WEIGHT_BITS = "8, 4, 2 (ternary) or 1 (binary)"
+"""Their number, for messages."""
 MAX_MULTIPLIER = 255
 MAX_ACTIVATION = 127
 CLIP_RATIOS = np.linspace(0.2, 1.0, 17)
@@ -32,13 +34,23 @@ class QuantisedLayer:
         weights: (inputs, outputs) int8, within the range of ``weight_bits``.
         multipliers: (outputs,) uint8, 1 to 255.
         bias: (outputs,) int32, at most ``MAX_BIAS`` in size.
-        weight_bits: 8 or 4, as stored.
+        weight_bits: 8, 4, 2 or 1, as stored.
+        codebook: (16,) int8, the values that 4 bits stand for, every weight among them; None where 4 bits are a number.
+        sparse: whether only the weights other than zero are stored.
     """
 
     weights: NDArray[np.int8]
     multipliers: NDArray[np.uint8]
     bias: NDArray[np.int32]
     weight_bits: int
+    codebook: NDArray[np.int8] | None = None
+    sparse: bool = False
+
+    @property
+    def format(self) -> int:
+        """The head's byte for such weights."""
+        shared = 0 if self.codebook is None else WEIGHTS_SHARED
+        return self.weight_bits | shared | (WEIGHTS_SPARSE if self.sparse else 0)
 
     def sums(self, inputs: NDArray[np.int8]) -> NDArray[np.int32]:
         """(n, outputs) int32 sums of (n, inputs) values, those of one row at most ``MAX_INPUT_SUM`` in size together.
@@ -51,7 +63,7 @@ class QuantisedLayer:
     def problems(self, name: str) -> Iterator[str]:
         """Every reason why the layer cannot be stored."""
         if self.weight_bits not in WEIGHT_RANGES:
-            yield f"{name} has {self.weight_bits}-bit weights; expected 8 or 4"
+            yield f"{name} has {self.weight_bits}-bit weights; expected {WEIGHT_BITS}"
             return
         outputs = self.weights.shape[1:]
         for part, array, dtype in (
@@ -62,13 +74,31 @@ class QuantisedLayer:
             if array.dtype != dtype or (part != "weights" and array.shape != outputs):
                 expected = f"{np.dtype(dtype).name} of shape {self.weights.shape if part == 'weights' else outputs}"
                 yield f"{name}.{part} is {array.dtype.name} of shape {array.shape}; expected {expected}"
-        low, high = WEIGHT_RANGES[self.weight_bits]
+        yield from self._packing_problems(name)
+        low, high = WEIGHT_RANGES[self.weight_bits if self.codebook is None else 8]
         if self.weights.size and not low <= int(self.weights.min()) <= int(self.weights.max()) <= high:
             yield f"{name}.weights leave {low} to {high}; expected {self.weight_bits}-bit integers"
         if self.multipliers.size and int(self.multipliers.min()) < 1:
             yield f"{name}.multipliers hold 0; expected 1 to {MAX_MULTIPLIER}"
         if self.bias.size and int(np.abs(self.bias.astype(np.int64)).max()) > MAX_BIAS:
             yield f"{name}.bias leaves -{MAX_BIAS} to {MAX_BIAS}; expected a larger scale"
+
+    def _packing_problems(self, name: str) -> Iterator[str]:
+        """Why the weights are not of their format, where it has more to it than a range."""
+        if self.weight_bits == 1 and not self.weights.all():
+            yield f"{name}.weights hold 0; expected -1 and +1 alone of 1-bit weights"
+        if self.sparse and self.weight_bits == 1:
+            yield f"{name} is sparse with 1-bit weights; expected 8, 4 or 2 bits, of which one can be 0"
+        if self.codebook is None:
+            return
+        if self.weight_bits != 4 or self.codebook.dtype != np.int8 or self.codebook.shape != (CODEBOOK_SIZE,):
+            found = f"{self.codebook.dtype.name} of shape {self.codebook.shape} with {self.weight_bits}-bit weights"
+            yield f"{name}.codebook is {found}; expected {CODEBOOK_SIZE} int8 values with 4-bit weights"
+        else:
+            stored = self.weights[self.weights != 0] if self.sparse else self.weights
+            missing = np.setdiff1d(stored, self.codebook)
+            if len(missing):
+                yield f"{name}.weights hold {missing[0]}; expected values of the codebook"
 
 
 def rectified(sums: NDArray[np.int32], shift: int) -> NDArray[np.int8]:

@@ -10,9 +10,6 @@ from collections.abc import Iterable, Mapping
 from itertools import accumulate
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from projgraph.atomic import atomic_write
 from projgraph.errors import ConfigError
 from projgraph.pack.format import (
@@ -24,7 +21,7 @@ from projgraph.pack.format import (
     MAGIC,
     MAJOR,
     MAX_LENGTH,
-    ROW_PADDING,
+    PACKED_MINOR,
     SECTION,
     THRESHOLD_MINOR,
     VECTOR_MINOR,
@@ -37,6 +34,7 @@ from projgraph.pack.format import (
 from projgraph.pack.layer import QuantisedLayer
 from projgraph.pack.projection import FAMILY_STRUCT, PROJECTION_STRUCT
 from projgraph.pack.quantise import QuantisedModel
+from projgraph.pack.rows import pack_weights, weights_length
 from projgraph.pack.vector import VECTOR_STRUCT, input_kind
 from projgraph.pack.words import section_length
 
@@ -140,14 +138,9 @@ def predicted_size(
     return layout(lengths)[1]
 
 
-def layer_lengths(inputs: int, outputs: int, weight_bits: int) -> tuple[int, int, int]:
-    """Bytes of a layer's sections of weights, biases and multipliers."""
-    return inputs * row_length(outputs, weight_bits) + ROW_PADDING, 4 * outputs, outputs
-
-
-def row_length(outputs: int, weight_bits: int) -> int:
-    """Bytes of one row of weights."""
-    return outputs if weight_bits == 8 else (outputs + 1) // 2
+def layer_lengths(inputs: int, outputs: int, weight_format: int, values: int = 0) -> tuple[int, int, int]:
+    """Bytes of a layer's sections of weights, biases and multipliers; ``values`` as of `weights_length`."""
+    return weights_length(inputs, outputs, weight_format, values), 4 * outputs, outputs
 
 
 def layout(lengths: Iterable[int]) -> tuple[list[int], int]:
@@ -171,22 +164,14 @@ def provenance_bytes(provenance: Mapping[str, Any]) -> bytes:
     return text.encode("ascii")
 
 
-def pack_weights(weights: NDArray[np.int8], weight_bits: int) -> bytes:
-    """The rows of (inputs, outputs) weights; of 4 bits, byte k of a row holds outputs k (low) and k + half (high)."""
-    if weight_bits == 8:
-        return weights.tobytes()
-    half = row_length(weights.shape[1], 4)
-    nibbles = np.zeros((weights.shape[0], 2 * half), dtype=np.uint8)
-    nibbles[:, : weights.shape[1]] = weights.view(np.uint8) & 0x0F
-    return (nibbles[:, :half] | nibbles[:, half:] << 4).tobytes()
-
-
 def _aligned(offset: int) -> int:
     return -(-offset // ALIGNMENT) * ALIGNMENT
 
 
 def _minor(model: QuantisedModel) -> int:
     """The lowest minor version that describes the model."""
+    if any(layer is not None and layer.format not in (8, 4) for layer in (model.output, model.hidden)):
+        return PACKED_MINOR
     if model.threshold:
         return THRESHOLD_MINOR
     if model.words:
@@ -197,8 +182,8 @@ def _minor(model: QuantisedModel) -> int:
 def _head(model: QuantisedModel) -> bytes:
     return HEAD_STRUCT.pack(
         HeadKind.HIDDEN if model.hidden else HeadKind.LINEAR,
-        model.output.weight_bits,
-        model.hidden.weight_bits if model.hidden else 0,
+        model.output.format,
+        model.hidden.format if model.hidden else 0,
         model.hidden_shift,
         len(model.classes),
         model.units,
@@ -209,7 +194,7 @@ def _head(model: QuantisedModel) -> bytes:
 
 def _layer(layer: QuantisedLayer, weights: Section, bias: Section, multipliers: Section) -> dict[Section, bytes]:
     return {
-        weights: pack_weights(layer.weights, layer.weight_bits) + bytes(ROW_PADDING),
+        weights: pack_weights(layer),
         bias: layer.bias.astype("<i4").tobytes(),
         multipliers: layer.multipliers.tobytes(),
     }
