@@ -16,12 +16,13 @@ from projgraph.features.corruption import corrupt
 from projgraph.features.substitution import substitute
 from projgraph.pack.convolution import Convolution
 from projgraph.pack.model import ProjectionModel
-from projgraph.pack.quantise import QuantisedModel, quantise
+from projgraph.pack.quantise import Packing, QuantisedModel, quantise
 from projgraph.pack.vector import has_thresholds
 from projgraph.plan import Plan, head_weight_bits, plan_model
 from projgraph.projection.fit import Listener, Student, StudentTask, fit_student, sharpen
 from projgraph.projection.graph import ProjectionGraph, projection_graph
 from projgraph.projection.joint import fit_jointly
+from projgraph.projection.straight_through import Tuning
 from projgraph.records import (
     UNLABELLED,
     Bits,
@@ -117,6 +118,7 @@ def train(dataset: Dataset, config: TrainConfig, progress: Progress, listener: L
             words=vocabulary.rows if vocabulary else None,
             filters=plan.filters,
             width=config.projection.words.width,
+            tuning=_tuning(plan, config),
         )
         if isinstance(rows, Texts):
             task = _with_copies(task, vocabulary, rows, projection, config)
@@ -127,7 +129,8 @@ def train(dataset: Dataset, config: TrainConfig, progress: Progress, listener: L
             student.held_out_logits, tempered(labels.probabilities[student.held_out], taught.temperature)
         )
         float_model = _float_model(projection, dataset.classes, vocabulary, task, student, temperature)
-        model, drop = _to_integers(float_model, plan, task, labels)
+        packing = Packing(config.pack.shared, config.pack.pruning > 0)
+        model, drop = _to_integers(float_model, plan, packing, task, labels)
         unit = model.scale * temperature
         model = replace(model, threshold=score_threshold(student.held_out_logits, config.trust.abstain, unit))
     return Trained(model, plan, bits, labels, graph, student, drop, clock.seconds, joined, temperature)
@@ -146,6 +149,14 @@ def _check_labels(dataset: Dataset) -> None:
 def _no_edges(n_nodes: int) -> Graph:
     empty = np.zeros(0, dtype=np.int32)
     return Graph(np.zeros(n_nodes + 1, dtype=np.int64), empty, empty.astype(np.float32))
+
+
+def _tuning(plan: Plan, config: TrainConfig) -> Tuning | None:
+    """What weights of few bits, and pruned ones, learn behind the first fit."""
+    pack = config.pack
+    if plan.weight_bits >= 4 and not pack.pruning:
+        return None
+    return Tuning(plan.weight_bits, pack.pruning, pack.tuning_epochs, rate=config.student.rate / 2)
 
 
 def _beside_words(config: TrainConfig) -> StudentConfig:
@@ -224,7 +235,7 @@ def _with_copies(
 
 
 def _to_integers(
-    float_model: ProjectionModel, plan: Plan, task: StudentTask, taught: SoftLabels
+    float_model: ProjectionModel, plan: Plan, packing: Packing, task: StudentTask, taught: SoftLabels
 ) -> tuple[QuantisedModel, float]:
     """The integer model, its ranges chosen on sampled rows, and the share of those that rounding lost."""
     n_rows = len(task.targets.gold)
@@ -232,7 +243,7 @@ def _to_integers(
     sample = np.sort(generator.choice(n_rows, min(n_rows, _CALIBRATION_ROWS), replace=False))
     values = task.bits.select(sample).values()
     sequences = None if task.words is None else task.words.sequences(sample)
-    model = quantise(float_model, *head_weight_bits(plan), values, sequences)
+    model = quantise(float_model, *head_weight_bits(plan), values, sequences, packing)
     expected = taught.probabilities[sample].argmax(axis=1)
     rounded = (model.scores(values, sequences).argmax(axis=1) == expected).mean()
     exact = (float_model.logits(values, sequences).argmax(axis=1) == expected).mean()

@@ -41,7 +41,8 @@ class Plan:
     Attributes:
         bits: T x d.
         units: hidden units, 0 for a linear head.
-        weight_bits: 8 or 4, of the layer over the bits; a layer behind hidden units has 8.
+        weight_bits: 8, 4, 2 or 1, of the layer over the bits; a layer behind hidden units has 8, or 4 where that one
+            has fewer.
         size: bytes of the file, at most.
         words: that the file has room for; 0 for none.
         filters: of the convolution over words.
@@ -95,7 +96,7 @@ def plan_model(classes: tuple[str, ...], config: TrainConfig, thresholds: bool |
 
 def head_weight_bits(plan: Plan) -> tuple[int, int | None]:
     """Weight bits of the output layer and of the hidden one, if there is one."""
-    return (8, plan.weight_bits) if plan.units else (plan.weight_bits, None)
+    return (8 if plan.weight_bits >= 4 else 4, plan.weight_bits) if plan.units else (plan.weight_bits, None)
 
 
 def plan_shape(plan: Plan, classes: int, config: TrainConfig) -> Shape:
@@ -144,11 +145,13 @@ def _sized(plan: Plan, classes: tuple[str, ...], config: TrainConfig, thresholds
         words=(plan.words, config.code_dimensions) if plan.words else None,
         filters=plan.filters,
         width=config.projection.words.width,
+        pruning=config.pack.pruning,
+        shared=config.pack.shared,
     )
     if thresholds is not None:
         return replace(plan, size=size)
     shape = plan_shape(plan, len(classes), config)
-    time = predicted_nanoseconds(shape, plan.weight_bits, config.projection, plan.words)
+    time = predicted_nanoseconds(shape, plan.weight_bits, config.projection, plan.words, config.pack)
     return replace(plan, size=size, nanoseconds=time)
 
 
@@ -209,6 +212,8 @@ def _left_out(plans: Sequence[Plan], config: TrainConfig) -> str:
 
 def _weight_bits(config: TrainConfig) -> tuple[int, ...]:
     """The choices, the preferred one first."""
+    if config.pack.shared:
+        return (4,)
     return (config.pack.weight_bits,) if config.pack.weight_bits else (8, 4)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,10 @@ MAX_MULTIPLIER = 255
 MAX_ACTIVATION = 127
 CLIP_RATIOS = np.linspace(0.2, 1.0, 17)
 """Candidates for the largest representable value as a share of the largest one seen."""
+FIRST_THRESHOLD = 0.7
+"""Times the mean size of the weights: where the rounds for a ternary step begin (Li & Liu 2016, equation 6)."""
+TERNARY_ROUNDS = 20
+K_MEANS_ROUNDS = 50
 CHUNK = 1 << 20
 """Weights whose rounding errors are looked at in one go, so that temporaries stay in the cache."""
 
@@ -101,6 +105,42 @@ class QuantisedLayer:
                 yield f"{name}.weights hold {missing[0]}; expected values of the codebook"
 
 
+def shared(layer: QuantisedLayer, sparse: bool = False) -> QuantisedLayer:
+    """The same layer of 8-bit weights with the 16 values that have the least squared error, by `shared_values`.
+
+    Args:
+        layer: of 8-bit weights.
+        sparse: whether weights of 0 are left out, and stay 0.
+    """
+    errors = np.square(layer.multipliers.astype(np.float64))  # of a weight that is 1 off, for each output
+    shares = np.zeros(256)
+    np.add.at(shares, layer.weights.astype(np.int64) + 128, np.broadcast_to(errors, layer.weights.shape))
+    if sparse:
+        shares[128] = 0.0
+    codebook = shared_values(shares)
+    nearest = np.abs(codebook[None].astype(np.int64) - np.arange(-128, 128)[:, None]).argmin(axis=1)
+    weights = codebook[nearest][layer.weights.astype(np.int64) + 128]
+    if sparse:
+        weights[layer.weights == 0] = 0
+    return replace(layer, weights=weights, weight_bits=4, codebook=codebook)
+
+
+def shared_values(shares: Doubles) -> NDArray[np.int8]:
+    """(16,) the integers from -128 to 127 that stand for all, ascending; (256,) ``shares`` says what each counts.
+
+    One-dimensional k-means that starts at even distances from the least to the largest (Han, Mao & Dally 2016, 3.2).
+    """
+    numbers = np.arange(-128, 128)
+    there = numbers[shares > 0] if shares.any() else np.zeros(1, dtype=np.int64)
+    centres = np.linspace(there[0], there[-1], CODEBOOK_SIZE)
+    for _ in range(K_MEANS_ROUNDS):
+        nearest = np.abs(numbers[:, None] - centres).argmin(axis=1)
+        weight = np.bincount(nearest, shares, CODEBOOK_SIZE)
+        mean = np.bincount(nearest, shares * numbers, CODEBOOK_SIZE) / np.where(weight > 0, weight, 1.0)
+        centres = np.where(weight > 0, mean, centres)
+    return np.sort(np.rint(centres)).astype(np.int8)
+
+
 def rectified(sums: NDArray[np.int32], shift: int) -> NDArray[np.int8]:
     """What a hidden unit or a filter makes of its sum: 0 to 127."""
     values: NDArray[np.int8] = np.minimum(np.maximum(sums, 0) >> shift, MAX_ACTIVATION).astype(np.int8)
@@ -127,13 +167,32 @@ def round_rectified(
 def best_steps(weights: Doubles, weight_bits: int) -> Doubles:
     """(outputs,) step of each column of (inputs, outputs) weights: of all clippings, the least squared error.
 
-    A step is 0 where all weights of a column are 0.
+    A step is 0 where all weights of a column are 0. Of 2 and 1 bits it is the one that weights were tuned for, see
+    `projgraph.projection.straight_through`: the mean size of those that do not round to zero.
     """
+    if weight_bits < 4:
+        return _mean_steps(np.abs(weights), weight_bits)
     largest = np.abs(weights).max(axis=0, initial=0.0) / WEIGHT_RANGES[weight_bits][1]
     candidates = CLIP_RATIOS[:, None] * largest
     errors = np.stack([_rounding_errors(weights, steps, weight_bits) for steps in candidates])
     best: Doubles = candidates[np.argmin(errors, axis=0), np.arange(weights.shape[1])]
     return best
+
+
+def _mean_steps(sizes: Doubles, weight_bits: int) -> Doubles:
+    """The step of each column of weights of these sizes, of which all have it, or all that are larger than half of it.
+
+    For ternary ones it is found in rounds that each lower the squared error (Li & Liu 2016).
+    """
+    steps: Doubles = sizes.mean(axis=0)
+    if weight_bits == 1 or not sizes.size:
+        return steps
+    thresholds = FIRST_THRESHOLD * steps
+    for _ in range(TERNARY_ROUNDS):
+        kept = sizes > thresholds
+        steps = (sizes * kept).sum(axis=0) / np.maximum(kept.sum(axis=0), 1)
+        thresholds = steps / 2
+    return steps
 
 
 def best_activation_step(activations: Doubles) -> float:
@@ -167,7 +226,9 @@ def round_layer(weights: Doubles, bias: Doubles, weight_bits: int, steps: Double
 
 
 def _rounded(weights: Doubles, steps: Doubles, weight_bits: int) -> Doubles:
-    """(inputs, outputs) integers nearest to weights / steps within the range; 0 where the step is 0."""
+    """(inputs, outputs) integers nearest to weights / steps within the range; 0 where the step is 0, but for 1 bit."""
+    if weight_bits == 1:
+        return np.where(weights < 0, -1.0, 1.0)
     low, high = WEIGHT_RANGES[weight_bits]
     inverse = np.divide(1.0, steps, out=np.zeros_like(steps), where=steps > 0.0)
     return np.clip(np.rint(weights * inverse), low, high)

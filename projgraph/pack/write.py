@@ -25,6 +25,8 @@ from projgraph.pack.format import (
     SECTION,
     THRESHOLD_MINOR,
     VECTOR_MINOR,
+    WEIGHTS_SHARED,
+    WEIGHTS_SPARSE,
     WORDS_MINOR,
     HeadKind,
     InputKind,
@@ -106,36 +108,53 @@ def predicted_size(
     words: tuple[int, int] | None = None,
     filters: int = 0,
     width: int = 3,
+    pruning: float = 0.0,
+    shared: bool = False,
 ) -> int:
-    """Bytes of a model file of these dimensions, exactly.
+    """Bytes of a model file of these dimensions, exactly where no weight is pruned.
 
     Args:
         classes: outputs.
         label_bytes: UTF-8 bytes of all label names together.
         bits: T x d.
-        weight_bits: 8 or 4, of the output layer.
+        weight_bits: 8, 4, 2 or 1, of the output layer.
         units: hidden units, 0 for a linear head.
-        hidden_weight_bits: 8 or 4; as ``weight_bits`` unless given.
+        hidden_weight_bits: likewise; as ``weight_bits`` unless given.
         families: feature families of the projection.
         provenance_length: ``len(provenance_bytes(provenance))``.
         thresholds: None for a projection of texts; whether one of vectors, which has no families, has thresholds.
         words: the number of words and the dimensions of their codes, or None.
         filters: of the convolution over words, 0 without one.
         width: words of its windows.
+        pruning: share of the weights over the bits that are 0 and left out where that takes fewer bytes; more of them
+            may be, so that the file may be smaller.
+        shared: whether those weights have a codebook.
     """
     hidden_weight_bits = weight_bits if hidden_weight_bits is None else hidden_weight_bits
     rest = families * FAMILY_STRUCT.size if thresholds is None else VECTOR_STRUCT.size + 4 * bits * thresholds
     lengths = [PROJECTION_STRUCT.size + rest, HEAD_STRUCT.size]
     dimensions = words[1] if words else 0
-    lengths += layer_lengths((units or bits + dimensions) + filters, classes, weight_bits)
+    first, last = bits + dimensions, (units or bits + dimensions) + filters
+    over_bits = (first, units, hidden_weight_bits) if units else (last, classes, weight_bits)
     if units:
-        lengths += layer_lengths(bits + dimensions, units, hidden_weight_bits)
+        lengths += layer_lengths(last, classes, weight_bits)
+    lengths += _packed_lengths(*over_bits, pruning, shared)
     if words:
         lengths.append(section_length(*words))
     if filters:
         lengths += [CONVOLUTION_STRUCT.size, *layer_lengths(width * dimensions, filters, 8)]
     lengths += [4 + 4 * (classes + 1) + label_bytes, provenance_length]
     return layout(lengths)[1]
+
+
+def _packed_lengths(inputs: int, outputs: int, weight_bits: int, pruning: float, shared: bool) -> tuple[int, int, int]:
+    """Of the layer over the bits, the lengths that `layer_lengths` gives, of the smaller of its formats."""
+    dense = weight_bits | (WEIGHTS_SHARED if shared else 0)
+    lengths = layer_lengths(inputs, outputs, dense)
+    if not pruning:
+        return lengths
+    values = inputs * outputs - int(pruning * inputs * outputs)
+    return min(lengths, layer_lengths(inputs, outputs, dense | WEIGHTS_SPARSE, values))
 
 
 def layer_lengths(inputs: int, outputs: int, weight_format: int, values: int = 0) -> tuple[int, int, int]:

@@ -7,9 +7,10 @@ Time O(epochs n bits c); memory O(n (bits / 4 + c)) since bits are unpacked batc
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from projgraph.config import StudentConfig
 from projgraph.errors import ConfigError, InputError
 from projgraph.projection.head import build_head, convolution_of, layers_of
 from projgraph.projection.loss import EdgeSampler, distillation, edge_consistency, gold, weighted_sum
+from projgraph.projection.straight_through import Tuning, finish_rounding, start_rounding
 from projgraph.projection.words import WordBatch, WordConvolution, WordRows
 from projgraph.records import UNLABELLED, Bits, FloatArray, Graph, IndexArray, Layer
 
@@ -60,6 +62,7 @@ class StudentTask:
         words: the words of the rows, or None.
         filters: of the convolution over the words; 0 for none.
         width: words that a filter sees at once.
+        tuning: what a fit of rounded weights does behind the first one; None for none.
     """
 
     bits: Bits
@@ -72,6 +75,7 @@ class StudentTask:
     words: WordRows | None = None
     filters: int = 0
     width: int = 3
+    tuning: Tuning | None = None
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,7 @@ def _fit_twice(start: Callable[[], FitT], task: StudentTask, listener: Listener 
     fit = start()
     history: list[EpochFigures] = []
     best_epochs, best_loss = 0, np.inf
+    best_head: Any = None
     best_logits = logits = np.zeros((0, targets.beliefs.shape[1]), dtype=np.float32)
     epochs = config.epochs_for(len(rows))
     for epoch, figures in enumerate(fit.run(rows, epochs)):
@@ -163,14 +168,21 @@ def _fit_twice(start: Callable[[], FitT], task: StudentTask, listener: Listener 
             listener(history[-1])
         if not len(held_out) or figures["held_out_loss"] < best_loss:
             best_epochs, best_loss, best_logits = epoch + 1, figures.get("held_out_loss", np.inf), logits
+            best_head = copy.deepcopy(fit.head.state_dict()) if task.tuning and len(held_out) else None
         elif epoch + 1 - best_epochs >= config.patience:
             break
     if not best_epochs:
         raise ConfigError(f"training diverged: lower its learning rate, student.rate={config.rate}")
     if len(held_out):
+        if task.tuning is not None:
+            fit.head.load_state_dict(best_head)
+            fit.tune(rows, task.tuning)
+            best_logits = fit.logits(held_out)
         fit = start()
         for _ in fit.run(np.arange(n_rows), epochs, stop_after=best_epochs):
             pass
+    if task.tuning is not None:
+        fit.tune(np.arange(n_rows), task.tuning)
     hidden, output = layers_of(fit.head)
     return fit, Student(hidden, output, tuple(history), held_out, best_logits, convolution_of(fit.head))
 
@@ -213,10 +225,25 @@ class Fit:
 
     def run(self, rows: IndexArray, epochs: int, stop_after: int | None = None) -> Iterator[EpochFigures]:
         """Train epoch by epoch under a schedule of ``epochs``, yielding the mean of every loss term."""
+        yield from self._run(rows, epochs, self._task.config.rate, stop_after)
+
+    def tune(self, rows: IndexArray, tuning: Tuning) -> None:
+        """Train on with rounded weights, which are the head's own afterwards."""
+        layer = self.head.output if self.head.hidden is None else self.head.hidden
+        start = self._task.bits.n_bits
+        stop = start if self._task.words is None else start + self._task.words.dimensions
+        start_rounding(layer, tuning, slice(start, stop))
+        epochs = tuning.epochs_for(-(-len(rows) // self._task.config.batch))
+        if epochs:
+            for _ in self._run(rows, epochs, tuning.rate):
+                pass
+        finish_rounding(layer)
+
+    def _run(self, rows: IndexArray, epochs: int, rate: float, stop_after: int | None = None) -> Iterator[EpochFigures]:
         config = self._task.config
         batches = -(-len(rows) // config.batch)
-        optimiser = torch.optim.AdamW(self.parameters(), lr=config.rate, weight_decay=config.weight_decay)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=config.rate, total_steps=epochs * batches + 1)
+        optimiser = torch.optim.AdamW(self.parameters(), lr=rate, weight_decay=config.weight_decay)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=rate, total_steps=epochs * batches + 1)
         for _ in range(epochs if stop_after is None else stop_after):
             sums: EpochFigures = {}
             for batch in np.array_split(self._random.permutation(rows), batches):
