@@ -12,7 +12,6 @@ typedef uint64_t lanes;
 #endif
 
 enum {
-    LANE_BITS = 8 * sizeof(lanes),
     SEVEN = 7,        /* rows added up before they are counted: a number of three bits */
     PLANES = 8,       /* bits of a count */
     MOST = 36 * SEVEN /* rows that such a count has room for: 252 < 2^8 */
@@ -31,6 +30,16 @@ static inline void add_three(lanes a, lanes b, lanes c, lanes *sum, lanes *carry
     lanes either = a ^ b;
     *carry = (a & b) | (either & c);
     *sum = either ^ c;
+}
+
+/* Eight bytes as rows of eight bits, turned into the bytes of the columns (Warren, Hacker's Delight, 7-3). */
+static inline uint64_t turned(uint64_t rows) {
+    uint64_t swap = (rows ^ rows >> 7) & 0x00AA00AA00AA00AAu;
+    rows ^= swap ^ swap << 7;
+    swap = (rows ^ rows >> 14) & 0x0000CCCC0000CCCCu;
+    rows ^= swap ^ swap << 14;
+    swap = (rows ^ rows >> 28) & 0x00000000F0F0F0F0u;
+    return rows ^ swap ^ swap << 28;
 }
 
 /* counts += how many of up to MOST rows have each bit of the lanes at these weights. A count is held upright, its bit i
@@ -55,12 +64,13 @@ PG_HOT static void count_lanes(const uint8_t *weights, const uint32_t *rows, siz
             carry &= before;
         }
     }
-    PG_INDEPENDENT
-    for (uint32_t lane = 0; lane < LANE_BITS; lane++) {
-        lanes number = 0;
+    for (uint32_t octet = 0; octet < sizeof(lanes); octet++) {
+        uint64_t numbers = 0;
         for (uint32_t i = 0; i < PLANES; i++)
-            number |= (planes[i] >> lane & 1) << i;
-        counts[lane] = (uint16_t)(counts[lane] + number);
+            numbers |= (uint64_t)(planes[i] >> 8 * octet & 0xFF) << 8 * i;
+        numbers = turned(numbers);
+        for (uint32_t i = 0; i < 8; i++)
+            counts[8 * octet + i] = (uint16_t)(counts[8 * octet + i] + (numbers >> 8 * i & 0xFF));
     }
 }
 
@@ -153,9 +163,11 @@ PG_HOT static void add_sparse_row(const pg_layer *layer, uint32_t at, int32_t fa
         cursor->place = pg_u32(layer->starts + sizeof(uint32_t) * (at / block));
     }
     uint32_t place = cursor->place + set_bits(layer->weights + cursor->at, at - cursor->at);
-    for (uint32_t byte = 0; byte < bytes; byte++) {
+    for (uint32_t byte = 0; byte < bytes; byte += 8) { /* may read past the row: the section ends with padding */
         int32_t *wide = sums->wide + 8 * byte;
-        for (uint32_t bits = layer->weights[at + byte]; bits != 0; bits &= bits - 1)
+        uint64_t bits = pg_u64(layer->weights + at + byte);
+        if (bytes - byte < 8) bits &= ((uint64_t)1 << 8 * (bytes - byte)) - 1;
+        for (; bits != 0; bits &= bits - 1)
             wide[pg_lowest_bit(bits)] += factor * sparse_value(layer, place++);
     }
     cursor->at = at + bytes;
