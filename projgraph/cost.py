@@ -42,9 +42,9 @@ PICOSECONDS = {
     "filter_row": 1_340,
     "filter_vector": 387,
     "lane_row": 700,
-    "lane": 100_000,
     "bit_multiple": 2_000,
     "place": 1_500,
+    "sparse_row": 10_000,
     "mask": 3_000,
     "sparse": 2_000,
 }
@@ -105,12 +105,12 @@ def _layer_steps(outputs: int, weight_bits: int, rows: int, values: int, pack: P
     octets, pruned = -(-outputs // 8), pack.pruning > 0
     if pruned and weight_bits > 1:
         kept = outputs - int(pack.pruning * outputs)
-        return {"mask": (rows + values) * octets, "sparse": (rows + values) * kept}
+        return {"sparse_row": rows + values, "mask": (rows + values) * octets, "sparse": (rows + values) * kept}
     if pack.shared:
         return {"place": (rows + values) * -(-outputs // 2)}
     if weight_bits < 4:
         lanes = -(-octets * weight_bits // 8)
-        return {"lane_row": rows * lanes, "lane": lanes if rows else 0, "bit_multiple": values * octets}
+        return {"lane_row": rows * lanes, "bit_multiple": values * octets}
     vectors = _vectors(outputs, weight_bits)
     # Of the layer over the bits, 4 bits make two layers of sums; one behind hidden units has no rows of bits.
     shares = 8 // weight_bits if rows else 1
