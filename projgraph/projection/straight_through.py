@@ -61,7 +61,8 @@ class _Rounding(torch.nn.Module):
             rounded = self._round(kept if self._scales is None else kept * self._scales)
             if self._scales is not None:
                 rounded = rounded / self._scales
-        return kept + (rounded - kept).detach()
+        # The sum is off by what floats round: what is left at the end, and what is judged, is rounded exactly.
+        return kept + (rounded - kept).detach() if torch.is_grad_enabled() else rounded
 
     def _round(self, weights: torch.Tensor) -> torch.Tensor:
         if self._weight_bits == 1:
@@ -119,4 +120,5 @@ def start_rounding(layer: torch.nn.Linear, tuning: Tuning, sums: slice) -> None:
 
 def finish_rounding(layer: torch.nn.Linear) -> None:
     """Leave the rounded weights as the layer's own."""
-    parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
+    with torch.no_grad():
+        parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
