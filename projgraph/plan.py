@@ -29,6 +29,17 @@ _FILTERS = (128, 0)
 _HIDDEN_AND_WORDS = ((2048, 128), (2048, 96), (2048, 64))
 """Bits and hidden units, the preferred ones first."""
 _HIDDEN = ((3072, 128), (2048, 128), (2048, 96), (2048, 64))
+_HIDDEN_OF_FEW_BITS = (
+    (3072, 128),
+    (2048, 128),
+    (1408, 128),
+    (2048, 96),
+    (2816, 32),
+    (1216, 64),
+    (2048, 32),
+    (1024, 32),
+)
+"""Where weights have 2 bits or 1: a hidden layer still fits budgets that leave int4 none."""
 _LINEAR_MOST = 4096
 _LINEAR_ENOUGH = 2048
 _STEP = 64
@@ -220,7 +231,8 @@ def _weight_bits(config: TrainConfig) -> tuple[int, ...]:
 def _candidates(config: TrainConfig) -> Iterator[tuple[int, int, int]]:
     """(bits, units, weight bits) from the most to the least wanted."""
     fixed_bits, fixed_units, choices = config.projection.bits, config.student.units, _weight_bits(config)
-    for bits, units in _HIDDEN if fixed_units is None else ():
+    hidden = _HIDDEN_OF_FEW_BITS if choices[-1] < 4 else _HIDDEN
+    for bits, units in hidden if fixed_units is None else ():
         if fixed_bits in (None, bits):
             yield from ((bits, units, weight_bits) for weight_bits in choices)
     units = fixed_units or 0

@@ -156,7 +156,7 @@ class PackConfig(Stage):
     pruning: float = Field(0.0, ge=0, le=0.99, description="share of those weights that is removed, the smallest ones")
     shared: bool = Field(False, description="16 values for all of those weights, 4 bits each (k-means)")
     tuning_epochs: int = Field(
-        5, ge=0, le=10_000, description="passes over the rows with weights of 2 bits or 1, or pruned ones; 0 for none"
+        20, ge=0, le=10_000, description="passes over the rows with weights of 2 bits or 1, or pruned ones; 0 for none"
     )
 
     @model_validator(mode="after")

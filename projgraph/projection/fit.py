@@ -232,6 +232,7 @@ class Fit:
         layer = self.head.output if self.head.hidden is None else self.head.hidden
         start = self._task.bits.n_bits
         stop = start if self._task.words is None else start + self._task.words.dimensions
+        self.head.limit_dropout(tuning.dropout)
         start_rounding(layer, tuning, slice(start, stop))
         epochs = tuning.epochs_for(-(-len(rows) // self._task.config.batch))
         if epochs:
