@@ -41,12 +41,12 @@ PICOSECONDS = {
     "probe": 1_770,
     "filter_row": 1_340,
     "filter_vector": 387,
-    "lane_row": 700,
-    "bit_multiple": 2_000,
-    "place": 1_500,
-    "sparse_row": 10_000,
-    "mask": 3_000,
-    "sparse": 2_000,
+    "lane_row": 1_130,
+    "bit_multiple": 4_080,
+    "place": 1_270,
+    "sparse_row": 20_000,
+    "mask": 750,
+    "sparse": 830,
 }
 """The price of one step of each kind of `steps`."""
 

@@ -108,6 +108,14 @@ enum {
 };
 #endif
 
+/* -DPG_PLAIN_WEIGHTS leaves out the weights that are packed tighter than half bytes, and refuses their models: for a
+ * device that carries none of them. */
+#ifdef PG_PLAIN_WEIGHTS
+enum { PG_PACKED_WEIGHTS = 0 };
+#else
+enum { PG_PACKED_WEIGHTS = 1 };
+#endif
+
 /* -DPG_COMPACT leaves out the code that adds many rows at a time: the same integers, one row after the other. The
  * WebAssembly module is built so, which is downloaded. */
 #ifdef PG_COMPACT

@@ -163,6 +163,7 @@ static pg_status read_table(const uint8_t *bytes, size_t length, uint32_t count,
 
 /* Whether a head may name such weights: 8, 4, 2 or 1 bits; of 4 with a codebook; any but 1 sparse. */
 static int weight_format(uint32_t format) {
+    if (!PG_PACKED_WEIGHTS) return format == 8 || format == 4;
     uint64_t dense = (uint64_t)1 << 8 | 1 << 4 | 1 << 2 | 1 << 1;
     uint64_t sparse = (uint64_t)(1 << 8 | 1 << 4 | 1 << 2) << PG_WEIGHTS_SPARSE;
     uint64_t shared = (uint64_t)1 << (4 | PG_WEIGHTS_SHARED) | (uint64_t)1
@@ -238,7 +239,7 @@ static pg_status count_inputs(pg_model *model) {
 /* Whether what stands behind the last output of every row, in the row's last byte, is zero, and no ternary weight is
  * +1 and -1 at once. */
 static pg_status check_rows(const pg_layer *layer) {
-    int bits = layer->starts || layer->weight_bits < 4;
+    int bits = PG_PACKED_WEIGHTS && (layer->starts || layer->weight_bits < 4);
     uint32_t row = pg_row_bytes(layer), half = pg_bit_bytes(layer);
     uint32_t unused = bits ? 8 * half - layer->outputs : layer->weight_bits == 4 ? 4 * (layer->outputs % 2) : 0;
     uint8_t any = 0, both = 0;
@@ -272,9 +273,9 @@ static pg_status check_sparse(const pg_layer *layer, uint32_t length) {
 /* The parts of the weights, none of which is read before it is known to be there. */
 static pg_status read_weights(pg_layer *layer, section weights) {
     uint32_t format = layer->weight_bits, left = weights.length;
-    uint32_t codebook = format & PG_WEIGHTS_SHARED ? PG_CODEBOOK_SIZE : 0;
+    uint32_t codebook = PG_PACKED_WEIGHTS && format & PG_WEIGHTS_SHARED ? PG_CODEBOOK_SIZE : 0;
     uint32_t blocks = (layer->inputs + PG_SPARSE_BLOCK - 1) / PG_SPARSE_BLOCK;
-    uint32_t starts = format & PG_WEIGHTS_SPARSE ? blocks * (uint32_t)sizeof blocks : 0;
+    uint32_t starts = PG_PACKED_WEIGHTS && format & PG_WEIGHTS_SPARSE ? blocks * (uint32_t)sizeof blocks : 0;
     layer->weight_bits = format & PG_WEIGHTS_BITS;
     layer->codebook = codebook > 0 ? weights.at : NULL;
     layer->starts = starts > 0 ? weights.at + codebook : NULL;

@@ -12,14 +12,14 @@ enum {
 };
 
 uint32_t pg_row_bytes(const pg_layer *layer) {
-    if (layer->starts || layer->weight_bits == 1) return pg_bit_bytes(layer);
-    if (layer->weight_bits == 2) return 2 * pg_bit_bytes(layer);
+    if (PG_PACKED_WEIGHTS && (layer->starts || layer->weight_bits == 1)) return pg_bit_bytes(layer);
+    if (PG_PACKED_WEIGHTS && layer->weight_bits == 2) return 2 * pg_bit_bytes(layer);
     return layer->weight_bits == 8 ? layer->outputs : (layer->outputs + 1) / 2;
 }
 
 /* Whether rows are read in the units of `pg_sums`; others are packed tighter, and their sums are in order. */
 static int in_units(const pg_layer *layer) {
-    return layer->weight_bits >= 4 && !layer->starts && !layer->codebook;
+    return !PG_PACKED_WEIGHTS || (layer->weight_bits >= 4 && !layer->starts && !layer->codebook);
 }
 
 static uint32_t row_units(const pg_layer *layer) {
