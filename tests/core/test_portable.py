@@ -104,6 +104,24 @@ def test_another_build_finds_the_same_integers(tmp_path: Path, compiler: str, fl
         assert_same(scores, word_file(SPEC, TEXTS, WordShape(72), seed, 33, kind, 129, hidden_width=kind))
 
 
+def test_a_core_of_plain_weights_refuses_packed_ones(tmp_path: Path) -> None:
+    if shutil.which("gcc") is None:
+        pytest.skip("no gcc on this machine")
+    library = tmp_path / "core.so"
+    sources = sorted(map(str, CORE.glob("pg_*.c")))
+    flags = ["-Os", "-DPG_PLAIN_WEIGHTS"]
+    done = subprocess.run(["gcc", *COMMON, *flags, *sources, "-o", str(library)], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    scores = scores_with(ctypes.CDLL(str(library)))
+    for kind in sorted(FORMATS):
+        data = random_file(SPEC, 1, 33, 8, 17, hidden_width=kind)
+        if kind in (8, 4):
+            assert_same(scores, data)
+        else:
+            with pytest.raises(AssertionError):
+                scores(data, b"a card")
+
+
 def test_the_core_is_freestanding_but_for_memory_functions(tmp_path: Path) -> None:
     """No heap, no files, no floating point: what the objects ask of a library is memcpy, memmove and memset."""
     compiler, symbols = shutil.which("gcc"), shutil.which("nm")
