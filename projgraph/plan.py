@@ -1,8 +1,7 @@
 """Chooses bits, units and weight bits that fit the budgets of bytes and time; it trains nothing and sees no data.
 
-Preference, measured on splits of training rows (`benchmarks/LOG.md`): where words are asked for, a hidden layer over
-2,048 bits with word codes and a convolution beside it, then without the convolution, as long as there is room for
-``FEWEST_WORDS``; else a hidden layer over at least 2,048 bits; else a linear head with as many bits as fit, up to
+Preference, measured on splits of training rows (`benchmarks/LOG.md`): a hidden layer over 2,048 bits with word codes and, with an
+encoder, a convolution beside it, then without the convolution, as long as there is room for ``FEWEST_WORDS``; else a hidden layer over at least 2,048 bits; else a linear head with as many bits as fit, up to
 4,096, eight-bit weights before four-bit ones as long as they do not cost bits below 2,048. The first that fits is
 taken; its time is the one that `projgraph.cost` predicts.
 """
@@ -26,6 +25,7 @@ PROVENANCE_ROOM = 1024
 FEWEST_WORDS = 2000
 """Fewer words are not worth their bytes: the bits tell as much."""
 _FILTERS = (128, 0)
+"""With an encoder; codes from the texts alone gain nothing by a convolution on all sets but CLINC150."""
 _HIDDEN_AND_WORDS = ((2048, 128), (2048, 96), (2048, 64))
 """Bits and hidden units, the preferred ones first."""
 _HIDDEN = ((3072, 128), (2048, 128), (2048, 96), (2048, 64))
@@ -120,7 +120,7 @@ def _beside_words(classes: tuple[str, ...], config: TrainConfig) -> Iterator[Pla
     """Plans with the fewest words that are worth it, from the most to the least wanted."""
     chosen = config.projection.words
     fewest = min(FEWEST_WORDS, chosen.most)
-    filters = _FILTERS if chosen.filters is None else (chosen.filters,)
+    filters = (_FILTERS if config.encoder else (0,)) if chosen.filters is None else (chosen.filters,)
     heads = dict.fromkeys(
         (config.projection.bits or bits, units if config.student.units is None else config.student.units, weight_bits)
         for bits, units in _HIDDEN_AND_WORDS

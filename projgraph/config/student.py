@@ -36,7 +36,7 @@ class WordsConfig(Stage):
         None,
         ge=0,
         le=128,
-        description="of the convolution over words; 0 is none, none lets the budgets choose",
+        description="of the convolution over words; none is 0 without an encoder, and what fits with one",
     )
     width: int = Field(3, ge=1, le=5, description="neighbouring words that a filter sees")
     min_steps: int = Field(1500, ge=1, description="steps of the student beside words, at least: sums learn slowly")
