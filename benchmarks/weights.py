@@ -4,7 +4,8 @@
 
 For each folder one head is trained on all rows that have a label, in float; every format starts from it. Weights of 2
 bits and 1, and pruned ones, are tuned as `projgraph train` does it. The accuracy is that of the integers on the rows of
-test.csv, as the C core predicts them, and nothing is chosen by it. The time is CPU time a text of the core's loop over
+test.csv, as the C core predicts them, and nothing is chosen by it. ``--budgets 256KB 64KB 32KB 16KB`` trains, instead,
+a model for each budget: the first one as `projgraph train` does it by default, the others with binary weights. The time is CPU time a text of the core's loop over
 all of them in one thread, the least of a few passes, so that what else the machine does counts little.
 """
 
@@ -28,9 +29,11 @@ from projgraph.native import NativeModel
 from projgraph.pack.model import ProjectionModel
 from projgraph.pack.quantise import Packing, QuantisedModel, quantise
 from projgraph.pack.write import model_bytes
+from projgraph.pipeline import train
 from projgraph.projection.fit import Fit, StudentTask, fit_twice, sharpen
 from projgraph.projection.head import Head, layers_of
 from projgraph.projection.straight_through import Tuning
+from projgraph.provenance import describe_training
 from projgraph.read import read_dataset
 from projgraph.records import UNLABELLED, Dataset
 
@@ -110,18 +113,35 @@ class Trained:
         return self._tuned[key]
 
 
-def rows(folder: Path, bits: int, units: int, seed: int) -> Iterator[tuple[Format, int, float, float]]:
-    """Of each format its bytes, accuracy in per cent and CPU microseconds a text."""
+def rows(folder: Path, bits: int, units: int, seed: int) -> Iterator[tuple[str, int, float, float]]:
+    """Of each format its name, bytes, accuracy in per cent and CPU microseconds a text."""
     test = read_dataset(test_file(folder), keep_empty=True)
     trained = Trained(read_dataset(train_file(folder)), bits, units, seed)
     for chosen in FORMATS:
         model = trained.in_format(chosen)
         data = model_bytes(model, {})
-        device = NativeModel(data)
-        found = [model.classes[index] for index in device.labels(test.texts, threads=1)]
-        expected = [test.classes[index] for index in test.labels]
-        hits = [one == other for one, other in zip(found, expected, strict=True)]
-        yield chosen, len(data), 100 * float(np.mean(hits)), cpu_time(device, test)
+        yield chosen.name, len(data), *judged(model, data, test)
+
+
+def budget_rows(folder: Path, budgets: list[str], seed: int) -> Iterator[tuple[str, int, float, float]]:
+    """Of the model for each budget what it is, its bytes, accuracy in per cent and CPU microseconds a text."""
+    dataset, test = read_dataset(train_file(folder)), read_dataset(test_file(folder), keep_empty=True)
+    for index, budget in enumerate(budgets):
+        pack = {"weight_bits": 1} if index else {}
+        config = TrainConfig.model_validate({"seed": seed, "budget": budget, "pack": pack})
+        result = train(dataset, config, lambda line: None)
+        plan, data = result.plan, model_bytes(result.model, describe_training(dataset, config, result.temperature))
+        name = f"{budget}: {plan.bits} bits x {plan.units} units of {plan.weight_bits} bits, {plan.words} words"
+        yield name, len(data), *judged(result.model, data, test)
+
+
+def judged(model: QuantisedModel, data: bytes, test: Dataset) -> tuple[float, float]:
+    """Accuracy in per cent, and CPU microseconds a text."""
+    device = NativeModel(data)
+    found = [model.classes[index] for index in device.labels(test.texts, threads=1)]
+    expected = [test.classes[index] for index in test.labels]
+    hits = [one == other for one, other in zip(found, expected, strict=True)]
+    return 100 * float(np.mean(hits)), cpu_time(device, test)
 
 
 def cpu_time(device: NativeModel, test: Dataset) -> float:
@@ -139,16 +159,21 @@ def main() -> None:
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--bits", type=int, default=2048)
     parser.add_argument("--units", type=int, default=128, help="0 for a linear head")
+    parser.add_argument("--budgets", nargs="+", help="one model a budget, instead of one in every format")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(1)
     for folder in options.folders:
-        print(f"\n{folder.name}, {options.bits} bits, {options.units} hidden units\n")
-        print("| weights over the bits | bytes | accuracy | against int8 | CPU µs a text |\n|" + "---|" * 5)
-        least = None
-        for chosen, size, accuracy, micros in rows(folder, options.bits, options.units, options.seed):
-            least = accuracy if least is None else least
-            print(f"| {chosen.name} | {size:,} | {accuracy:.2f} | {accuracy - least:+.2f} | {micros:.2f} |", flush=True)
+        about = "" if options.budgets else f", {options.bits} bits, {options.units} hidden units"
+        print(f"\n{folder.name}{about}\n")
+        print("| weights | bytes | accuracy | against the first | CPU µs a text |\n|" + "---|" * 5)
+        table = rows(folder, options.bits, options.units, options.seed)
+        if options.budgets:
+            table = budget_rows(folder, options.budgets, options.seed)
+        first = None
+        for name, size, accuracy, micros in table:
+            first = accuracy if first is None else first
+            print(f"| {name} | {size:,} | {accuracy:.2f} | {accuracy - first:+.2f} | {micros:.2f} |", flush=True)
 
 
 if __name__ == "__main__":
