@@ -4,9 +4,11 @@
 
 For each folder one head is trained on all rows that have a label, in float; every format starts from it. Weights of 2
 bits and 1, and pruned ones, are tuned as `projgraph train` does it. The accuracy is that of the integers on the rows of
-test.csv, as the C core predicts them, and nothing is chosen by it. ``--budgets 256KB 64KB 32KB 16KB`` trains, instead,
-a model for each budget: the first one as `projgraph train` does it by default, the others with binary weights. The time is CPU time a text of the core's loop over
+test.csv, as the C core predicts them, and nothing is chosen by it. The time is CPU time a text of the core's loop over
 all of them in one thread, the least of a few passes, so that what else the machine does counts little.
+
+``--budgets 256KB 64KB 32KB 16KB`` trains a model for each budget instead: the first one as `projgraph train` does it by
+default, the others with binary weights.
 """
 
 from __future__ import annotations

@@ -156,7 +156,8 @@ def _tuning(plan: Plan, config: TrainConfig) -> Tuning | None:
     pack = config.pack
     if plan.weight_bits >= 4 and not pack.pruning:
         return None
-    return Tuning(plan.weight_bits, pack.pruning, pack.tuning_epochs, rate=config.student.rate / 2)
+    student = config.student
+    return Tuning(plan.weight_bits, pack.pruning, pack.tuning_epochs, student.min_steps, student.rate / 2)
 
 
 def _beside_words(config: TrainConfig) -> StudentConfig:

@@ -144,13 +144,10 @@ def test_held_out_rows_are_judged_by_rounded_weights_that_did_not_see_them(separ
     np.testing.assert_array_equal(plain.held_out, tuned.held_out)
     assert not np.array_equal(plain.held_out_logits, tuned.held_out_logits)
     assert plain.history == tuned.history
-    rounded = bits.select(tuned.held_out).values(np.float64)
-    # One step a class behind the bits: logits less their bias are whole numbers of it.
-    found = tuned.held_out_logits.astype(np.float64)
-    ones = rounded.sum(axis=1)
-    assert len(np.unique(ones % 2)) == 2
-    for column in (found - found[:, :1]).T[1:]:
-        assert len(np.unique(column.round(3))) < len(column)
+    # A logit of weights of one size is a whole number of steps above its bias: many rows share one.
+    for sums, exact in zip(tuned.held_out_logits.T, plain.held_out_logits.T, strict=True):
+        assert len(np.unique(sums.round(4))) < 0.7 * len(sums)
+        assert len(np.unique(exact.round(4))) > 0.9 * len(exact)
 
 
 def test_epochs_are_passes_or_enough_steps() -> None:
