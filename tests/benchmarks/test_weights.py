@@ -24,9 +24,7 @@ def test_every_format_is_a_row(
     rows = [[f"{one} the {two}", label] for label, some in words.items() for one in some for two in some]
     for name in ("train.csv", "test.csv"):
         write_rows(tmp_path / name, [["text", "label"], *rows])
-    chosen = [
-        each for each in weights.FORMATS if each.name in ("int8", "binary", "binary, not tuned", "k-means, 16 values")
-    ]
+    chosen = [each for each in weights.FORMATS if each.name in ("int8", "binary", "binary, not tuned")]
     monkeypatch.setattr(weights, "FORMATS", chosen)
     monkeypatch.setattr(sys, "argv", ["weights.py", str(tmp_path), "--bits", "128", "--units", "8"])
     weights.main()
