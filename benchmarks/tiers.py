@@ -139,9 +139,7 @@ def measure(chosen: list[Case], texts: Texts, passes: int) -> list[float]:
 def tier_cases(classes: int = 77) -> Iterator[tuple[str, Case]]:
     """What 256 KB hold: with words and filters, with words alone and with neither."""
     names = tuple(f"{index:014}" for index in range(classes))
-    for tier, words in zip(
-        TIERS, ({"dimensions": 0}, {"dimensions": 64, "filters": 0}, {"dimensions": 64}), strict=True
-    ):
+    for tier, words in zip(TIERS, ({"dimensions": 0}, {"filters": 0}, {"filters": 128}), strict=True):
         config = TrainConfig.model_validate({"projection": {"words": words}})
         plan = plan_model(names, config)
         yield tier, Case(plan_shape(plan, classes, config), plan.weight_bits, plan.words, config)

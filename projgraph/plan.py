@@ -1,7 +1,8 @@
 """Chooses bits, units and weight bits that fit the budgets of bytes and time; it trains nothing and sees no data.
 
-Preference, measured on splits of training rows (`benchmarks/LOG.md`): a hidden layer over 2,048 bits with word codes and, with an
-encoder, a convolution beside it, then without the convolution, as long as there is room for ``FEWEST_WORDS``; else a hidden layer over at least 2,048 bits; else a linear head with as many bits as fit, up to
+Preference, measured on splits of training rows (`benchmarks/LOG.md`): a hidden layer over 2,048 bits with word codes
+and, with an encoder, a convolution beside it, then without the convolution, as long as there is room for
+``FEWEST_WORDS``; else a hidden layer over at least 2,048 bits; else a linear head with as many bits as fit, up to
 4,096, eight-bit weights before four-bit ones as long as they do not cost bits below 2,048. The first that fits is
 taken; its time is the one that `projgraph.cost` predicts.
 """

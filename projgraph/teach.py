@@ -123,7 +123,7 @@ def _tuned(
     if not epochs or embedded is None:
         return None
     with clock.part("tuning"):
-        progress(f"encoder: tuned to the beliefs, {epochs} passes over {len(texts):,} texts")
+        progress(f"encoder: tuned to the beliefs, {epochs} x {len(texts):,} texts")
         targets = sharpen(labels.probabilities, dataset.labels, config.student.sharpen)
         learnt = targets.distributions, targets.weights
         tuned = tune_encoder(encoder, texts, embedded, *learnt, config.tuning, epochs, config.seed, progress)

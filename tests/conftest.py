@@ -21,12 +21,14 @@ SMALL = {
     "graph.neighbours": 8,
     "trainer.rounds": 1,
     "projection.bits": 512,
+    "projection.words.dimensions": 0,
     "student.units": 0,
     "student.epochs": 3,
     "student.min_steps": 30,
     "student.batch": 64,
     "student.corruption.typing": 0.0,
     "student.corruption.truncation": 0.0,
+    "tuning.epochs": 0,
 }
 """A training of about a second; nothing here is meant to be good."""
 

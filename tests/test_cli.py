@@ -366,7 +366,7 @@ def test_the_time_that_an_error_names_works(run, few, small, tmp_path):
 
 
 def test_words_that_do_not_fit_are_told_before_the_work(run, few, small, tmp_path):
-    arguments = ["train", few, "--out", tmp_path / "m.pgb", "--set", "projection.words.dimensions=64", *small]
+    arguments = ["train", few, "--out", tmp_path / "m.pgb", *small, "--set", "projection.words.dimensions=64"]
     outcome = run(*arguments, "--budget", "16KB")
     assert outcome.status == 0, outcome.err
     lines = outcome.err.splitlines()

@@ -12,6 +12,7 @@ import pytest
 
 from projgraph import job as jobs
 from projgraph import pipeline, runtime
+from projgraph import teach as teach_module
 from projgraph.config import TrainConfig, load_config
 from projgraph.errors import ConfigError, InputError, OutputError
 from projgraph.job import TrainJob, TrainResult, run_training
@@ -114,7 +115,7 @@ def test_trainer_accuracy_is_on_hidden_labels_alone(intents, config, tmp_path, m
     def teach(task, config, seed, progress=None):
         return SoftLabels(np.eye(5, dtype=np.float32)[said], np.ones(len(said), dtype=np.bool_))
 
-    monkeypatch.setattr(pipeline, "trainer", lambda name: teach)
+    monkeypatch.setattr(teach_module, "trainer", lambda name: teach)
     job = TrainJob(intents / "train.csv", tmp_path / "m.pgb", labels_per_class=5, track=False)
     assert run_training(job, config, quiet).figures["trainer_accuracy"] == expected
 

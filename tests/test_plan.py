@@ -25,9 +25,9 @@ LARGEST_PROVENANCE = {"x": "y" * (PROVENANCE_ROOM - len('{"x":""}'))}
 
 
 def config(budget: int = 1 << 28, **changes: object) -> TrainConfig:
-    """``bits``, ``units`` and ``weight_bits`` fix what the budget would choose."""
+    """Without words; ``bits``, ``units`` and ``weight_bits`` fix what the budget would choose."""
     stages = {"bits": "projection", "units": "student", "weight_bits": "pack"}
-    given: dict[str, dict[str, object]] = {}
+    given: dict[str, dict[str, object]] = {"projection": {"words": {"dimensions": 0}}}
     for name, value in changes.items():
         given.setdefault(stages[name], {})[name] = value
     return TrainConfig.model_validate({"budget": budget, **given})
@@ -126,7 +126,7 @@ def test_common_budgets_have_a_plan(kilobytes, count):
 
 
 def timed(time_budget: int | None, budget: int = 256 * 1024, **words: object) -> TrainConfig:
-    given = {"budget": budget, "time_budget": time_budget, "projection": {"words": words}}
+    given = {"encoder": "some/model", "budget": budget, "time_budget": time_budget, "projection": {"words": words}}
     return TrainConfig.model_validate(given)
 
 
@@ -248,7 +248,7 @@ def test_words_fill_the_budget():
     """A word takes 4 bytes and its signs, sections are padded to 16: no budget gives up units or filters for that."""
     classes, plans = names(77), []
     for budget in range(215_000, 215_200):
-        settings = {"budget": budget, "projection": {"words": {"dimensions": 64}}}
+        settings = {"encoder": "some/model", "budget": budget, "projection": {"words": {"dimensions": 64}}}
         plans.append(plan_model(classes, TrainConfig.model_validate(settings)))
         assert budget - 12 - 16 < plans[-1].size <= budget
     assert {(plan.bits, plan.units, plan.filters) for plan in plans} == {(2048, 128, 128)}
@@ -299,7 +299,8 @@ def test_a_plan_is_a_projection_that_can_be_built():
 
 
 def words(**settings: object) -> TrainConfig:
-    return TrainConfig.model_validate({"projection": {"words": {"dimensions": 64} | settings}})
+    chosen = {"words": {"dimensions": 64} | settings}
+    return TrainConfig.model_validate({"encoder": "some/model", "projection": chosen})
 
 
 def test_words_and_filters_fill_the_budget():
@@ -320,9 +321,11 @@ def test_filters_give_way_to_words_and_words_to_bits():
     assert plan_model(names(77), words().model_copy(update={"budget": 64 * 1024})).words == 0
 
 
-def test_words_come_with_an_encoder_or_when_asked_for():
-    assert plan_model(names(5), TrainConfig()).words == 0
-    assert plan_model(names(5), TrainConfig(encoder="some/model")).words > 0
+def test_words_come_by_themselves_and_a_convolution_with_an_encoder():
+    alone, encoded = (plan_model(names(5), TrainConfig(encoder=encoder)) for encoder in (None, "some/model"))
+    assert (alone.words, alone.filters) == (8000, 0)
+    assert encoded.filters == 128
+    assert plan_model(names(5), TrainConfig(projection={"words": {"filters": 32}})).filters == 32
     assert plan_model(names(5), TrainConfig(encoder="some/model", projection={"words": {"dimensions": 0}})).words == 0
     assert plan_model(names(5), words(), thresholds=True).words == 0
 
