@@ -32,7 +32,7 @@ def test_every_format_is_a_row(
     assert [line[0] for line in lines] == [f"| {each.name}" for each in chosen]
     sizes = [int(line[1].replace(",", "")) for line in lines]
     assert sizes == sorted(sizes, reverse=True)
-    assert sizes[2] == sizes[3] < sizes[0]
+    assert sizes[1] == sizes[2] < sizes[0]
     assert float(lines[0][2]) == 100.0
     assert float(lines[0][3]) == 0.0
     assert all(float(line[4].rstrip("| ")) > 0 for line in lines)
