@@ -16,9 +16,10 @@ every bit is one. A row of weights is added in vectors of 32 bytes.
 
 from __future__ import annotations
 
-from projgraph.config import ProjectionConfig
+from projgraph.config import PackConfig, ProjectionConfig
 from projgraph.pack.quantise import Shape
 
+_DENSE = PackConfig()
 WORDS = 12
 LETTERS = 4
 """Of a word: 12 words are 59 characters; in English utterances of 12 words 57 (BANKING77, CLINC150)."""
@@ -40,53 +41,81 @@ PICOSECONDS = {
     "probe": 1_770,
     "filter_row": 1_340,
     "filter_vector": 387,
+    "lane_row": 1_130,
+    "bit_multiple": 4_080,
+    "place": 1_270,
+    "sparse_row": 20_000,
+    "mask": 750,
+    "sparse": 830,
 }
 """The price of one step of each kind of `steps`."""
 
 
-def predicted_nanoseconds(shape: Shape, weight_bits: int, projection: ProjectionConfig, known_words: int = 0) -> int:
+def predicted_nanoseconds(
+    shape: Shape, weight_bits: int, projection: ProjectionConfig, known_words: int = 0, pack: PackConfig = _DENSE
+) -> int:
     """Nanoseconds of one prediction in C, rounded up.
 
     Args:
         shape: inputs and outputs of the layers.
-        weight_bits: of the layer over the bits; a layer behind hidden units has 8.
+        weight_bits: of the layer over the bits; a layer behind hidden units has 8, or 4 where that one has fewer.
         projection: how texts become bits.
         known_words: in the model's table, 0 without one.
+        pack: whether weights are pruned or shared.
     """
-    counted = steps(shape, weight_bits, projection, known_words)
+    counted = steps(shape, weight_bits, projection, known_words, pack)
     return -(-sum(PICOSECONDS[kind] * count for kind, count in counted.items()) // 1000)
 
 
-def steps(shape: Shape, weight_bits: int, projection: ProjectionConfig, known_words: int = 0) -> dict[str, int]:
+def steps(
+    shape: Shape, weight_bits: int, projection: ProjectionConfig, known_words: int = 0, pack: PackConfig = _DENSE
+) -> dict[str, int]:
     """How often the core takes each kind of step for one text; arguments as of ``predicted_nanoseconds``."""
     features, rows = _features_and_rows(shape.n_bits, projection)
-    first = _vectors(shape.units or shape.classes, weight_bits)
-    last = _vectors(shape.classes, 8 if shape.units else weight_bits)
     hidden = shape.units or 0
     sums = shape.dimensions if known_words else 0
-    multiples = {4: 0, 8: 0}
-    multiples[weight_bits] += sums * first
     # Zeros are passed over. A hidden unit is above zero for some two thirds of the texts (0.60 to 0.71 of them in four
     # models of BANKING77), a filter nearly always.
-    multiples[8 if hidden else weight_bits] += (2 * hidden // 3 + shape.filters) * last
+    behind = 2 * hidden // 3 + shape.filters
     windows = projection.words.width
     filter_rows = (WORDS * windows * shape.dimensions // 2 + windows * shape.dimensions) if shape.filters else 0
-    return {
+    counted = dict.fromkeys(PICOSECONDS, 0) | {
         "text": 1,
         "feature": features,
         "touch": features * -(-projection.additions // 4),
         "block": -(-shape.n_bits // _BLOCK),
         "row": rows,
-        "row_vector": rows * first,
-        "layer_vector": first * (8 // weight_bits) + (last if hidden else 0),
         "value": sums + hidden + shape.filters,
-        "byte_multiple": multiples[8],
-        "nibble_multiple": multiples[4],
         "code": WORDS * sums,
         "probe": WORDS * known_words.bit_length(),
         "filter_row": filter_rows,
         "filter_vector": filter_rows * _vectors(shape.filters, 8),
     }
+    layers = [_layer_steps(shape.units or shape.classes, weight_bits, rows, sums + (0 if hidden else behind), pack)]
+    if hidden:
+        layers.append(_layer_steps(shape.classes, 8 if weight_bits >= 4 else 4, 0, behind, _DENSE))
+    for layer in layers:
+        for kind, count in layer.items():
+            counted[kind] += count
+    return counted
+
+
+def _layer_steps(outputs: int, weight_bits: int, rows: int, values: int, pack: PackConfig) -> dict[str, int]:
+    """The steps of one layer that adds so many rows of bits, and so many of values that are not zero."""
+    octets, pruned = -(-outputs // 8), pack.pruning > 0
+    if pruned and weight_bits > 1:
+        kept = outputs - int(pack.pruning * outputs)
+        return {"sparse_row": rows + values, "mask": (rows + values) * octets, "sparse": (rows + values) * kept}
+    if pack.shared:
+        return {"place": (rows + values) * -(-outputs // 2)}
+    if weight_bits < 4:
+        lanes = -(-octets * weight_bits // 8)
+        return {"lane_row": rows * lanes, "bit_multiple": values * octets}
+    vectors = _vectors(outputs, weight_bits)
+    # Of the layer over the bits, 4 bits make two layers of sums; one behind hidden units has no rows of bits.
+    shares = 8 // weight_bits if rows else 1
+    multiple = "byte_multiple" if weight_bits == 8 else "nibble_multiple"
+    return {"row_vector": rows * vectors, "layer_vector": vectors * shares, multiple: values * vectors}
 
 
 def _features_and_rows(bits: int, projection: ProjectionConfig) -> tuple[int, int]:

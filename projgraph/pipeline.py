@@ -17,13 +17,14 @@ from projgraph.features.corruption import corrupt
 from projgraph.features.substitution import near_words, substitute
 from projgraph.pack.convolution import Convolution
 from projgraph.pack.model import ProjectionModel
-from projgraph.pack.quantise import QuantisedModel, quantise
+from projgraph.pack.quantise import Packing, QuantisedModel, quantise
 from projgraph.pack.vector import has_thresholds
 from projgraph.pack.words import Sequences
 from projgraph.plan import Plan, head_weight_bits, plan_model
 from projgraph.projection.fit import Listener, Student, StudentTask, fit_student, sharpen
 from projgraph.projection.graph import ProjectionGraph, projection_graph
 from projgraph.projection.joint import fit_jointly
+from projgraph.projection.straight_through import Tuning
 from projgraph.records import (
     UNLABELLED,
     Bits,
@@ -179,10 +180,11 @@ def learn(
         believed = tempered(labels.probabilities[student.held_out], taught.temperature)
         temperature = fit_temperature(student.held_out_logits, believed)
         float_model = _float_model(projection, dataset.classes, vocabulary, task, student, temperature)
-        model, drop = _to_integers(float_model, plan, task, labels)
+        packing = Packing(config.pack.shared, config.pack.pruning > 0)
+        model, drop = _to_integers(float_model, plan, packing, task, labels)
         unit = model.scale * temperature
         model = replace(model, threshold=score_threshold(student.held_out_logits, config.trust.abstain, unit))
-        held_out = _judge(float_model, plan, task, student) if judge else None
+        held_out = _judge(float_model, plan, packing, task, student) if judge else None
     return Trained(model, plan, bits, labels, taught.graph, student, drop, clock.seconds, joined, temperature, held_out)
 
 
@@ -204,6 +206,7 @@ def _student_task(
         words=vocabulary.rows if vocabulary else None,
         filters=plan.filters,
         width=config.projection.words.width,
+        tuning=_tuning(plan, config),
     )
     return task, joined
 
@@ -221,6 +224,15 @@ def _check_labels(dataset: Dataset) -> None:
 def _no_edges(n_nodes: int) -> Graph:
     empty = np.zeros(0, dtype=np.int32)
     return Graph(np.zeros(n_nodes + 1, dtype=np.int64), empty, empty.astype(np.float32))
+
+
+def _tuning(plan: Plan, config: TrainConfig) -> Tuning | None:
+    """What weights of few bits, and pruned ones, learn behind the first fit."""
+    pack = config.pack
+    if plan.weight_bits >= 4 and not pack.pruning:
+        return None
+    student = config.student
+    return Tuning(plan.weight_bits, pack.pruning, pack.tuning_epochs, student.min_steps, student.rate / 2)
 
 
 def _beside_words(config: TrainConfig) -> StudentConfig:
@@ -300,11 +312,11 @@ def with_copies(
 
 
 def _to_integers(
-    float_model: ProjectionModel, plan: Plan, task: StudentTask, taught: SoftLabels
+    float_model: ProjectionModel, plan: Plan, packing: Packing, task: StudentTask, taught: SoftLabels
 ) -> tuple[QuantisedModel, float]:
     """The integer model, its ranges chosen on sampled rows, and the share of those that rounding lost."""
     sample, values, sequences = _calibration_rows(task)
-    model = quantise(float_model, *head_weight_bits(plan), values, sequences)
+    model = quantise(float_model, *head_weight_bits(plan), values, sequences, packing)
     expected = taught.probabilities[sample].argmax(axis=1)
     rounded = (model.scores(values, sequences).argmax(axis=1) == expected).mean()
     exact = (float_model.logits(values, sequences).argmax(axis=1) == expected).mean()
@@ -319,7 +331,9 @@ def _calibration_rows(task: StudentTask) -> tuple[IndexArray, NDArray[np.int8], 
     return sample, task.bits.select(sample).values(), None if task.words is None else task.words.sequences(sample)
 
 
-def _judge(float_model: ProjectionModel, plan: Plan, task: StudentTask, student: Student) -> float | None:
+def _judge(
+    float_model: ProjectionModel, plan: Plan, packing: Packing, task: StudentTask, student: Student
+) -> float | None:
     """The accuracy of the first fit's head, in integers, on the rows that it did not see."""
     rows, first = student.held_out, student.first_fit
     if not len(rows) or first is None:
@@ -327,7 +341,7 @@ def _judge(float_model: ProjectionModel, plan: Plan, task: StudentTask, student:
     filters = None if first.convolution is None else Convolution(first.convolution, task.width)
     unseen = replace(float_model, output=first.output, hidden=first.hidden, convolution=filters)
     _, values, sequences = _calibration_rows(task)
-    model = quantise(unseen, *head_weight_bits(plan), values, sequences)
+    model = quantise(unseen, *head_weight_bits(plan), values, sequences, packing)
     words = None if task.words is None else task.words.sequences(rows)
     found = model.scores(task.bits.select(rows).values(), words).argmax(axis=1)
     return float((found == task.targets.distributions[rows].argmax(axis=1)).mean())

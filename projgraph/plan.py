@@ -30,6 +30,17 @@ _FILTERS = (128, 0)
 _HIDDEN_AND_WORDS = ((2048, 128), (2048, 96), (2048, 64))
 """Bits and hidden units, the preferred ones first."""
 _HIDDEN = ((3072, 128), (2048, 128), (2048, 96), (2048, 64))
+_HIDDEN_OF_FEW_BITS = (
+    (3072, 128),
+    (2048, 128),
+    (1408, 128),
+    (2048, 96),
+    (2816, 32),
+    (1216, 64),
+    (2048, 32),
+    (1024, 32),
+)
+"""Where weights have 2 bits or 1: a hidden layer still fits budgets that leave int4 none."""
 _LINEAR_MOST = 4096
 _LINEAR_ENOUGH = 2048
 _STEP = 64
@@ -42,7 +53,8 @@ class Plan:
     Attributes:
         bits: T x d.
         units: hidden units, 0 for a linear head.
-        weight_bits: 8 or 4, of the layer over the bits; a layer behind hidden units has 8.
+        weight_bits: 8, 4, 2 or 1, of the layer over the bits; a layer behind hidden units has 8, or 4 where that one
+            has fewer.
         size: bytes of the file, at most.
         words: that the file has room for; 0 for none.
         filters: of the convolution over words.
@@ -109,7 +121,7 @@ def smallest_size(classes: tuple[str, ...], config: TrainConfig, bits: int, unit
 
 def head_weight_bits(plan: Plan) -> tuple[int, int | None]:
     """Weight bits of the output layer and of the hidden one, if there is one."""
-    return (8, plan.weight_bits) if plan.units else (plan.weight_bits, None)
+    return (8 if plan.weight_bits >= 4 else 4, plan.weight_bits) if plan.units else (plan.weight_bits, None)
 
 
 def plan_shape(plan: Plan, classes: int, config: TrainConfig) -> Shape:
@@ -158,11 +170,13 @@ def _sized(plan: Plan, classes: tuple[str, ...], config: TrainConfig, thresholds
         words=(plan.words, config.code_dimensions) if plan.words else None,
         filters=plan.filters,
         width=config.projection.words.width,
+        pruning=config.pack.pruning,
+        shared=config.pack.shared,
     )
     if thresholds is not None:
         return replace(plan, size=size)
     shape = plan_shape(plan, len(classes), config)
-    time = predicted_nanoseconds(shape, plan.weight_bits, config.projection, plan.words)
+    time = predicted_nanoseconds(shape, plan.weight_bits, config.projection, plan.words, config.pack)
     return replace(plan, size=size, nanoseconds=time)
 
 
@@ -223,13 +237,16 @@ def _left_out(plans: Sequence[Plan], config: TrainConfig) -> str:
 
 def _weight_bits(config: TrainConfig) -> tuple[int, ...]:
     """The choices, the preferred one first."""
+    if config.pack.shared:
+        return (4,)
     return (config.pack.weight_bits,) if config.pack.weight_bits else (8, 4)
 
 
 def _candidates(config: TrainConfig) -> Iterator[tuple[int, int, int]]:
     """(bits, units, weight bits) from the most to the least wanted."""
     fixed_bits, fixed_units, choices = config.projection.bits, config.student.units, _weight_bits(config)
-    for bits, units in _HIDDEN if fixed_units is None else ():
+    hidden = _HIDDEN_OF_FEW_BITS if choices[-1] < 4 else _HIDDEN
+    for bits, units in hidden if fixed_units is None else ():
         if fixed_bits in (None, bits):
             yield from ((bits, units, weight_bits) for weight_bits in choices)
     units = fixed_units or 0

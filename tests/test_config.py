@@ -132,7 +132,16 @@ def test_every_error_is_told_at_once(recipe):
         ("student.epochs=2.5", "student.epochs is 2.5: input should be a valid integer"),
         ("projection.word_ngrams=[1]", "projection.word_ngrams"),
         ("features.windows=[4, -1]", "features.windows.1 is -1: input should be greater than or equal to 1"),
-        ("pack.weight_bits=5", "pack.weight_bits is 5: input should be 4 or 8"),
+        ("pack.weight_bits=5", "pack.weight_bits is 5: input should be 1, 2, 4 or 8"),
+        ("pack.pruning=1", "pack.pruning is 1: input should be less than or equal to 0.99"),
+        (
+            "pack={pruning = 0.5, weight_bits = 1}",
+            "pruned weights are 0, and one of 1 bit is not; expected pack.weight",
+        ),
+        (
+            "pack={shared = true, weight_bits = 2}",
+            "shared weights have 4 bits; expected pack.weight_bits of 4, or none",
+        ),
         ("budget=big", "budget: 'big' is not a size; expected bytes such as 65536, 64KB or 1MB"),
         ("trainer.name=magic", "trainer.name is 'magic': no trainer has that name; expected one of expander, prior_"),
     ],

@@ -158,6 +158,42 @@ def test_hidden_head(config):
     assert (core.labels(dataset.texts) == truth).mean() > 0.9
 
 
+@pytest.mark.parametrize(
+    ("pack", "kind", "zeros", "units", "words"),
+    [
+        ({"weight_bits": 1}, 1, 0.0, 16, 16),
+        ({"weight_bits": 1}, 1, 0.0, 0, 0),
+        ({"weight_bits": 2}, 2, 0.1, 16, 0),
+        ({"weight_bits": 2, "pruning": 0.8}, 34, 0.8, 16, 0),
+        ({"weight_bits": 4, "pruning": 0.9}, 36, 0.9, 16, 0),
+        ({"shared": True, "pruning": 0.9}, 52, 0.9, 0, 0),
+        ({"shared": True}, 20, 0.0, 16, 0),
+    ],
+)
+def test_weights_of_few_bits(config, pack, kind, zeros, units, words):
+    """Of every format: the plan's bytes are enough, the core gives the integers' scores, and the rows are known."""
+    dataset, truth = corpus()
+    settings = {f"pack__{name}": value for name, value in pack.items()}
+    settings |= {"student__units": units, "student__dropout": 0.0, "student__min_steps": 60}
+    settings |= {"projection__words__dimensions": words, "projection__words__min_steps": 60}
+    result = pipeline.train(dataset, changed(config, **settings), quiet)
+    layer = result.model.hidden or result.model.output
+    assert layer.format == kind
+    assert (layer.weights == 0).mean() >= 0.99 * zeros
+    assert len(to_bytes(result)) <= result.plan.size
+    sequences = None
+    if result.model.words is not None:
+        fingerprints, offsets = native.word_fingerprints(result.model.projection, dataset.texts)
+        sequences = (result.model.words.rows_of(fingerprints), offsets)
+    core = NativeModel(to_bytes(result))
+    assert np.array_equal(core.scores(dataset.texts), result.model.scores(result.bits.values(), sequences))
+    assert (core.labels(dataset.texts) == truth).mean() > 0.9
+    assert abs(result.quantisation_drop) < 0.05
+    if kind == 1 and not words:
+        again = pipeline.train(dataset, changed(config, **settings), quiet)
+        assert to_bytes(again) == to_bytes(result)
+
+
 def test_terms_of_the_loss_on_both_graphs(config):
     dataset, _ = corpus(60)
     weights = {"distil": 1.0, "gold": 0.1, "edges": 0.2, "hamming": 0.3}

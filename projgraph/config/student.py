@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from projgraph.config.stage import Stage
 
@@ -149,4 +150,21 @@ class TrustConfig(Stage):
 class PackConfig(Stage):
     """How weights are stored."""
 
-    weight_bits: Literal[4, 8] | None = Field(None, description="bits of a weight; none lets the budget choose")
+    weight_bits: Literal[1, 2, 4, 8] | None = Field(
+        None, description="bits of a weight over the bits, 2 ternary, 1 binary; none lets the budget choose 8 or 4"
+    )
+    pruning: float = Field(0.0, ge=0, le=0.99, description="share of those weights that is removed, the smallest ones")
+    shared: bool = Field(False, description="16 values for all of those weights, 4 bits each (k-means)")
+    tuning_epochs: int = Field(
+        20, ge=0, le=10_000, description="passes over the rows with weights of 2 bits or 1, or pruned ones; 0 for none"
+    )
+
+    @model_validator(mode="after")
+    def _storable(self) -> PackConfig:
+        if self.pruning and self.weight_bits == 1:
+            raise PydanticCustomError(
+                "pruning", "pruned weights are 0, and one of 1 bit is not; expected pack.weight_bits of 8, 4 or 2"
+            )
+        if self.shared and self.weight_bits not in (None, 4):
+            raise PydanticCustomError("shared", "shared weights have 4 bits; expected pack.weight_bits of 4, or none")
+        return self

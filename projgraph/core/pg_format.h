@@ -11,10 +11,15 @@
 #define PG_BUNDLE_MAGIC 4736848u
 
 #define PG_MAJOR 1u
-#define PG_MINOR 3u
+#define PG_MINOR 4u
 #define PG_ALIGNMENT 16u
 #define PG_CHECKED_FROM 16u
 #define PG_ROW_PADDING 32u
+#define PG_WEIGHTS_BITS 15u
+#define PG_WEIGHTS_SHARED 16u
+#define PG_WEIGHTS_SPARSE 32u
+#define PG_CODEBOOK_SIZE 16u
+#define PG_SPARSE_BLOCK 16u
 
 #define PG_MAX_ADDITIONS 16u
 #define PG_MAX_BIAS 1073741823u
@@ -86,8 +91,8 @@
 #define PG_VECTOR_SIZE 16u
 
 #define PG_HEAD_AT_KIND 0u /* a HeadKind value */
-#define PG_HEAD_AT_WEIGHT_BITS 1u /* 8 or 4, of the output layer */
-#define PG_HEAD_AT_HIDDEN_WEIGHT_BITS 2u /* 8 or 4, of the hidden layer; 0 without one */
+#define PG_HEAD_AT_WEIGHT_BITS 1u /* of the output layer, as the table below says */
+#define PG_HEAD_AT_HIDDEN_WEIGHT_BITS 2u /* of the hidden layer, likewise; 0 without one */
 #define PG_HEAD_AT_HIDDEN_SHIFT 3u /* right shift of a hidden sum */
 #define PG_HEAD_AT_CLASSES 4u /* outputs */
 #define PG_HEAD_AT_UNITS 6u /* hidden units, 0 without a hidden layer */

@@ -108,6 +108,22 @@ enum {
 };
 #endif
 
+/* -DPG_PLAIN_WEIGHTS leaves out the weights that are packed tighter than half bytes, and refuses their models: for a
+ * device that carries none of them. */
+#ifdef PG_PLAIN_WEIGHTS
+enum { PG_PACKED_WEIGHTS = 0 };
+#else
+enum { PG_PACKED_WEIGHTS = 1 };
+#endif
+
+/* -DPG_COMPACT leaves out the code that adds many rows at a time: the same integers, one row after the other. The
+ * WebAssembly module is built so, which is downloaded. */
+#ifdef PG_COMPACT
+enum { PG_ROWS_TOGETHER = 0 };
+#else
+enum { PG_ROWS_TOGETHER = 1 };
+#endif
+
 enum {
     PG_HISTORY = PG_MAX_CHARACTER_NGRAM, /* code points kept from before the chunk */
     PG_HASHES = PG_LANES * PG_MAX_CHARACTER_NGRAM,
@@ -252,9 +268,41 @@ static inline void *pg_take(uint8_t **scratch, uint32_t bytes) {
 
 enum { PG_ROW_SLACK = 64 }; /* row offsets written past the last */
 
+/* The lowest set bit; 63 if there is none. */
+static inline uint32_t pg_lowest_bit(uint64_t word) {
+#if defined(__GNUC__)
+    return (uint32_t)__builtin_ctzll(word | (uint64_t)1 << 63);
+#else
+    uint32_t bit = 0;
+    while (bit < 63 && !(word >> bit & 1))
+        bit++;
+    return bit;
+#endif
+}
+
+static inline uint32_t pg_bit_count(uint64_t word) {
+#if defined(__GNUC__)
+    return (uint32_t)__builtin_popcountll(word);
+#else
+    uint32_t count = 0;
+    for (; word != 0; word &= word - 1)
+        count++;
+    return count;
+#endif
+}
+
+/* Bytes of one bit an output. */
+static inline uint32_t pg_bit_bytes(const pg_layer *layer) {
+    return (layer->outputs + 7) / 8;
+}
+
+/* Bytes of a row of weights; of a sparse layer, of the bits that say which of them are there. */
+uint32_t pg_row_bytes(const pg_layer *layer);
+
 /* The sums of one layer. A row is read as units that each hold two weights: 16 bits of two bytes, or 8 bits of two
  * nibbles, biased to be unsigned. Adding whole units and, apart, their upper halves needs no widening and gives both
- * sums: the lower one is all - (upper << half a unit). */
+ * sums: the lower one is all - (upper << half a unit). Rows that are packed tighter (pg_packed.c) have their sums in
+ * the order of the outputs. */
 typedef struct {
     uint16_t *narrow; /* of as many rows as fit 16 bits: lower halves, then upper halves */
     int32_t *wide;    /* of all rows, likewise */
@@ -275,6 +323,13 @@ void pg_add_rows(const pg_layer *layer, const uint8_t *weights, const uint32_t *
 
 /* wide += the rows from the first on, each times a value of at most 127 in size. */
 void pg_add_values(const pg_layer *layer, uint32_t first, const int16_t *values, uint32_t count, const pg_sums *sums);
+
+/* ---- pg_packed.c: the same of single bits, codebooks and sparse rows ---- */
+
+void pg_add_packed_rows(const pg_layer *layer, const uint8_t *weights, const uint32_t *rows, size_t count,
+                        int32_t factor, const pg_sums *sums);
+void pg_add_packed_values(const pg_layer *layer, uint32_t first, const int16_t *values, uint32_t count,
+                          const pg_sums *sums);
 
 /* sum * multiplier + bias, in the order of the outputs. */
 void pg_finish(const pg_layer *layer, const pg_sums *sums, int32_t *scores);

@@ -166,8 +166,14 @@ static pg_status read_table(const uint8_t *bytes, size_t length, uint32_t count,
     return pg_all_zero(bytes + end, length - end) ? PG_OK : PG_BAD_RESERVED;
 }
 
-static int weight_width(uint8_t bits) {
-    return bits == 8 || bits == 4;
+/* Whether a head may name such weights: 8, 4, 2 or 1 bits; of 4 with a codebook; any but 1 sparse. */
+static int weight_format(uint32_t format) {
+    if (!PG_PACKED_WEIGHTS) return format == 8 || format == 4;
+    uint64_t dense = (uint64_t)1 << 8 | 1 << 4 | 1 << 2 | 1 << 1;
+    uint64_t sparse = (uint64_t)(1 << 8 | 1 << 4 | 1 << 2) << PG_WEIGHTS_SPARSE;
+    uint64_t shared = (uint64_t)1 << (4 | PG_WEIGHTS_SHARED) | (uint64_t)1
+                                                                   << (4 | PG_WEIGHTS_SHARED | PG_WEIGHTS_SPARSE);
+    return format < 64 && (dense | sparse | shared) >> format & 1;
 }
 
 static pg_status read_head(pg_model *model, pg_section head) {
@@ -180,10 +186,10 @@ static pg_status read_head(pg_model *model, pg_section head) {
     model->hidden.weight_bits = head.at[PG_HEAD_AT_HIDDEN_WEIGHT_BITS];
     if (kind != PG_HEAD_LINEAR && kind != PG_HEAD_HIDDEN) return PG_BAD_HEAD;
     if (model->classes == 0 || model->classes > PG_MAX_CLASSES) return PG_BAD_HEAD;
-    if (!weight_width(model->output.weight_bits)) return PG_BAD_HEAD;
+    if (!weight_format(model->output.weight_bits)) return PG_BAD_HEAD;
     if (kind == PG_HEAD_LINEAR && (units != 0 || model->hidden.weight_bits != 0 || model->hidden_shift != 0))
         return PG_BAD_HEAD;
-    if (kind == PG_HEAD_HIDDEN && (units == 0 || units > PG_MAX_UNITS || !weight_width(model->hidden.weight_bits) ||
+    if (kind == PG_HEAD_HIDDEN && (units == 0 || units > PG_MAX_UNITS || !weight_format(model->hidden.weight_bits) ||
                                    model->hidden_shift > PG_MAX_SHIFT))
         return PG_BAD_HEAD;
     if (!read_scale(&model->scale, head.at + PG_HEAD_AT_SCALE)) return PG_BAD_HEAD;
@@ -235,21 +241,63 @@ static pg_status count_inputs(pg_model *model) {
     return first_sum > PG_MAX_INPUT_SUM || last_sum > PG_MAX_INPUT_SUM ? PG_TOO_MANY_INPUTS : PG_OK;
 }
 
-/* Whether the half byte behind the last output of every row is zero, where rows have one. */
-static int half_bytes_zero(const pg_layer *layer, const uint8_t *rows, uint32_t row) {
-    uint8_t any = 0;
-    if (layer->weight_bits == 8 || layer->outputs % 2 == 0) return 1;
-    for (uint32_t i = 0; i < layer->inputs; i++)
-        any |= rows[i * row + row - 1];
-    return any >> 4 == 0;
+/* Whether what stands behind the last output of every row, in the row's last byte, is zero, and no ternary weight is
+ * +1 and -1 at once. */
+static pg_status check_rows(const pg_layer *layer) {
+    int bits = PG_PACKED_WEIGHTS && (layer->starts || layer->weight_bits < 4);
+    uint32_t row = pg_row_bytes(layer), half = pg_bit_bytes(layer);
+    uint32_t unused = bits ? 8 * half - layer->outputs : layer->weight_bits == 4 ? 4 * (layer->outputs % 2) : 0;
+    uint8_t any = 0, both = 0;
+    for (uint32_t i = 0; i < layer->inputs; i++) {
+        const uint8_t *at = layer->weights + i * row;
+        any |= at[row - 1];
+        if (!bits || row == half) continue;
+        any |= at[half - 1];
+        for (uint32_t byte = 0; byte < half; byte++)
+            both |= at[byte] & at[half + byte];
+    }
+    if ((uint32_t)any << unused >> 8 != 0) return PG_BAD_ROW_PADDING;
+    return both ? PG_BAD_WEIGHTS : PG_OK;
+}
+
+/* Whether a sparse layer has as many values as its rows have bits, and every block starts where it says. There are at
+ * most 4,096 x 16,640 values: their bits fit 32 bits. */
+static pg_status check_sparse(const pg_layer *layer, uint32_t length) {
+    uint32_t row = pg_row_bytes(layer), values = 0;
+    for (uint32_t i = 0; i < layer->inputs; i++) {
+        if (i % PG_SPARSE_BLOCK == 0 && pg_u32(layer->starts + sizeof values * (i / PG_SPARSE_BLOCK)) != values)
+            return PG_BAD_WEIGHTS;
+        for (uint32_t byte = 0; byte < row; byte++)
+            values += pg_bit_count(layer->weights[i * row + byte]);
+    }
+    uint32_t bits = values * (layer->weight_bits == 2 ? 1 : layer->weight_bits);
+    if (length != (bits + 7) / 8) return PG_BAD_WEIGHTS;
+    return bits % 8 != 0 && layer->values[length - 1] >> bits % 8 != 0 ? PG_BAD_ROW_PADDING : PG_OK;
+}
+
+/* The parts of the weights, none of which is read before it is known to be there. */
+static pg_status read_weights(pg_layer *layer, pg_section weights) {
+    uint32_t format = layer->weight_bits, left = weights.length;
+    uint32_t codebook = PG_PACKED_WEIGHTS && format & PG_WEIGHTS_SHARED ? PG_CODEBOOK_SIZE : 0;
+    uint32_t blocks = (layer->inputs + PG_SPARSE_BLOCK - 1) / PG_SPARSE_BLOCK;
+    uint32_t starts = PG_PACKED_WEIGHTS && format & PG_WEIGHTS_SPARSE ? blocks * (uint32_t)sizeof blocks : 0;
+    layer->weight_bits = format & PG_WEIGHTS_BITS;
+    layer->codebook = codebook > 0 ? weights.at : NULL;
+    layer->starts = starts > 0 ? weights.at + codebook : NULL;
+    layer->weights = weights.at + codebook + starts;
+    uint32_t rows = pg_row_bytes(layer) * layer->inputs; /* at most 4,096 x 16,640: fits 32 bits */
+    uint32_t fixed = codebook + starts + rows + PG_ROW_PADDING;
+    if (left < fixed) return PG_BAD_WEIGHTS;
+    left -= fixed;
+    layer->values = starts > 0 ? layer->weights + rows : NULL;
+    pg_status status = starts > 0 ? check_sparse(layer, left) : left > 0 ? PG_BAD_WEIGHTS : PG_OK;
+    if (status != PG_OK) return status;
+    return pg_all_zero(layer->weights + rows + left, PG_ROW_PADDING) ? check_rows(layer) : PG_BAD_ROW_PADDING;
 }
 
 static pg_status read_layer(pg_layer *layer, pg_section weights, pg_section bias, pg_section multipliers) {
-    uint32_t row = layer->weight_bits == 8 ? layer->outputs : (layer->outputs + 1) / 2;
-    uint32_t rows = row * layer->inputs; /* at most 4,096 x 16,640: fits 32 bits */
-    if (weights.length != rows + PG_ROW_PADDING) return PG_BAD_WEIGHTS;
-    if (!pg_all_zero(weights.at + rows, PG_ROW_PADDING)) return PG_BAD_ROW_PADDING;
-    if (!half_bytes_zero(layer, weights.at, row)) return PG_BAD_ROW_PADDING;
+    pg_status status = read_weights(layer, weights);
+    if (status != PG_OK) return status;
     if (bias.length != layer->outputs * sizeof(int32_t)) return PG_BAD_BIAS;
     if (multipliers.length != layer->outputs) return PG_BAD_MULTIPLIER;
     for (uint32_t i = 0; i < layer->outputs; i++) {
@@ -257,7 +305,6 @@ static pg_status read_layer(pg_layer *layer, pg_section weights, pg_section bias
         if (value > (int32_t)PG_MAX_BIAS || value < -(int32_t)PG_MAX_BIAS) return PG_BAD_BIAS;
         if (multipliers.at[i] == 0) return PG_BAD_MULTIPLIER;
     }
-    layer->weights = weights.at;
     layer->bias = bias.at;
     layer->multipliers = multipliers.at;
     return PG_OK;

@@ -11,19 +11,27 @@ enum {
     INT4_ROWS = 4096        /* and nibbles: 4,096 x 15 < 2^16 */
 };
 
-static uint32_t row_bytes(const pg_layer *layer) {
+uint32_t pg_row_bytes(const pg_layer *layer) {
+    if (PG_PACKED_WEIGHTS && (layer->starts || layer->weight_bits == 1)) return pg_bit_bytes(layer);
+    if (PG_PACKED_WEIGHTS && layer->weight_bits == 2) return 2 * pg_bit_bytes(layer);
     return layer->weight_bits == 8 ? layer->outputs : (layer->outputs + 1) / 2;
 }
 
+/* Whether rows are read in the units of `pg_sums`; others are packed tighter, and their sums are in order. */
+static int in_units(const pg_layer *layer) {
+    return !PG_PACKED_WEIGHTS || (layer->weight_bits >= 4 && !layer->starts && !layer->codebook);
+}
+
 static uint32_t row_units(const pg_layer *layer) {
-    uint32_t bytes = (row_bytes(layer) + LANES - 1) / LANES * LANES;
+    uint32_t bytes = (pg_row_bytes(layer) + LANES - 1) / LANES * LANES;
+    if (!in_units(layer)) return layer->codebook && !layer->starts ? bytes : 4 * bytes;
     return layer->weight_bits == 8 ? bytes / 2 : bytes;
 }
 
 pg_sums pg_start_sums(const pg_layer *layer, uint8_t **scratch) {
     pg_sums sums;
     sums.units = row_units(layer);
-    sums.row = row_bytes(layer);
+    sums.row = pg_row_bytes(layer);
     sums.narrow = pg_take(scratch, 2 * sums.units * sizeof *sums.narrow);
     sums.wide = pg_take(scratch, 2 * sums.units * sizeof *sums.wide);
     memset(sums.wide, 0, 2 * sums.units * sizeof *sums.wide);
@@ -35,33 +43,10 @@ uint32_t pg_sums_scratch(const pg_layer *layer) {
     return pg_rounded(2 * units * sizeof(uint16_t)) + pg_rounded(2 * units * sizeof(int32_t));
 }
 
-/* The lowest set bit; 63 if there is none. */
-static inline uint32_t lowest_bit(uint64_t word) {
-#if defined(__GNUC__)
-    return (uint32_t)__builtin_ctzll(word | (uint64_t)1 << 63);
-#else
-    uint32_t bit = 0;
-    while (bit < 63 && !(word >> bit & 1))
-        bit++;
-    return bit;
-#endif
-}
-
-static inline uint32_t bit_count(uint64_t word) {
-#if defined(__GNUC__)
-    return (uint32_t)__builtin_popcountll(word);
-#else
-    uint32_t count = 0;
-    for (; word != 0; word &= word - 1)
-        count++;
-    return count;
-#endif
-}
-
 /* The places of the lowest bits of a word; the word without them. */
 static inline uint64_t take_bits(uint64_t bits, uint32_t start, uint32_t count, uint32_t *places) {
     for (uint32_t i = 0; i < count; i++) {
-        places[i] = start + lowest_bit(bits);
+        places[i] = start + pg_lowest_bit(bits);
         bits &= bits - 1;
     }
     return bits;
@@ -75,7 +60,7 @@ PG_HOT size_t pg_row_offsets(const uint64_t *plane, size_t words, uint32_t row, 
     size_t found = 0;
     for (size_t word = 0; word < words; word++) {
         uint64_t bits = plane[word];
-        uint32_t count = bit_count(bits), start = (uint32_t)word * 64;
+        uint32_t count = pg_bit_count(bits), start = (uint32_t)word * 64;
         uint32_t *out = offsets + found;
         bits = take_bits(bits, start, 8, out);
         if (count > 8) bits = take_bits(bits, start, 12, out + 8);
@@ -136,7 +121,7 @@ PG_HOT static void sum_int8(const uint8_t *weights, const uint32_t *at, size_t c
     size_t units = sums->units;
     uint16_t *lower = sums->narrow, *upper = lower + units;
     size_t whole = units / LANES * LANES;
-    for (; count >= GROUP; count -= GROUP, at += GROUP) {
+    for (; PG_ROWS_TOGETHER && count >= GROUP; count -= GROUP, at += GROUP) {
         for (size_t k = 0; k < whole; k += LANES)
             group_int8(weights + 2 * k, at, lower + k, upper + k, LANES);
         if (whole < units) group_int8(weights + 2 * whole, at, lower + whole, upper + whole, LANES / 2);
@@ -158,7 +143,7 @@ PG_HOT static void sum_int4(const uint8_t *weights, const uint32_t *at, size_t c
     size_t units = sums->units;
     uint16_t *lower = sums->narrow, *upper = lower + units;
     size_t whole = units / (2 * LANES) * (2 * LANES);
-    for (; count >= GROUP; count -= GROUP, at += GROUP) {
+    for (; PG_ROWS_TOGETHER && count >= GROUP; count -= GROUP, at += GROUP) {
         for (size_t k = 0; k < whole; k += 2 * LANES)
             group_int4(weights + k, at, lower + k, upper + k, 2 * LANES);
         if (whole < units) group_int4(weights + whole, at, lower + whole, upper + whole, LANES);
@@ -182,6 +167,10 @@ PG_HOT static void widen(const pg_sums *sums, int32_t bias, int32_t factor) {
 
 void pg_add_rows(const pg_layer *layer, const uint8_t *weights, const uint32_t *rows, size_t count, int32_t factor,
                  const pg_sums *sums) {
+    if (!in_units(layer)) {
+        pg_add_packed_rows(layer, weights, rows, count, factor, sums);
+        return;
+    }
     size_t most = layer->weight_bits == 8 ? INT8_ROWS : INT4_ROWS;
     for (size_t first = 0; first < count; first += most) {
         size_t some = count - first < most ? count - first : most;
@@ -202,6 +191,10 @@ static int upper_byte_first(void) {
 /* The sums in the order of the outputs. */
 PG_HOT static void in_order(const pg_layer *layer, const pg_sums *sums, int32_t *scores) {
     const int32_t *lower = sums->wide, *upper = sums->wide + sums->units;
+    if (!in_units(layer)) {
+        memcpy(scores, lower, layer->outputs * sizeof *scores);
+        return;
+    }
     uint32_t outputs = layer->outputs, half = layer->weight_bits == 8 ? outputs / 2 : (uint32_t)sums->row;
     if (layer->weight_bits == 4) {
         memcpy(scores, lower, half * sizeof *scores);
@@ -292,6 +285,10 @@ static void add_multiples(const pg_layer *layer, multiple *inputs, size_t count,
 }
 
 void pg_add_values(const pg_layer *layer, uint32_t first, const int16_t *values, uint32_t count, const pg_sums *sums) {
+    if (!in_units(layer)) {
+        pg_add_packed_values(layer, first, values, count, sums);
+        return;
+    }
     const uint8_t *row = layer->weights + first * sums->row;
     multiple inputs[PG_MULTIPLES];
     size_t found = 0;

@@ -48,8 +48,8 @@ extern "C" {
     X(PG_WORD_ORDER, "the words' fingerprints do not ascend")                                                          \
     X(PG_BAD_CONVOLUTION, "the convolution's fields or size are out of range")                                         \
     X(PG_TOO_MANY_INPUTS, "a layer has more inputs than its sums have room for")                                       \
-    X(PG_BAD_WEIGHTS, "the weights' size does not match the head and the projection")                                  \
-    X(PG_BAD_ROW_PADDING, "the bytes after the last weight row, or a row's unused half byte, are not zero")            \
+    X(PG_BAD_WEIGHTS, "the weights do not match the head and the projection, or contradict themselves")                \
+    X(PG_BAD_ROW_PADDING, "the bytes after the last weight row, or a row's unused bits, are not zero")                 \
     X(PG_BAD_BIAS, "a bias section has the wrong size or a bias out of range")                                         \
     X(PG_BAD_MULTIPLIER, "a multiplier section has the wrong size or a multiplier of zero")                            \
     X(PG_BAD_LABELS, "the labels' count, offsets or size are wrong")                                                   \
@@ -98,7 +98,10 @@ typedef struct {
     const uint8_t *multipliers;
     uint32_t inputs;
     uint32_t outputs;
-    uint8_t weight_bits;
+    uint8_t weight_bits;     /* 8, 4, 2 (ternary) or 1 (-1 and +1) */
+    const uint8_t *codebook; /* the int8 weights that half bytes stand for, or NULL */
+    const uint8_t *starts;   /* of a sparse layer the values before each block of rows, or NULL: */
+    const uint8_t *values;   /* weights are bits then, and the values of those that are set stand here */
 } pg_layer;
 
 typedef struct pg_model {

@@ -32,6 +32,7 @@ FLAGS = (
     "--target=wasm32",
     "-std=c99",
     "-Oz",
+    "-DPG_COMPACT",
     "-mbulk-memory",  # memset and memcpy are instructions: no C library is linked
     "-msign-ext",
     "-ffp-contract=off",

@@ -13,8 +13,9 @@ same projection; whatever else has the same bytes in several heads stands there 
 
 Minor versions: 1.0 holds projections of texts, 1.1 adds projections of vectors (``InputKind.VECTOR``), 1.2 adds word
 codes and a convolution over them (``Section.WORDS``, ``Section.CONVOLUTION`` and what belongs to it), 1.3 a threshold
-in the head. A file carries the lowest minor version that describes it, so a model of texts has the bytes it always had;
-what a reader does not know it refuses by the field, whatever the minor version says.
+in the head, 1.4 weights of fewer than 4 bits, shared and sparse ones. A file carries the lowest minor version that
+describes it, so a model of texts has the bytes it always had; what a reader does not know it refuses by the field,
+whatever the minor version says.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ MAGIC = b"PGB\x00"
 BUNDLE_MAGIC = b"PGH\x00"
 """Of a file of many heads over one projection."""
 MAJOR = 1
-MINOR = 3
+MINOR = 4
 """The highest that this version writes."""
 VECTOR_MINOR = 1
 """The first that has projections of vectors."""
@@ -34,6 +35,8 @@ WORDS_MINOR = 2
 """The first that has word codes."""
 THRESHOLD_MINOR = 3
 """The first that has a threshold below which no label is given."""
+PACKED_MINOR = 4
+"""The first that has weights of fewer than 4 bits, shared and sparse ones."""
 ALIGNMENT = 16
 CHECKED_FROM = 16
 ROW_PADDING = 32
@@ -100,8 +103,8 @@ FAMILY = (
 
 HEAD = (
     Field("kind", "B", "a HeadKind value"),
-    Field("weight_bits", "B", "8 or 4, of the output layer"),
-    Field("hidden_weight_bits", "B", "8 or 4, of the hidden layer; 0 without one"),
+    Field("weight_bits", "B", "of the output layer, as the table below says"),
+    Field("hidden_weight_bits", "B", "of the hidden layer, likewise; 0 without one"),
     Field("hidden_shift", "B", "right shift of a hidden sum"),
     Field("classes", "H", "outputs"),
     Field("units", "H", "hidden units, 0 without a hidden layer"),
@@ -109,6 +112,26 @@ HEAD = (
     Field("threshold", "i", "a largest score below it gives no label; 0 for none"),
 )
 
+WEIGHTS_BITS = 0x0F
+WEIGHTS_SHARED = 0x10
+WEIGHTS_SPARSE = 0x20
+CODEBOOK_SIZE = 16
+SPARSE_BLOCK = 16
+"""Rows of a sparse layer whose values are counted from a number of their own.
+
+A layer's weights stand in the file as `weight_bits` of the head says, its low four bits and these flags:
+
+    8        a row an input, a signed byte an output
+    4        half a byte an output: byte k of a row holds outputs k (low) and k + ceil(outputs / 2) (high), signed
+    2        ternary: the bits of the outputs that are +1, then of those that are -1, ceil(outputs / 8) bytes each
+    1        binary: the bits of the outputs that are +1; a bit that is not set is -1
+    shared   of 4 bits alone: CODEBOOK_SIZE signed bytes come first, and half a byte is a place among them
+    sparse   not of 1 bit: behind the codebook, if any, a uint32 for every SPARSE_BLOCK rows, the number of values
+             before it; then the rows, a bit an output that is set where there is a value; then the values of all rows
+             one after the other, low bits first, of 8 bits, of 4, or of 1 for ternary ones: set for -1
+
+Bit i of bytes is bit i % 8 of byte i // 8; what is unused in a row's last byte is zero. ROW_PADDING zero bytes end the
+section."""
 
 WORDS = (
     Field("count", "I", "words of the table"),

@@ -49,7 +49,17 @@ def _structure(name: str, fields: tuple[table.Field, ...]) -> str:
 
 def render() -> str:
     """The text of pg_format.h."""
-    numbers = ["MAJOR", "MINOR", "ALIGNMENT", "CHECKED_FROM", "ROW_PADDING"]
+    numbers = [
+        "MAJOR",
+        "MINOR",
+        "ALIGNMENT",
+        "CHECKED_FROM",
+        "ROW_PADDING",
+        "WEIGHTS_BITS",
+        "WEIGHTS_SHARED",
+        "WEIGHTS_SPARSE",
+    ]
+    numbers += ["CODEBOOK_SIZE", "SPARSE_BLOCK"]
     limits = sorted(name for name in vars(table) if name.startswith(("MAX_", "MIN_")))
     known = max(section for section in table.Section if section < 0x8000)
     parts = [

@@ -205,7 +205,7 @@ def _word_rows(entry: Entry, data: bytes) -> Iterator[Account]:
 
 def _statistics(layer: QuantisedLayer) -> Account:
     """How a layer uses its integers; entropy is in bits per weight, a bound for any compression of single weights."""
-    low, high = WEIGHT_RANGES[layer.weight_bits]
+    low, high = WEIGHT_RANGES[layer.weight_bits] if layer.codebook is None else (-128, 127)
     counts = np.bincount(layer.weights.reshape(-1).view(np.uint8), minlength=256)
     shares = counts[counts > 0] / layer.weights.size
     ends = counts[low % 256] + counts[high]
@@ -213,6 +213,8 @@ def _statistics(layer: QuantisedLayer) -> Account:
         "inputs": layer.weights.shape[0],
         "outputs": layer.weights.shape[1],
         "weight_bits": layer.weight_bits,
+        "shared": layer.codebook is not None,
+        "sparse": layer.sparse,
         "smallest": int(layer.weights.min()),
         "largest": int(layer.weights.max()),
         "zero_share": float(counts[0] / layer.weights.size),

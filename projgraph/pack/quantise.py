@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from projgraph.pack.convolution import Convolution, QuantisedConvolution, round_
 from projgraph.pack.format import MAX_CLASSES, MAX_INPUT_SUM, MAX_NORM_SHIFT, MAX_SHIFT, MAX_UNITS, InputKind
 from projgraph.pack.layer import (
     MAX_ACTIVATION,
+    WEIGHT_BITS,
     WEIGHT_RANGES,
     Doubles,
     QuantisedLayer,
@@ -22,9 +23,11 @@ from projgraph.pack.layer import (
     rectified,
     round_layer,
     round_rectified,
+    shared,
     smallest_scale,
 )
 from projgraph.pack.model import ProjectionModel
+from projgraph.pack.rows import pack_weights
 from projgraph.pack.vector import LARGEST_SCALE, SMALLEST_SCALE, input_kind, read_projection
 from projgraph.pack.words import Sequences, WordTable
 from projgraph.records import Layer
@@ -34,9 +37,40 @@ UNIT_POWERS = (-1, 0, 1, 2, 3, 4)
 ROWS_THAT_CHOOSE = 512
 """Calibration rows whose errors choose norm_shift and the unit of the filters."""
 
-
 MAX_THRESHOLD = 2**31 - 1
 """Of a score, as large as 32 bits hold."""
+
+
+@dataclass(frozen=True)
+class Packing:
+    """How the weights of the layer over the bits are stored beside their number of bits.
+
+    Attributes:
+        shared: 4 bits are places among 16 values of the whole layer.
+        sparse: weights of 0 are left out, where that takes fewer bytes.
+    """
+
+    shared: bool = False
+    sparse: bool = False
+
+    def rounded_to(self, weight_bits: int) -> int:
+        """The bits that weights are rounded to before they are packed."""
+        return 8 if self.shared else weight_bits
+
+    def pack(self, layer: QuantisedLayer) -> QuantisedLayer:
+        """The layer as it is stored."""
+        layer = shared(layer, self.sparse) if self.shared else layer
+        if not self.sparse:
+            return layer
+        thin = replace(layer, sparse=True)
+        return min(layer, thin, key=lambda either: len(pack_weights(either)))
+
+    def problems(self, weight_bits: int) -> Iterator[str]:
+        """Why weights of so many bits cannot be stored so."""
+        if self.shared and weight_bits != 4:
+            yield f"shared weights of {weight_bits} bits were asked for; expected 4"
+        if self.sparse and weight_bits == 1:
+            yield "sparse weights of 1 bit were asked for; expected 8, 4 or 2, of which one can be 0"
 
 
 @dataclass(frozen=True)
@@ -220,39 +254,47 @@ def quantise(
     hidden_weight_bits: int | None = None,
     calibration: NDArray[np.int8] | None = None,
     sequences: Sequences | None = None,
+    packing: Packing | None = None,
 ) -> QuantisedModel:
     """Round a trained model to integers, with the least squared error that clipping and steps per class allow.
 
     Args:
         model: float layers over n_bits inputs, and the sums of word codes behind them.
-        weight_bits: 8 or 4, of the output layer.
-        hidden_weight_bits: 8 or 4, of the hidden layer; as ``weight_bits`` unless given.
+        weight_bits: 8, 4, 2 or 1, of the output layer.
+        hidden_weight_bits: likewise, of the hidden layer; as ``weight_bits`` unless given.
         calibration: (n, n_bits) bits of some training rows, which choose the range of the hidden activations and what
             a step of the code sums is worth; needed with a hidden layer or words, unused without.
         sequences: of the same rows' words, as for `QuantisedModel.scores`; needed with words.
+        packing: further ways to make the layer over the bits small.
 
     Raises:
         ConfigError: listing everything that a model file cannot hold.
     """
     hidden_weight_bits = weight_bits if hidden_weight_bits is None else hidden_weight_bits
+    packing = packing or Packing()
+    over_bits = weight_bits if model.hidden is None else hidden_weight_bits
     problems = list(_unusable(model, {weight_bits, hidden_weight_bits}, calibration, sequences))
+    problems += packing.problems(over_bits)
     if problems:
         raise ConfigError("the model cannot be packed: " + "; ".join(problems))
     norm_shift, inputs = 0, calibration
     if model.words is not None and sequences is not None and calibration is not None:
-        first_bits = weight_bits if model.hidden is None else hidden_weight_bits
-        norm_shift = _best_norm_shift(model, model.words, first_bits, calibration, sequences)
+        norm_shift = _best_norm_shift(model, model.words, packing.rounded_to(over_bits), calibration, sequences)
         inputs = np.concatenate([calibration, model.words.sums(*sequences, norm_shift)], axis=1)
     hidden, hidden_shift, scales = None, 0, _input_scales(model, norm_shift)
     if model.hidden is not None and inputs is not None:
-        hidden, hidden_shift, unit = _round_hidden(*_scaled(model.hidden, scales), hidden_weight_bits, inputs)
+        rounded_to = packing.rounded_to(hidden_weight_bits)
+        hidden, hidden_shift, unit = _round_hidden(*_scaled(model.hidden, scales), rounded_to, inputs)
+        hidden = packing.pack(hidden)
         scales, inputs = np.full(len(model.hidden.bias), unit), rectified(hidden.sums(inputs), hidden_shift)
     convolution = None
     if model.convolution is not None and model.words is not None and sequences is not None and inputs is not None:
         filters, words = model.convolution, model.words
         convolution, unit = _best_convolution(model.output, filters, words, weight_bits, scales, inputs, sequences)
         scales = np.concatenate([scales, np.full(convolution.filters, unit)])
-    output, scale = _round_output(*_scaled(model.output, scales), weight_bits)
+    rounded_to = weight_bits if hidden else packing.rounded_to(weight_bits)
+    output, scale = _round_output(*_scaled(model.output, scales), rounded_to)
+    output = output if hidden else packing.pack(output)
     return QuantisedModel(
         projection=model.projection,
         output=output,
@@ -350,7 +392,7 @@ def _unusable(
     """Every reason why the model cannot be quantised."""
     n_bits = read_projection(model.projection).n_bits
     for choice in sorted(weight_bits - set(WEIGHT_RANGES)):
-        yield f"weights of {choice} bits were asked for; expected 8 or 4"
+        yield f"weights of {choice} bits were asked for; expected {WEIGHT_BITS}"
     units = None if model.hidden is None else len(model.hidden.bias)
     if len(set(model.classes)) != len(model.classes):
         repeated = next(name for index, name in enumerate(model.classes) if name in model.classes[:index])

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
 
 from projgraph.errors import ConfigError, InputError, ModelFileError
 from projgraph.pack.convolution import QuantisedConvolution
@@ -31,13 +30,15 @@ from projgraph.pack.format import (
     MAX_SHIFT,
     MAX_UNITS,
     MAX_WIDTH,
-    ROW_PADDING,
+    WEIGHTS_BITS,
+    WEIGHTS_SPARSE,
     HeadKind,
     InputKind,
     Section,
 )
-from projgraph.pack.layer import WEIGHT_RANGES, QuantisedLayer
+from projgraph.pack.layer import QuantisedLayer
 from projgraph.pack.quantise import QuantisedModel
+from projgraph.pack.rows import FORMATS, unpack_weights
 from projgraph.pack.vector import LARGEST_SCALE, SMALLEST_SCALE, input_kind, read_projection
 from projgraph.pack.words import WordTable
 from projgraph.pack.write import (
@@ -45,8 +46,6 @@ from projgraph.pack.write import (
     HEAD_STRUCT,
     HEADER_STRUCT,
     SECTION_STRUCT,
-    layer_lengths,
-    row_length,
 )
 
 SKIPPABLE_FROM = 0x8000
@@ -59,6 +58,7 @@ REQUIRED = (
     Section.MULTIPLIERS,
     Section.LABELS,
 )
+_FORMATS = f"one of {', '.join(map(str, sorted(FORMATS)))}"
 PARTS = (Section.WEIGHTS, Section.BIAS, Section.MULTIPLIERS)
 HIDDEN = (Section.HIDDEN_WEIGHTS, Section.HIDDEN_BIAS, Section.HIDDEN_MULTIPLIERS)
 CONVOLUTION = (Section.CONVOLUTION_WEIGHTS, Section.CONVOLUTION_BIAS, Section.CONVOLUTION_MULTIPLIERS)
@@ -301,12 +301,12 @@ def _head(section: bytes) -> tuple[Any, ...]:
     hidden = kind == HeadKind.HIDDEN
     for field, found, usable, expected in (
         ("kind", kind, kind in set(HeadKind), "1 (linear) or 2 (hidden)"),
-        ("weight_bits", weight_bits, weight_bits in WEIGHT_RANGES, "8 or 4"),
+        ("weight_bits", weight_bits, weight_bits in FORMATS, _FORMATS),
         (
             "hidden_weight_bits",
             hidden_weight_bits,
-            hidden_weight_bits in WEIGHT_RANGES if hidden else hidden_weight_bits == 0,
-            "8 or 4 with a hidden layer, 0 without",
+            hidden_weight_bits in FORMATS if hidden else hidden_weight_bits == 0,
+            f"{_FORMATS} with a hidden layer, 0 without",
         ),
         (
             "hidden_shift",
@@ -329,21 +329,21 @@ def _head(section: bytes) -> tuple[Any, ...]:
 
 
 def _layer(
-    sections: Mapping[int, bytes], parts: tuple[Section, ...], inputs: int, outputs: int, weight_bits: int
+    sections: Mapping[int, bytes], parts: tuple[Section, ...], inputs: int, outputs: int, weight_format: int
 ) -> QuantisedLayer:
     """One layer from its sections of weights, biases and multipliers, whose lengths are checked before any array."""
-    lengths = layer_lengths(inputs, outputs, weight_bits)
-    for part, expected in zip(parts, lengths, strict=True):
-        if len(sections[part]) != expected:
-            shape = f"{inputs} x {outputs} of {weight_bits} bits"
-            refuse(f"length of {part.name}", len(sections[part]), f"{expected} for {shape}")
     weights, bias, multipliers = (sections[part] for part in parts)
-    _check_zero(weights, len(weights) - ROW_PADDING, len(weights), f"padding of the rows in {parts[0].name}")
+    stored = unpack_weights(weights, inputs, outputs, weight_format, parts[0].name)
+    for part, expected in ((parts[1], 4 * outputs), (parts[2], outputs)):
+        if len(sections[part]) != expected:
+            refuse(f"length of {part.name}", len(sections[part]), f"{expected} for {outputs} outputs")
     layer = QuantisedLayer(
-        weights=_unpack_weights(weights[:-ROW_PADDING], inputs, outputs, weight_bits, parts[0].name),
+        weights=stored.weights,
         multipliers=np.frombuffer(multipliers, dtype=np.uint8),
         bias=np.frombuffer(bias, dtype="<i4").astype(np.int32, copy=False),
-        weight_bits=weight_bits,
+        weight_bits=weight_format & WEIGHTS_BITS,
+        codebook=stored.codebook,
+        sparse=bool(weight_format & WEIGHTS_SPARSE),
     )
     largest = int(np.abs(layer.bias.astype(np.int64)).max())
     if largest > MAX_BIAS:
@@ -351,16 +351,6 @@ def _layer(
     if not layer.multipliers.all():
         refuse(f"a value of {parts[2].name}", 0, "1 to 255")
     return layer
-
-
-def _unpack_weights(rows: bytes, inputs: int, outputs: int, weight_bits: int, name: str) -> NDArray[np.int8]:
-    stored = np.frombuffer(rows, dtype=np.int8).reshape(inputs, row_length(outputs, weight_bits))
-    if weight_bits == 8:
-        return stored
-    low, high = (stored << 4) >> 4, stored >> 4  # arithmetic shifts keep the sign of a nibble
-    if outputs % 2 and high[:, -1].any():
-        refuse(f"the unused half byte of a row in {name}", int(high[:, -1][high[:, -1] != 0][0]), "0")
-    return np.concatenate([low, high], axis=1)[:, :outputs]
 
 
 def _labels(section: bytes, classes: int) -> tuple[str, ...]:

@@ -10,9 +10,6 @@ from collections.abc import Iterable, Mapping
 from itertools import accumulate
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from projgraph.atomic import atomic_write
 from projgraph.errors import ConfigError
 from projgraph.pack.format import (
@@ -24,10 +21,12 @@ from projgraph.pack.format import (
     MAGIC,
     MAJOR,
     MAX_LENGTH,
-    ROW_PADDING,
+    PACKED_MINOR,
     SECTION,
     THRESHOLD_MINOR,
     VECTOR_MINOR,
+    WEIGHTS_SHARED,
+    WEIGHTS_SPARSE,
     WORDS_MINOR,
     HeadKind,
     InputKind,
@@ -37,6 +36,7 @@ from projgraph.pack.format import (
 from projgraph.pack.layer import QuantisedLayer
 from projgraph.pack.projection import FAMILY_STRUCT, PROJECTION_STRUCT
 from projgraph.pack.quantise import QuantisedModel
+from projgraph.pack.rows import pack_weights, weights_length
 from projgraph.pack.vector import VECTOR_STRUCT, input_kind
 from projgraph.pack.words import section_length
 
@@ -108,30 +108,37 @@ def predicted_size(
     words: tuple[int, int] | None = None,
     filters: int = 0,
     width: int = 3,
+    pruning: float = 0.0,
+    shared: bool = False,
 ) -> int:
-    """Bytes of a model file of these dimensions, exactly.
+    """Bytes of a model file of these dimensions, exactly where no weight is pruned.
 
     Args:
         classes: outputs.
         label_bytes: UTF-8 bytes of all label names together.
         bits: T x d.
-        weight_bits: 8 or 4, of the output layer.
+        weight_bits: 8, 4, 2 or 1, of the output layer.
         units: hidden units, 0 for a linear head.
-        hidden_weight_bits: 8 or 4; as ``weight_bits`` unless given.
+        hidden_weight_bits: likewise; as ``weight_bits`` unless given.
         families: feature families of the projection.
         provenance_length: ``len(provenance_bytes(provenance))``.
         thresholds: None for a projection of texts; whether one of vectors, which has no families, has thresholds.
         words: the number of words and the dimensions of their codes, or None.
         filters: of the convolution over words, 0 without one.
         width: words of its windows.
+        pruning: share of the weights over the bits that are 0 and left out where that takes fewer bytes; more of them
+            may be, so that the file may be smaller.
+        shared: whether those weights have a codebook.
     """
     hidden_weight_bits = weight_bits if hidden_weight_bits is None else hidden_weight_bits
     rest = families * FAMILY_STRUCT.size if thresholds is None else VECTOR_STRUCT.size + 4 * bits * thresholds
     lengths = [PROJECTION_STRUCT.size + rest, HEAD_STRUCT.size]
     dimensions = words[1] if words else 0
-    lengths += layer_lengths((units or bits + dimensions) + filters, classes, weight_bits)
+    first, last = bits + dimensions, (units or bits + dimensions) + filters
+    over_bits = (first, units, hidden_weight_bits) if units else (last, classes, weight_bits)
     if units:
-        lengths += layer_lengths(bits + dimensions, units, hidden_weight_bits)
+        lengths += layer_lengths(last, classes, weight_bits)
+    lengths += _packed_lengths(*over_bits, pruning, shared)
     if words:
         lengths.append(section_length(*words))
     if filters:
@@ -140,14 +147,19 @@ def predicted_size(
     return layout(lengths)[1]
 
 
-def layer_lengths(inputs: int, outputs: int, weight_bits: int) -> tuple[int, int, int]:
-    """Bytes of a layer's sections of weights, biases and multipliers."""
-    return inputs * row_length(outputs, weight_bits) + ROW_PADDING, 4 * outputs, outputs
+def _packed_lengths(inputs: int, outputs: int, weight_bits: int, pruning: float, shared: bool) -> tuple[int, int, int]:
+    """Of the layer over the bits, the lengths that `layer_lengths` gives, of the smaller of its formats."""
+    dense = weight_bits | (WEIGHTS_SHARED if shared else 0)
+    lengths = layer_lengths(inputs, outputs, dense)
+    if not pruning:
+        return lengths
+    values = inputs * outputs - int(pruning * inputs * outputs)
+    return min(lengths, layer_lengths(inputs, outputs, dense | WEIGHTS_SPARSE, values))
 
 
-def row_length(outputs: int, weight_bits: int) -> int:
-    """Bytes of one row of weights."""
-    return outputs if weight_bits == 8 else (outputs + 1) // 2
+def layer_lengths(inputs: int, outputs: int, weight_format: int, values: int = 0) -> tuple[int, int, int]:
+    """Bytes of a layer's sections of weights, biases and multipliers; ``values`` as of `weights_length`."""
+    return weights_length(inputs, outputs, weight_format, values), 4 * outputs, outputs
 
 
 def layout(lengths: Iterable[int]) -> tuple[list[int], int]:
@@ -171,22 +183,14 @@ def provenance_bytes(provenance: Mapping[str, Any]) -> bytes:
     return text.encode("ascii")
 
 
-def pack_weights(weights: NDArray[np.int8], weight_bits: int) -> bytes:
-    """The rows of (inputs, outputs) weights; of 4 bits, byte k of a row holds outputs k (low) and k + half (high)."""
-    if weight_bits == 8:
-        return weights.tobytes()
-    half = row_length(weights.shape[1], 4)
-    nibbles = np.zeros((weights.shape[0], 2 * half), dtype=np.uint8)
-    nibbles[:, : weights.shape[1]] = weights.view(np.uint8) & 0x0F
-    return (nibbles[:, :half] | nibbles[:, half:] << 4).tobytes()
-
-
 def _aligned(offset: int) -> int:
     return -(-offset // ALIGNMENT) * ALIGNMENT
 
 
 def minor_version(model: QuantisedModel) -> int:
     """The lowest minor version that describes the model."""
+    if any(layer is not None and layer.format not in (8, 4) for layer in (model.output, model.hidden)):
+        return PACKED_MINOR
     if model.threshold:
         return THRESHOLD_MINOR
     if model.words:
@@ -197,8 +201,8 @@ def minor_version(model: QuantisedModel) -> int:
 def _head(model: QuantisedModel) -> bytes:
     return HEAD_STRUCT.pack(
         HeadKind.HIDDEN if model.hidden else HeadKind.LINEAR,
-        model.output.weight_bits,
-        model.hidden.weight_bits if model.hidden else 0,
+        model.output.format,
+        model.hidden.format if model.hidden else 0,
         model.hidden_shift,
         len(model.classes),
         model.units,
@@ -209,7 +213,7 @@ def _head(model: QuantisedModel) -> bytes:
 
 def _layer(layer: QuantisedLayer, weights: Section, bias: Section, multipliers: Section) -> dict[Section, bytes]:
     return {
-        weights: pack_weights(layer.weights, layer.weight_bits) + bytes(ROW_PADDING),
+        weights: pack_weights(layer),
         bias: layer.bias.astype("<i4").tobytes(),
         multipliers: layer.multipliers.tobytes(),
     }

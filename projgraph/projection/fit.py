@@ -7,9 +7,10 @@ Time O(epochs n bits c); memory O(n (bits / 4 + c)) since bits are unpacked batc
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from projgraph.config import StudentConfig
 from projgraph.errors import ConfigError, InputError
 from projgraph.projection.head import Head, build_head, convolution_of, layers_of
 from projgraph.projection.loss import EdgeSampler, distillation, edge_consistency, gold, weighted_sum
+from projgraph.projection.straight_through import Tuning, finish_rounding, start_rounding
 from projgraph.projection.words import WordBatch, WordConvolution, WordRows
 from projgraph.records import UNLABELLED, Bits, FloatArray, Graph, IndexArray, Layer
 
@@ -61,6 +63,7 @@ class StudentTask:
         filters: of the convolution over the words; 0 for none.
         width: words that a filter sees at once.
         groups: (n,) rows of one number are held out together, such as those of one text; None for each row by itself.
+        tuning: what a fit of rounded weights does behind the first one; None for none.
     """
 
     bits: Bits
@@ -74,6 +77,7 @@ class StudentTask:
     filters: int = 0
     width: int = 3
     groups: IndexArray | None = None
+    tuning: Tuning | None = None
 
 
 @dataclass(frozen=True)
@@ -166,6 +170,7 @@ def _fit_twice(start: Callable[[], FitT], task: StudentTask, listener: Listener 
     history: list[EpochFigures] = []
     best_epochs, best_loss = 0, np.inf
     best: HeadLayers | None = None
+    best_state: Any = None
     best_logits = logits = np.zeros((0, targets.beliefs.shape[1]), dtype=np.float32)
     epochs = config.epochs_for(len(rows))
     for epoch, figures in enumerate(fit.run(rows, epochs)):
@@ -177,15 +182,22 @@ def _fit_twice(start: Callable[[], FitT], task: StudentTask, listener: Listener 
             listener(history[-1])
         if not len(held_out) or figures["held_out_loss"] < best_loss:
             best_epochs, best_loss, best_logits = epoch + 1, figures.get("held_out_loss", np.inf), logits
-            best = _layers(fit.head) if len(held_out) else None
+            best_state = copy.deepcopy(fit.head.state_dict()) if len(held_out) else None
         elif epoch + 1 - best_epochs >= config.patience:
             break
     if not best_epochs:
         raise ConfigError(f"training diverged: lower its learning rate, student.rate={config.rate}")
     if len(held_out):
+        fit.head.load_state_dict(best_state)
+        if task.tuning is not None:
+            fit.tune(rows, task.tuning)
+            best_logits = fit.logits(held_out)
+        best = _layers(fit.head)
         fit = start()
         for _ in fit.run(np.arange(n_rows), epochs, stop_after=best_epochs):
             pass
+    if task.tuning is not None:
+        fit.tune(np.arange(n_rows), task.tuning)
     last = _layers(fit.head)
     return fit, Student(last.hidden, last.output, tuple(history), held_out, best_logits, last.convolution, best)
 
@@ -232,10 +244,26 @@ class Fit:
 
     def run(self, rows: IndexArray, epochs: int, stop_after: int | None = None) -> Iterator[EpochFigures]:
         """Train epoch by epoch under a schedule of ``epochs``, yielding the mean of every loss term."""
+        yield from self._run(rows, epochs, self._task.config.rate, stop_after)
+
+    def tune(self, rows: IndexArray, tuning: Tuning) -> None:
+        """Train on with rounded weights, which are the head's own afterwards."""
+        layer = self.head.output if self.head.hidden is None else self.head.hidden
+        start = self._task.bits.n_bits
+        stop = start if self._task.words is None else start + self._task.words.dimensions
+        self.head.limit_dropout(tuning.dropout)
+        start_rounding(layer, tuning, slice(start, stop))
+        epochs = tuning.epochs_for(-(-len(rows) // self._task.config.batch))
+        if epochs:
+            for _ in self._run(rows, epochs, tuning.rate):
+                pass
+        finish_rounding(layer)
+
+    def _run(self, rows: IndexArray, epochs: int, rate: float, stop_after: int | None = None) -> Iterator[EpochFigures]:
         config = self._task.config
         batches = -(-len(rows) // config.batch)
-        optimiser = torch.optim.AdamW(self.parameters(), lr=config.rate, weight_decay=config.weight_decay)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=config.rate, total_steps=epochs * batches + 1)
+        optimiser = torch.optim.AdamW(self.parameters(), lr=rate, weight_decay=config.weight_decay)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=rate, total_steps=epochs * batches + 1)
         for _ in range(epochs if stop_after is None else stop_after):
             sums: EpochFigures = {}
             for batch in np.array_split(self._random.permutation(rows), batches):

@@ -22,6 +22,10 @@ class Head(torch.nn.Module):
         self.hidden, self.output, self.convolution = hidden, output, convolution
         self._dropout = torch.nn.Dropout(dropout if hidden is not None else 0.0)
 
+    def limit_dropout(self, most: float) -> None:
+        """Drop no larger share from here on."""
+        self._dropout.p = min(self._dropout.p, most)
+
     def forward(self, inputs: torch.Tensor, words: WordBatch | None = None) -> torch.Tensor:
         """(b, c) logits of (b, n_inputs) rows, and of their words where there is a convolution."""
         behind = inputs if self.hidden is None else self.hidden(inputs).relu()

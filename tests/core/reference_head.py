@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from projgraph.native import word_fingerprints
 from projgraph.pack.convolution import QuantisedConvolution
@@ -71,22 +72,59 @@ def signed(value: int, width: int) -> int:
     return value - (1 << width) if value >> (width - 1) else value
 
 
-def weight_row(row: bytes, outputs: int, width: int) -> list[int]:
+def bit(data: bytes, index: int) -> int:
+    return data[index // 8] >> index % 8 & 1
+
+
+def weight_row(row: bytes, outputs: int, width: int, nibble_values: Sequence[int]) -> list[int]:
     if width == 8:
         return [signed(byte, 8) for byte in row]
-    nibbles = [byte & 15 for byte in row] + [byte >> 4 for byte in row]
-    return [signed(nibble, 4) for nibble in nibbles[:outputs]]
+    if width == 4:
+        nibbles = [byte & 15 for byte in row] + [byte >> 4 for byte in row]
+        return [nibble_values[nibble] for nibble in nibbles[:outputs]]
+    if width == 1:
+        return [2 * bit(row, c) - 1 for c in range(outputs)]
+    minus = row[len(row) // 2 :]
+    return [bit(row, c) - bit(minus, c) for c in range(outputs)]
 
 
-def layer_of(weights: bytes, bias: bytes, multipliers: bytes, width: int) -> Layer:
-    outputs = len(multipliers)
-    row = outputs if width == 8 else (outputs + 1) // 2
-    rows = [weights[start : start + row] for start in range(0, len(weights) - 32, row)]
-    return Layer(
-        [weight_row(row, outputs, width) for row in rows],
-        list(struct.unpack(f"<{outputs}i", bias)),
-        list(multipliers),
-    )
+def sparse_rows(data: bytes, inputs: int, outputs: int, width: int, nibble_values: Sequence[int]) -> list[list[int]]:
+    """Rows of a bit an output; of their values the first one of every block is where the block says."""
+    row, blocks = (outputs + 7) // 8, -(-inputs // 16)
+    starts = struct.unpack_from(f"<{blocks}I", data)
+    masks, values = data[4 * blocks :], data[4 * blocks + row * inputs :]
+    rows, place = [], 0
+    for i in range(inputs):
+        place = starts[i // 16] if i % 16 == 0 else place
+        found = []
+        for c in range(outputs):
+            value = 0
+            if bit(masks, 8 * row * i + c):
+                if width == 8:
+                    value = signed(values[place], 8)
+                elif width == 4:
+                    value = nibble_values[values[place // 2] >> 4 * (place % 2) & 15]
+                else:
+                    value = 1 - 2 * bit(values, place)
+                place += 1
+            found.append(value)
+        rows.append(found)
+    return rows
+
+
+def layer_of(weights: bytes, bias: bytes, multipliers: bytes, kind: int, inputs: int = 0) -> Layer:
+    outputs, width = len(multipliers), kind & 15
+    nibble_values = [signed(nibble, 4) for nibble in range(16)]
+    if kind & 16:
+        nibble_values, weights = [signed(byte, 8) for byte in weights[:16]], weights[16:]
+    if kind & 32:
+        rows = sparse_rows(weights, inputs, outputs, width, nibble_values)
+    else:
+        bits = (outputs + 7) // 8
+        row = {8: outputs, 4: (outputs + 1) // 2, 2: 2 * bits, 1: bits}[width]
+        stored = [weights[start : start + row] for start in range(0, len(weights) - 32, row)]
+        rows = [weight_row(each, outputs, width, nibble_values) for each in stored]
+    return Layer(rows, list(struct.unpack(f"<{outputs}i", bias)), list(multipliers))
 
 
 def model_of(data: bytes) -> Model:
@@ -94,10 +132,14 @@ def model_of(data: bytes) -> Model:
     entries = [struct.unpack_from("<IIII", data, 32 + 16 * index) for index in range(data[16])]
     sections = {kind: data[offset : offset + length] for kind, offset, length, _ in entries}
     kind, width, hidden_width, shift = sections[2][:4]
-    output = layer_of(sections[3], sections[4], sections[5], width)
-    hidden = layer_of(sections[6], sections[7], sections[8], hidden_width) if kind == 2 else None
     projection = (vector_projection_of if sections[1][15] else projection_of)(sections[1])
     words = reference_words.words_in(sections[10]) if 10 in sections else None
+    first, behind = projection.bits + (words.dimensions if words else 0), 0
+    if 11 in sections:
+        behind = struct.unpack_from("<H", sections[11])[0]
+    units = struct.unpack_from("<H", sections[2], 6)[0]
+    output = layer_of(sections[3], sections[4], sections[5], width, (units or first) + behind)
+    hidden = layer_of(sections[6], sections[7], sections[8], hidden_width, first) if kind == 2 else None
     convolution = None
     if 11 in sections:
         _, window, filter_shift, _ = struct.unpack("<HBBI", sections[11])
@@ -113,13 +155,32 @@ def texts_of(rows: Sequence[bytes]) -> Texts:
     return Texts(b"".join(rows), offsets)
 
 
-def random_layer(rng: np.random.Generator, inputs: int, outputs: int, width: int) -> QuantisedLayer:
-    low, high = WEIGHT_RANGES[width]
+def random_weights(
+    rng: np.random.Generator, inputs: int, outputs: int, kind: int
+) -> tuple[NDArray[np.int8], NDArray[np.int8] | None]:
+    """Weights of one of the formats, and their codebook; of a sparse one 4 in 5 are 0."""
+    codebook, (low, high) = None, WEIGHT_RANGES[kind & 15]
+    if kind & 16:
+        codebook = np.append(rng.integers(-128, 127, 14, endpoint=True), [-128, 127]).astype(np.int8)
+        weights = codebook[rng.integers(0, 16, (inputs, outputs))]
+    elif kind == 1:
+        weights = rng.choice(np.array([-1, 1], dtype=np.int8), (inputs, outputs))
+    else:
+        weights = rng.integers(low, high, (inputs, outputs), endpoint=True).astype(np.int8)
+    if kind & 32:
+        weights[rng.random((inputs, outputs)) < 0.8] = 0
+    return weights, codebook
+
+
+def random_layer(rng: np.random.Generator, inputs: int, outputs: int, kind: int) -> QuantisedLayer:
+    weights, codebook = random_weights(rng, inputs, outputs, kind)
     return QuantisedLayer(
-        weights=rng.integers(low, high, (inputs, outputs), endpoint=True).astype(np.int8),
+        weights=weights,
         multipliers=rng.integers(1, 255, outputs, endpoint=True).astype(np.uint8),
         bias=rng.integers(-50_000, 50_000, outputs, endpoint=True).astype(np.int32),
-        weight_bits=width,
+        weight_bits=kind & 15,
+        codebook=codebook,
+        sparse=bool(kind & 32),
     )
 
 

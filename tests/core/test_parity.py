@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from projgraph.native import NativeModel, features, project
 from projgraph.pack.format import FamilyKind, Quantiser
 from projgraph.pack.projection import Family, ProjectionSpec
+from projgraph.pack.rows import FORMATS
 
 from . import reference
 from .reference_head import constant_layer, file_of, model_of, projection_of, random_file, texts_of
@@ -72,6 +73,7 @@ FOUR_FAMILIES = ProjectionSpec(
     seed=2**64 - 1,
     seen_slots_log2=3,
 )
+WEIGHTS = sorted(FORMATS)
 DEFAULT = ProjectionSpec.for_text()
 
 
@@ -120,9 +122,9 @@ def test_four_families_with_gaps_between_their_blocks(texts: list[bytes]) -> Non
     texts=st.lists(rows, min_size=1, max_size=3),
     seed=st.integers(0, 2**32 - 1),
     classes=st.integers(1, 40),
-    width=st.sampled_from([8, 4]),
+    width=st.sampled_from(WEIGHTS),
     units=st.sampled_from([0, 0, 1, 7, 16, 33]),
-    hidden_width=st.sampled_from([8, 4]),
+    hidden_width=st.sampled_from(WEIGHTS),
     shift=st.integers(0, 30),
 )
 def test_scores_and_labels_of_any_model(
@@ -146,7 +148,7 @@ def test_one_string_at_a_time(text: str, units: int, seed: int) -> None:
     assert NativeModel(data).predict_one(text) == reference.label(expected)
 
 
-@pytest.mark.parametrize("width", [8, 4])
+@pytest.mark.parametrize("width", WEIGHTS)
 @pytest.mark.parametrize("classes", [1, 2, 31, 32, 33, 63, 64, 65, 127, 129, 150])
 def test_rows_of_weights_around_a_vector(classes: int, width: int) -> None:
     assert_same_scores(

@@ -14,6 +14,7 @@ import pytest
 import projgraph.core
 from projgraph.native import NativeModel
 from projgraph.pack.projection import ProjectionSpec
+from projgraph.pack.rows import FORMATS
 from projgraph.pack.vector import VectorSpec
 
 from .reference_head import WordShape, random_file, texts_of, word_file
@@ -75,6 +76,7 @@ def assert_same(scores: Scores, data: bytes) -> None:
         pytest.param(["-O3", "-march=x86-64-v3"], marks=pytest.mark.skipif(not supported("avx2"), reason="no AVX2")),
         ["-O3", "-DPG_HOST_CLONES"],
         ["-Os", "-DPG_SMALL"],
+        ["-Os", "-DPG_COMPACT"],
     ],
     ids=" ".join,
 )
@@ -97,6 +99,27 @@ def test_another_build_finds_the_same_integers(tmp_path: Path, compiler: str, fl
         rows = np.random.default_rng(seed).integers(-32768, 32767, (5, 33), dtype=np.int16, endpoint=True)
         expected = NativeModel(data).scores(rows / np.float32(4), threads=1)
         np.testing.assert_array_equal([scores(data, row.tobytes())[1] for row in rows], expected)
+    for seed, kind in enumerate(sorted(FORMATS)):
+        assert_same(scores, random_file(SPEC, seed, 77, kind))
+        assert_same(scores, word_file(SPEC, TEXTS, WordShape(72), seed, 33, kind, 129, hidden_width=kind))
+
+
+def test_a_core_of_plain_weights_refuses_packed_ones(tmp_path: Path) -> None:
+    if shutil.which("gcc") is None:
+        pytest.skip("no gcc on this machine")
+    library = tmp_path / "core.so"
+    sources = sorted(map(str, CORE.glob("pg_*.c")))
+    flags = ["-Os", "-DPG_PLAIN_WEIGHTS"]
+    done = subprocess.run(["gcc", *COMMON, *flags, *sources, "-o", str(library)], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    scores = scores_with(ctypes.CDLL(str(library)))
+    for kind in sorted(FORMATS):
+        data = random_file(SPEC, 1, 33, 8, 17, hidden_width=kind)
+        if kind in (8, 4):
+            assert_same(scores, data)
+        else:
+            with pytest.raises(AssertionError):
+                scores(data, b"a card")
 
 
 def test_the_core_is_freestanding_but_for_memory_functions(tmp_path: Path) -> None:

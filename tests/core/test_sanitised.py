@@ -20,6 +20,7 @@ from projgraph.native import NativeModel
 from projgraph.pack.format import Quantiser
 from projgraph.pack.projection import ProjectionSpec
 from projgraph.pack.read import parse_model
+from projgraph.pack.rows import FORMATS
 from projgraph.pack.vector import VectorSpec
 
 from .reference_head import WordShape, random_file, texts_of, word_file
@@ -230,9 +231,13 @@ def whole_models() -> list[bytes]:
     ]
     known = [b"where is my card", b"a b Z9", "日本語 don't".encode()]
     shapes = [WordShape(8), WordShape(64, 3, 1), WordShape(72, 33, 3, 6), WordShape(128, 2, 5, 0)]
-    return plain + [
-        word_file(specs[seed % 3], known, shape, seed, 7, *heads[seed]) for seed, shape in enumerate(shapes)
+    packed = [
+        word_file(specs[seed % 3], known, WordShape(8, seed % 2), seed, 1 + 8 * (seed % 3), kind, units, kind)
+        for seed, kind in enumerate(sorted(FORMATS))
+        for units in (0, 33)
     ]
+    words = [word_file(specs[seed % 3], known, shape, seed, 7, *heads[seed]) for seed, shape in enumerate(shapes)]
+    return [*plain, *packed, *words]
 
 
 def section_of(data: bytes | bytearray, kind: int) -> int | None:
@@ -262,6 +267,8 @@ def damaged(rng: np.random.Generator, count: int, models: list[bytes]) -> Iterat
         first = 16
         if index % 4 == 1 and (words := section_of(data, 10)) is not None:
             first, end = words, words + 60
+        if index % 4 == 2 and (weights := section_of(data, 6) or section_of(data, 3)) is not None:
+            first, end = weights, weights + 90  # a codebook and the numbers of a sparse layer's values, if any
         for _ in range(int(rng.integers(1, 4))):
             at = int(rng.integers(first, min(end, len(data))))
             data[at] = int(rng.choice([0, 1, 2, 16, 127, 128, 255, data[at] ^ 1, data[at] + 1 & 255]))
@@ -308,7 +315,7 @@ def test_whole_models_score_as_in_the_extension(driver: Path) -> None:
 def test_damaged_models_are_refused_or_run_cleanly(driver: Path) -> None:
     rng = np.random.default_rng(1)
     texts = random_texts(rng, 60)
-    models = list(damaged(rng, 600, whole_models()))
+    models = list(damaged(rng, 900, whole_models()))
     cases = [(data, [texts[int(at)] for at in rng.integers(0, len(texts), 4)]) for data in models]
     found = outcomes(driver, cases)
     assert [status for status, _ in found] == [f"PG_{status_here(data)}" for data in models]

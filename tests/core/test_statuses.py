@@ -23,6 +23,8 @@ from .reference_head import WordShape, random_file, texts_of, word_file
 SPEC = ProjectionSpec.for_text(bits=64, additions=4)
 LINEAR = random_file(SPEC, classes=5, width=4)
 VECTORS = random_file(VectorSpec(16, 4, 7, 3, thresholds=np.arange(64, dtype=np.int32)), classes=5)
+TERNARY = random_file(SPEC, classes=5, width=2)
+SPARSE = random_file(SPEC, classes=5, width=36)
 HIDDEN = random_file(SPEC, classes=5, units=7)
 WORDS = word_file(SPEC, [b"where is my card"], WordShape(16, 3, 2), classes=5)
 DIRECT = word_file(ProjectionSpec.for_text(bits=384, additions=4), [b"card"], WordShape(128, 128, 1), classes=1)
@@ -143,6 +145,10 @@ WRONG: dict[str, tuple[str, Callable[[], bytes]]] = {
     "more classes than weights": ("PG_BAD_WEIGHTS", lambda: field(LINEAR, Section.HEAD, 4, "H", 7)),
     "bytes for nibbles": ("PG_BAD_WEIGHTS", lambda: field(LINEAR, Section.HEAD, 1, "B", 8)),
     "row padding": ("PG_BAD_ROW_PADDING", lambda: field(LINEAR, Section.WEIGHTS, -1, "B", 1)),
+    "no such weights": ("PG_BAD_HEAD", lambda: field(LINEAR, Section.HEAD, 1, "B", 33)),
+    "bits behind the last output": ("PG_BAD_ROW_PADDING", lambda: field(TERNARY, Section.WEIGHTS, 0, "B", 0x20)),
+    "plus and minus": ("PG_BAD_WEIGHTS", lambda: field(TERNARY, Section.WEIGHTS, 0, "H", 0x0101)),
+    "values before a block": ("PG_BAD_WEIGHTS", lambda: field(SPARSE, Section.WEIGHTS, 4, "I", 2**32 - 1)),
     "half a byte": ("PG_BAD_ROW_PADDING", lambda: field(LINEAR, Section.WEIGHTS, 2, "B", 0x10)),
     "bias above": ("PG_BAD_BIAS", lambda: field(LINEAR, Section.BIAS, 0, "i", MAX_BIAS + 1)),
     "bias below": ("PG_BAD_BIAS", lambda: field(HIDDEN, Section.HIDDEN_BIAS, -4, "i", -(1 << 31))),

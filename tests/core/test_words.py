@@ -17,6 +17,7 @@ from projgraph.pack.format import MAX_BIAS, MAX_INPUT_SUM, MAX_WORDS, FamilyKind
 from projgraph.pack.projection import Family, ProjectionSpec
 from projgraph.pack.quantise import QuantisedModel
 from projgraph.pack.read import read_model
+from projgraph.pack.rows import FORMATS
 from projgraph.pack.vector import VectorSpec
 from projgraph.pack.words import WordTable
 from projgraph.pack.write import model_bytes
@@ -66,9 +67,9 @@ shapes = st.builds(
     shape=shapes,
     seed=st.integers(0, 2**32 - 1),
     classes=st.integers(1, 40),
-    width=st.sampled_from([8, 4]),
+    width=st.sampled_from(sorted(FORMATS)),
     units=st.sampled_from([0, 0, 1, 7, 33]),
-    hidden_width=st.sampled_from([8, 4]),
+    hidden_width=st.sampled_from(sorted(FORMATS)),
     shift=st.integers(0, 30),
 )
 def test_scores_of_any_model(

@@ -21,8 +21,9 @@ MakeModel = Callable[..., QuantisedModel]
 
 def random_layer(rng: np.random.Generator, inputs: int, outputs: int, weight_bits: int) -> QuantisedLayer:
     low, high = WEIGHT_RANGES[weight_bits]
+    weights = rng.integers(low, high, (inputs, outputs), endpoint=True).astype(np.int8)
     return QuantisedLayer(
-        weights=rng.integers(low, high, (inputs, outputs), endpoint=True).astype(np.int8),
+        weights=np.where(weights < 0, -1, 1).astype(np.int8) if weight_bits == 1 else weights,
         multipliers=rng.integers(1, 255, outputs, endpoint=True).astype(np.uint8),
         bias=rng.integers(-MAX_BIAS, MAX_BIAS, outputs, endpoint=True).astype(np.int32),
         weight_bits=weight_bits,

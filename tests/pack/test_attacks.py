@@ -146,10 +146,15 @@ def head_attacks(data: bytes) -> Iterator[Attack]:
     _, head = entry_of(data, Section.HEAD)
     for offset, code, value, message in (
         (0, "B", 0, "head.kind is 0; expected 1 (linear) or 2 (hidden)"),
-        (0, "B", 2, "head.hidden_weight_bits is 0; expected 8 or 4 with a hidden layer"),
-        (1, "B", 3, "head.weight_bits is 3; expected 8 or 4"),
+        (0, "B", 2, "head.hidden_weight_bits is 0; expected one of 1, 2, 4, 8, 20, 34, 36, 40, 52 with a hidden layer"),
+        (1, "B", 3, "head.weight_bits is 3; expected one of 1, 2, 4, 8, 20, 34, 36, 40, 52"),
         (1, "B", 8, "length of WEIGHTS is 224; expected 352 for 64 x 5 of 8 bits"),
-        (2, "B", 8, "head.hidden_weight_bits is 8; expected 8 or 4 with a hidden layer, 0 without"),
+        (
+            2,
+            "B",
+            8,
+            "head.hidden_weight_bits is 8; expected one of 1, 2, 4, 8, 20, 34, 36, 40, 52 with a hidden layer, 0",
+        ),
         (3, "B", 1, "head.hidden_shift is 1; expected 0 to 30 with a hidden layer, 0 without"),
         (4, "H", 0, "head.classes is 0; expected 1 to 4096"),
         (4, "H", 4, "length of WEIGHTS is 224; expected 160 for 64 x 4 of 4 bits"),

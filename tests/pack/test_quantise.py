@@ -6,10 +6,10 @@ from numpy.typing import NDArray
 
 from projgraph.errors import ConfigError
 from projgraph.pack.format import MAX_BIAS
-from projgraph.pack.layer import WEIGHT_RANGES, QuantisedLayer, best_steps
+from projgraph.pack.layer import WEIGHT_RANGES, QuantisedLayer, best_steps, shared_values
 from projgraph.pack.model import ProjectionModel
 from projgraph.pack.projection import ProjectionSpec
-from projgraph.pack.quantise import QuantisedModel, quantise
+from projgraph.pack.quantise import Packing, QuantisedModel, quantise
 from projgraph.records import Layer
 
 BITS = 256
@@ -250,7 +250,9 @@ def test_limits_are_named() -> None:
     )
     with pytest.raises(ConfigError, match="there are 257 hidden units; expected 1 to 256; calibration is None"):
         quantise(wide)
-    with pytest.raises(ConfigError, match="weights of 3 bits were asked for; expected 8 or 4"):
+    with pytest.raises(
+        ConfigError, match=r"weights of 3 bits were asked for; expected 8, 4, 2 \(ternary\) or 1 \(binary\)"
+    ):
         quantise(float_model(np.zeros((16, 2), np.float32)), 3)
 
 
@@ -268,3 +270,52 @@ def test_a_layer_that_no_file_can_hold_is_refused() -> None:
         "scale is 0.1; expected a positive normal float32 value",
     ):
         assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_shared_values_are_nearest_and_better_than_even_ones(sparse: bool) -> None:
+    weights = normal(1, BITS, 12)
+    if sparse:
+        weights[np.abs(weights) < 1.2] = 0
+    exact = quantise(float_model(weights), 8)
+    packed = quantise(float_model(weights), 4, packing=Packing(shared=True, sparse=sparse))
+    codebook = packed.output.codebook
+    assert codebook is not None
+    assert packed.output.sparse == sparse
+    assert (np.diff(codebook.astype(int)) >= 0).all()
+    stored = exact.output.weights != 0 if sparse else np.ones(weights.shape, dtype=bool)
+    distances = np.abs(codebook[:, None].astype(int) - exact.output.weights[stored].astype(int))
+    found = np.abs(packed.output.weights[stored].astype(int) - exact.output.weights[stored])
+    assert np.array_equal(found, distances.min(axis=0))
+    assert not packed.output.weights[~stored].any()
+    even = np.linspace(codebook.min(), codebook.max(), 16)
+    gaps = np.abs(even[:, None] - exact.output.weights[stored]).min(axis=0)
+    assert np.square(found.astype(float)).mean() < 0.9 * np.square(gaps).mean()
+
+
+def test_shared_values_of_few_numbers_are_these_numbers() -> None:
+    shares = np.zeros(256)
+    shares[[128 - 100, 128 - 3, 128 + 5, 128 + 127]] = [1, 9, 9, 1]
+    assert {-100, -3, 5, 127} <= set(shared_values(shares).tolist())
+    assert shared_values(np.zeros(256)).tolist() == [0] * 16
+
+
+def test_weights_are_sparse_only_where_that_takes_fewer_bytes() -> None:
+    weights = normal(1, BITS, 12)
+    dense = quantise(float_model(weights), 4, packing=Packing(sparse=True))
+    assert not dense.output.sparse
+    weights[np.random.default_rng(0).random(weights.shape) < 0.9] = 0
+    assert quantise(float_model(weights), 4, packing=Packing(sparse=True)).output.sparse
+    assert not quantise(float_model(weights), 4).output.sparse
+
+
+@pytest.mark.parametrize(
+    ("weight_bits", "packing", "message"),
+    [
+        (8, Packing(shared=True), "shared weights of 8 bits were asked for; expected 4"),
+        (1, Packing(sparse=True), "sparse weights of 1 bit were asked for; expected 8, 4 or 2, of which one can be 0"),
+    ],
+)
+def test_packings_that_do_not_go_with_the_bits(weight_bits: int, packing: Packing, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        quantise(float_model(normal(0, BITS, 3)), weight_bits, packing=packing)

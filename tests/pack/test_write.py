@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from hypothesis import strategies as st
 
 from projgraph.errors import ConfigError, OutputError
 from projgraph.pack.format import ALIGNMENT, MAGIC, ROW_PADDING
+from projgraph.pack.layer import QuantisedLayer
 from projgraph.pack.quantise import QuantisedModel
 from projgraph.pack.read import read_model, read_table
-from projgraph.pack.write import model_bytes, pack_weights, predicted_size, provenance_bytes, write_model
+from projgraph.pack.rows import pack_weights
+from projgraph.pack.write import model_bytes, predicted_size, provenance_bytes, write_model
 
 MakeModel = Callable[..., QuantisedModel]
 
@@ -24,9 +27,9 @@ DIMENSIONS = st.fixed_dictionaries(
         "seed": st.integers(0, 1 << 30),
         "bits": st.integers(4, 200),
         "classes": st.integers(1, 40),
-        "weight_bits": st.sampled_from([8, 4]),
+        "weight_bits": st.sampled_from([8, 4, 2, 1]),
         "units": st.integers(0, 20),
-        "hidden_weight_bits": st.sampled_from([8, 4]),
+        "hidden_weight_bits": st.sampled_from([8, 4, 2, 1]),
         "families": st.integers(1, 4),
     }
 )
@@ -154,9 +157,11 @@ def test_the_layout_is_aligned_and_tight(make_model: MakeModel) -> None:
 
 def test_four_bit_rows_hold_two_halves() -> None:
     weights = np.array([[1, 2, 3, 4, 5], [-1, -8, 7, -2, 0]], np.int8)
-    assert pack_weights(weights, 4) == bytes([0x41, 0x52, 0x03, 0xEF, 0x08, 0x07])
-    assert pack_weights(weights, 8) == weights.tobytes()
-    assert pack_weights(np.asfortranarray(weights), 8) == weights.tobytes()
+    layer = QuantisedLayer(weights, np.ones(5, np.uint8), np.zeros(5, np.int32), 4)
+    assert pack_weights(layer) == bytes([0x41, 0x52, 0x03, 0xEF, 0x08, 0x07]) + bytes(ROW_PADDING)
+    assert pack_weights(replace(layer, weight_bits=8)) == weights.tobytes() + bytes(ROW_PADDING)
+    turned = replace(layer, weight_bits=8, weights=np.asfortranarray(weights))
+    assert pack_weights(turned) == weights.tobytes() + bytes(ROW_PADDING)
 
 
 def test_rows_are_padded_for_vector_loads(make_model: MakeModel) -> None:
