@@ -63,26 +63,12 @@ static void add_bits(const pg_model *model, const pg_layer *layer, const uint64_
     pg_add_values(layer, model->projection.bits, code_sums, model->dimensions, sums);
 }
 
-static int same_layer(const pg_layer *a, const pg_layer *b) {
-    return a->weights == b->weights && a->bias == b->bias && a->multipliers == b->multipliers &&
-           a->inputs == b->inputs && a->outputs == b->outputs && a->weight_bits == b->weight_bits;
-}
-
-/* Whether all that stands before the output layer, if there is anything, lies in the same place for both. */
-static int same_trunk(const pg_model *a, const pg_model *b) {
-    return a->words == b->words && a->word_count == b->word_count && a->dimensions == b->dimensions &&
-           a->norm_shift == b->norm_shift && a->width == b->width && a->convolution_shift == b->convolution_shift &&
-           a->hidden_shift == b->hidden_shift && same_layer(&a->hidden, &b->hidden) &&
-           same_layer(&a->convolution, &b->convolution);
-}
-
-uint32_t pg_head_scores(const pg_model *model, const pg_model *before, const pg_row *row, const uint64_t *positive,
+uint32_t pg_head_scores(const pg_model *model, int known, const pg_row *row, const uint64_t *positive,
                         const uint64_t *negative, uint8_t *scratch, int32_t *scores) {
     const uint64_t *const planes[2] = {positive, negative};
     uint32_t units = model->hidden.outputs, filters = model->convolution.outputs;
     int16_t *code_sums = pg_take(&scratch, values_bytes(model));
     int16_t *values = code_sums + model->dimensions; /* hidden units, then filters */
-    int known = before && same_trunk(model, before);
     if (model->words && !known) pg_word_inputs(model, row, scratch, code_sums, values + units);
     uint8_t *rows = pg_take(&scratch, rows_bytes(model));
     pg_sums output = pg_start_sums(&model->output, &scratch);
@@ -123,8 +109,22 @@ static pg_status predict(const pg_model *model, const pg_row *row, unsigned inpu
     uint64_t *positive = (uint64_t *)(void *)aligned, *negative = (uint64_t *)(void *)(aligned + plane);
     /* The bits are all that the head needs, so both stages use the same scratch, one after the other. */
     pg_project_planes(&model->projection, row, aligned + 2 * plane, positive, negative);
-    *label = pg_head_scores(model, NULL, row, positive, negative, aligned + 2 * plane, scores);
+    *label = pg_head_scores(model, 0, row, positive, negative, aligned + 2 * plane, scores);
     return PG_OK;
+}
+
+static int same_layer(const pg_layer *a, const pg_layer *b) {
+    return a->weights == b->weights && a->codebook == b->codebook && a->starts == b->starts && a->bias == b->bias &&
+           a->multipliers == b->multipliers && a->inputs == b->inputs && a->outputs == b->outputs &&
+           a->weight_bits == b->weight_bits;
+}
+
+/* Whether all that stands before the output layer, if there is anything, lies in the same place for both. */
+static int same_trunk(const pg_model *a, const pg_model *b) {
+    return a->words == b->words && a->word_count == b->word_count && a->dimensions == b->dimensions &&
+           a->norm_shift == b->norm_shift && a->width == b->width && a->convolution_shift == b->convolution_shift &&
+           a->hidden_shift == b->hidden_shift && same_layer(&a->hidden, &b->hidden) &&
+           same_layer(&a->convolution, &b->convolution);
 }
 
 size_t pg_heads_scratch_size(const pg_model *heads, size_t count) {
@@ -151,8 +151,8 @@ pg_status pg_predict_heads(const pg_model *heads, size_t count, const char *text
     uint64_t *positive = (uint64_t *)(void *)aligned, *negative = (uint64_t *)(void *)(aligned + plane);
     pg_project_planes(projection, &row, aligned + 2 * plane, positive, negative);
     for (size_t i = 0; i < count; i++) {
-        const pg_model *before = i > 0 ? &heads[i - 1] : NULL;
-        labels[i] = pg_head_scores(&heads[i], before, &row, positive, negative, aligned + 2 * plane, scores);
+        int known = i > 0 && same_trunk(&heads[i], &heads[i - 1]);
+        labels[i] = pg_head_scores(&heads[i], known, &row, positive, negative, aligned + 2 * plane, scores);
         if (scores) scores += heads[i].classes;
     }
     return PG_OK;

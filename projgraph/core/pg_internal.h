@@ -351,9 +351,8 @@ void pg_rectify(const int32_t *sums, uint32_t count, unsigned shift, int16_t *va
 uint32_t pg_head_scratch(const pg_model *model);
 
 /* One score a class, in scratch or in scores if that is not NULL; returns the label. What the layers before the output
- * say stays at the start of the scratch, so that it is not computed again where the model before had the same ones;
- * that is NULL where there was none. */
-uint32_t pg_head_scores(const pg_model *model, const pg_model *before, const pg_row *row, const uint64_t *positive,
+ * say stays at the start of the scratch; known: it stands there, of a model before that had the same ones. */
+uint32_t pg_head_scores(const pg_model *model, int known, const pg_row *row, const uint64_t *positive,
                         const uint64_t *negative, uint8_t *scratch, int32_t *scores);
 
 #endif
