@@ -5,10 +5,10 @@
 #include "pg_internal.h"
 
 /* Bits counted side by side: as many as a register of the machine has. */
-#ifdef PG_SMALL
-typedef uint32_t lanes;
-#else
+#if UINTPTR_MAX > 0xFFFFFFFFu
 typedef uint64_t lanes;
+#else
+typedef uint32_t lanes;
 #endif
 
 enum {
@@ -18,11 +18,7 @@ enum {
 };
 
 static inline lanes load_lanes(const uint8_t *at) {
-#ifdef PG_SMALL
-    return pg_u32(at);
-#else
-    return pg_u64(at);
-#endif
+    return sizeof(lanes) == sizeof(uint64_t) ? (lanes)pg_u64(at) : (lanes)pg_u32(at);
 }
 
 /* Three numbers of one bit each, in every lane, as one of two bits. */
