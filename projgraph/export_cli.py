@@ -23,31 +23,43 @@ def export(
         str | None,
         typer.Option(
             help="c (the default): core, model and a main.c in C99; wasm: a package for JavaScript; onnx; pgb: the "
-            "checked file, the default with --family; several with commas"
+            "checked file, the default with --family and --weights; several with commas"
         ),
     ] = None,
     family: Annotated[
         str | None, typer.Option(metavar="SIZES", help="8KB,16KB,...: a model of each size from one training's run")
     ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="int8, int4, shared, ternary, binary, several with commas: a model with each from one training's run",
+        ),
+    ] = None,
     search: Annotated[bool, typer.Option(help="with --family: try several shapes of each size")] = False,
-    test: Annotated[Path | None, typer.Option(help="with --family: labelled file to measure on")] = None,
+    test: Annotated[Path | None, typer.Option(help="with --family or --weights: labelled file to measure on")] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="processes at a time; all processors if left out")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a model, a family of sizes, or hundreds of models, as files that a device build takes."""
     with reported():
-        many = source.suffix == ".toml" or family is not None
-        _check_options(source, target, family, search, test, jobs)
-        if not many:
+        fitted = family is not None or weights is not None
+        manifest = source.suffix == ".toml"
+        _check_options(
+            source,
+            {"--search": search, "--test": test is not None, "--jobs": jobs is not None},
+            {"--target": target is not None, "--family": family is not None, "--weights": weights is not None},
+        )
+        if not (manifest or fitted):
             _export_model(source, target or "c", out, as_json)
             return
         from projgraph.batch.export_job import run_batch
         from projgraph.batch.manifest import read_manifest
 
-        entries = read_manifest(source) if family is None else _family(source, family, target, test, search)
+        entries = read_manifest(source) if manifest else _family(source, family, weights, target, test, search)
         with progress_lines() as (say, _):
             result = run_batch(entries, out, jobs, say)
-        _show(result, as_json, f"exported {source}", family is not None)
+        _show(result, as_json, f"exported {source}", fitted)
         if result.failures:
             raise typer.Exit(1)
 
@@ -87,20 +99,25 @@ def _bundle_runs(paths: list[Path], out: Path, settings: list[str], say: Progres
     return bundle_runs(paths, out, settings, say)
 
 
-def _check_options(
-    source: Path, target: str | None, family: str | None, search: bool, test: Path | None, jobs: int | None
-) -> None:
-    """Options that this kind of export does not look at are refused, all at once."""
+def _check_options(source: Path, of_many: dict[str, bool], of_one: dict[str, bool]) -> None:
+    """Options that this kind of export does not look at are refused, all at once.
+
+    Args:
+        source: what is exported.
+        of_many: whether each option was given that looks at several models; a manifest takes the number of processes.
+        of_one: whether each option was given that a manifest says itself.
+    """
     from projgraph.errors import ConfigError
 
     manifest = source.suffix == ".toml"
-    of_family = {"--search": search, "--test": test is not None}
-    wrong = [name for name, given in of_family.items() if given and family is None]
-    wrong += ["--jobs"] if jobs is not None and family is None and not manifest else []
-    wrong += [name for name, given in (("--target", target), ("--family", family)) if manifest and given is not None]
+    fitted = of_one["--family"] or of_one["--weights"]
+    wrong = [name for name, given in of_many.items() if given and not fitted and not (manifest and name == "--jobs")]
+    wrong += [name for name, given in of_one.items() if given and manifest]
     if wrong:
-        where = "a manifest says it itself, by targets, budgets, search and test" if manifest else "give --family too"
-        raise ConfigError(f"{', '.join(wrong)} cannot be used with {source}: {where}")
+        own = "a manifest says it itself, by targets, budgets, weights, search and test"
+        raise ConfigError(
+            f"{', '.join(wrong)} cannot be used with {source}: {own if manifest else 'give --family or --weights too'}"
+        )
 
 
 def _export_model(model: Path, targets: str, out: Path, as_json: bool) -> None:
@@ -112,10 +129,12 @@ def _export_model(model: Path, targets: str, out: Path, as_json: bool) -> None:
     show({"target": targets, "folder": str(out), "files": sizes}, as_json, f"exported {model}")
 
 
-def _family(source: Path, sizes: str, target: str | None, test: Path | None, search: bool) -> tuple[Entry, ...]:
+def _family(
+    source: Path, sizes: str | None, weights: str | None, target: str | None, test: Path | None, search: bool
+) -> tuple[Entry, ...]:
     from projgraph.batch.manifest import family
 
-    return family(source, sizes, _targets(target or "pgb"), test, search=search)
+    return family(source, sizes, _targets(target or "pgb"), test, search=search, weights=weights)
 
 
 def _targets(text: str) -> tuple[Target, ...]:

@@ -213,6 +213,7 @@ def _figures(
         "bits": trained.plan.bits,
         "hidden_units": trained.plan.units,
         "weight_bits": trained.plan.weight_bits,
+        "weights": trained.model.over_bits.format_name,
         "quantisation_drop": trained.quantisation_drop,
         "stage_seconds": {name: round(value, 3) for name, value in trained.seconds.items()},
     }

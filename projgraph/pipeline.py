@@ -206,7 +206,7 @@ def _student_task(
         words=vocabulary.rows if vocabulary else None,
         filters=plan.filters,
         width=config.projection.words.width,
-        tuning=_tuning(plan, config),
+        tuning=weight_tuning(plan.weight_bits, config),
     )
     return task, joined
 
@@ -226,13 +226,13 @@ def _no_edges(n_nodes: int) -> Graph:
     return Graph(np.zeros(n_nodes + 1, dtype=np.int64), empty, empty.astype(np.float32))
 
 
-def _tuning(plan: Plan, config: TrainConfig) -> Tuning | None:
+def weight_tuning(weight_bits: int, config: TrainConfig) -> Tuning | None:
     """What weights of few bits, and pruned ones, learn behind the first fit."""
     pack = config.pack
-    if plan.weight_bits >= 4 and not pack.pruning:
+    if weight_bits >= 4 and not pack.pruning:
         return None
     student = config.student
-    return Tuning(plan.weight_bits, pack.pruning, pack.tuning_epochs, student.min_steps, student.rate / 2)
+    return Tuning(weight_bits, pack.pruning, pack.tuning_epochs, student.min_steps, student.rate / 2)
 
 
 def _beside_words(config: TrainConfig) -> StudentConfig:

@@ -121,7 +121,12 @@ def smallest_size(classes: tuple[str, ...], config: TrainConfig, bits: int, unit
 
 def head_weight_bits(plan: Plan) -> tuple[int, int | None]:
     """Weight bits of the output layer and of the hidden one, if there is one."""
-    return (8 if plan.weight_bits >= 4 else 4, plan.weight_bits) if plan.units else (plan.weight_bits, None)
+    return weight_bits_of(plan.weight_bits, hidden=plan.units > 0)
+
+
+def weight_bits_of(over_bits: int, *, hidden: bool) -> tuple[int, int | None]:
+    """The same of a head whose layer over the bits has weights of so many bits, hidden units behind it or not."""
+    return (8 if over_bits >= 4 else 4, over_bits) if hidden else (over_bits, None)
 
 
 def plan_shape(plan: Plan, classes: int, config: TrainConfig) -> Shape:

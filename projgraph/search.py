@@ -66,7 +66,7 @@ def best_student(
     students = [learn(dataset, taught, config, progress, plan=plan, judge=True) for plan in plans]
     # The first of the best, and shapes come with the fewest steps a text first: a tie goes to the faster one.
     chosen = max(students, key=lambda student: student.held_out_accuracy or 0.0)
-    tried = tuple(Tried(each.plan.size, each.held_out_accuracy, shape_in_words(each.plan)) for each in students)
+    tried = tuple(Tried(each.plan.size, each.held_out_accuracy, shape_in_words(each)) for each in students)
     return Search(chosen, tried)
 
 
@@ -93,11 +93,12 @@ def _too_small(dataset: Dataset, config: TrainConfig) -> str:
     )
 
 
-def shape_in_words(plan: Plan) -> str:
-    """Such as "2,048 bits, 64 units, 4-bit weights"."""
+def shape_in_words(trained: Trained) -> str:
+    """Such as "2,048 bits, 64 units, int4 weights"."""
+    plan = trained.plan
     units = f"{plan.units} units" if plan.units else "linear"
     words = f", {plan.words:,} words" if plan.words else ""
-    return f"{plan.bits:,} bits, {units}, {plan.weight_bits}-bit weights{words}"
+    return f"{plan.bits:,} bits, {units}, {trained.model.over_bits.format_name} weights{words}"
 
 
 def _with_units(config: TrainConfig, units: int) -> object:

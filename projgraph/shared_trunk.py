@@ -19,8 +19,9 @@ from projgraph.errors import ConfigError
 from projgraph.evaluate.calibration import fit_temperature
 from projgraph.lesson import KeptRun
 from projgraph.pack.model import ProjectionModel
-from projgraph.pack.quantise import QuantisedModel, quantise
-from projgraph.pipeline import with_copies
+from projgraph.pack.quantise import Packing, QuantisedModel, quantise
+from projgraph.pipeline import weight_tuning, with_copies
+from projgraph.plan import weight_bits_of
 from projgraph.projection.fit import HeadLayers, Listener, Student, StudentTask, Targets, sharpen
 from projgraph.projection.shared import fit_shared
 from projgraph.provenance import describe_training
@@ -56,8 +57,8 @@ def train_shared(
 
     Args:
         runs: what each was taught, by the names of the heads; two or more.
-        config: settings of projection and student, of which `projection.bits` and `student.units` are 2,048 and 64
-            unless given. Budgets are not looked at, and there are no words.
+        config: settings of projection, student and pack, of which `projection.bits`, `student.units` and
+            `pack.weight_bits` are 2,048, 64 and 4 unless given. Budgets are not looked at, and there are no words.
         progress: called with one line before each stage.
         listener: called after every epoch of the student with its figures.
 
@@ -74,16 +75,17 @@ def train_shared(
     classes = np.array([len(run.dataset.classes) for run in runs.values()])
     # A text may be in several runs: where one head has not seen it, no other shall have.
     groups = np.unique(np.array(list(texts)), return_inverse=True)[1].astype(np.int64)
-    task = StudentTask(bits, _targets(runs, classes, config), config.student, units, config.seed, groups=groups)
+    targets, tuning = _targets(runs, classes, config), weight_tuning(_weight_bits(config), config)
+    task = StudentTask(bits, targets, config.student, units, config.seed, groups=groups, tuning=tuning)
     task = with_copies(task, None, texts, projection, config)
     progress(f"student: {units} hidden units, {int(classes.sum()):,} classes of {len(runs)} heads")
     student = fit_shared(task, rows_of, classes, listener)
-    progress(f"integers: {HIDDEN_WEIGHT_BITS}-bit weights of the hidden layer, 8-bit weights of the heads")
+    progress(f"integers: {_weight_bits(config)}-bit weights of the hidden layer")
     blocks = np.concatenate([[0], np.cumsum(classes)])
     parts = zip(runs.items(), blocks[:-1], blocks[1:], strict=True)
-    sample = _sample(len(texts), config.seed)
+    sampled = bits.select(_sample(len(texts), config.seed))
     return {
-        name: _head(run, place, slice(int(start), int(end)), projection, task, student, bits.select(sample), rows_of)
+        name: _head(run, place, slice(int(start), int(end)), config, projection, task, student, sampled, rows_of)
         for place, ((name, run), start, end) in enumerate(parts)
     }
 
@@ -130,6 +132,7 @@ def _head(
     run: KeptRun,
     place: int,
     block: slice,
+    config: TrainConfig,
     projection: bytes,
     task: StudentTask,
     student: Student,
@@ -143,11 +146,11 @@ def _head(
     believed = tempered(task.targets.beliefs[rows][:, block], run.taught.temperature)
     temperature = fit_temperature(logits, believed) if len(rows) else 1.0
     last = HeadLayers(student.hidden, student.output, None)
-    model = _integers(last, block, projection, run, temperature, sample)
+    model = _integers(last, block, config, projection, run, temperature, sample)
     threshold = score_threshold(logits, run.config.trust.abstain, model.scale * temperature)
     accuracy = None
     if len(rows) and student.first_fit is not None:
-        unseen = _integers(student.first_fit, block, projection, run, temperature, sample)
+        unseen = _integers(student.first_fit, block, config, projection, run, temperature, sample)
         found = unseen.scores(task.bits.select(rows).values()).argmax(axis=1)
         accuracy = float((found == task.targets.distributions[rows][:, block].argmax(axis=1)).mean())
     provenance = describe_training(run.dataset, run.config, temperature)
@@ -155,8 +158,22 @@ def _head(
 
 
 def _integers(
-    layers: HeadLayers, block: slice, projection: bytes, run: KeptRun, temperature: float, sample: Bits
+    layers: HeadLayers,
+    block: slice,
+    config: TrainConfig,
+    projection: bytes,
+    run: KeptRun,
+    temperature: float,
+    sample: Bits,
 ) -> QuantisedModel:
+    """The hidden layer and a block of the output layer, rounded as all heads are."""
+    output_bits, hidden_bits = weight_bits_of(_weight_bits(config), hidden=True)
+    packing = Packing(config.pack.shared, config.pack.pruning > 0)
     output = Layer(layers.output.weights[:, block], layers.output.bias[block])
     model = ProjectionModel(projection, output, layers.hidden, temperature, run.dataset.classes)
-    return quantise(model, 8, HIDDEN_WEIGHT_BITS, sample.values())
+    return quantise(model, output_bits, hidden_bits, sample.values(), packing=packing)
+
+
+def _weight_bits(config: TrainConfig) -> int:
+    """Of the hidden layer."""
+    return config.pack.weight_bits or HIDDEN_WEIGHT_BITS

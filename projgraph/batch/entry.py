@@ -46,7 +46,8 @@ class Entry:
         source: what it is made from.
         targets: what it is written for.
         budget: bytes at most; None is the settings' own.
-        weights: value of the setting ``pack.weight_bits``; None is the settings' own.
+        weights: their name, or a value of the setting ``pack.weight_bits``, as `projgraph.config.weight_settings`
+            takes them; None is the settings' own.
         settings: further ``stage.key=value`` of a run's student.
         test: labelled rows to measure on.
         search: try several shapes of each size, and keep the one that is best on held-out training rows.
@@ -88,7 +89,7 @@ class Done:
     Attributes:
         key: hash of everything that the model follows from.
         model: the model file.
-        bits, units, weights: its shape; 0 units for a linear head.
+        bits, units, weights: its shape; 0 units for a linear head, and the name of the weights over the bits.
         classes: labels.
         held_out_accuracy: of a head in integers that was fitted without these training rows; None where the source is
             a model, which has no training rows.
@@ -102,7 +103,7 @@ class Done:
     model: Written
     bits: int
     units: int
-    weights: int
+    weights: str
     classes: int
     held_out_accuracy: float | None
     test_accuracy: float | None
@@ -124,7 +125,7 @@ def done_from_json(data: bytes) -> Done | None:
         found["targets"] = {
             target: tuple(Written(**file) for file in files) for target, files in found["targets"].items()
         }
-        return Done(**found)
+        return Done(**found) if isinstance(found["weights"], str) else None
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 

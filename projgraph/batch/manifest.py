@@ -6,10 +6,10 @@
     [[models]]
     source = "lights.run.npz"        # what train --keep-run leaves; or a .pgb model, or a file of rows to train on
     budgets = ["8KB", "32KB"]
-    weights = [8, 4]                 # values of the setting pack.weight_bits
+    weights = ["int8", "ternary"]    # or values of the setting pack.weight_bits; int8, int4, shared, ternary, binary
     test = "lights-test.csv"
 
-Paths are relative to the manifest. A model with two budgets and two widths of weights makes four entries.
+Paths are relative to the manifest. A model with two budgets and two kinds of weights makes four entries.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from projgraph.batch.entry import Entry, SourceFile, SourceKind
-from projgraph.config import TrainConfig, change_config, load_config, parse_bytes
+from projgraph.config import TrainConfig, change_config, load_config, parse_bytes, weight_settings
 from projgraph.config.stage import Stage
 from projgraph.errors import ConfigError
 from projgraph.lesson import RUN_SUFFIX
@@ -44,7 +44,7 @@ class ModelLine(Stage):
     name: str | None = Field(None, description="of its folder; the source's stem if left out")
     targets: tuple[str, ...] = Field(("pgb",), description="what to write it for")
     budgets: tuple[str, ...] = Field((), description="sizes of the model file")
-    weights: tuple[int | str, ...] = Field((), description="values of pack.weight_bits")
+    weights: tuple[int | str, ...] = Field((), description="their names, or values of pack.weight_bits")
     test: str | None = Field(None, description="labelled rows to measure on")
     search: bool = Field(False, description="try several shapes of each size")
     recipe: str | None = Field(None, description="of a training")
@@ -194,7 +194,7 @@ def _source(
     line: ModelLine, kind: SourceKind, path: Path, folder: Path, budget: int | None, weights: int | str | None
 ) -> tuple[SourceFile, tuple[str, ...]]:
     """The source with its settings, or those that a run's are changed by; both are checked."""
-    given = {"budget": budget, "pack.weight_bits": weights}
+    given = {"budget": budget, **weight_settings(weights)}
     config: TrainConfig | None = None
     if kind == "data":
         config = load_config(None if line.recipe is None else folder / line.recipe, line.set, given)
@@ -218,27 +218,39 @@ def _bits_label(weights: int | str | None) -> str:
 
 
 def family(
-    source: Path, sizes: str, targets: tuple[Target, ...], test: Path | None = None, *, search: bool = False
+    source: Path,
+    sizes: str | None,
+    targets: tuple[Target, ...],
+    test: Path | None = None,
+    *,
+    search: bool = False,
+    weights: str | None = None,
 ) -> tuple[Entry, ...]:
-    """The exports of one run in several sizes, as a manifest of one model would ask for them.
+    """The exports of one run in several sizes and weights, as a manifest of one model would ask for them.
 
     Args:
         source: a kept run, or a model that has one beside it.
-        sizes: such as ``8KB,16KB``.
+        sizes: such as ``8KB,16KB``; None is the run's own budget.
         targets: what to write each for.
         test: labelled rows to measure on.
         search: try several shapes of each size.
+        weights: such as ``int8,ternary``; None is the run's own.
 
     Raises:
         ConfigError: listing everything that is wrong at once.
     """
-    texts = [text.strip() for text in sizes.split(",")]
-    line = ModelLine(source=str(source), targets=targets, budgets=tuple(texts), search=search)
+    texts, kinds = _parts(sizes), _parts(weights)
+    line = ModelLine(source=str(source), targets=targets, budgets=texts, weights=kinds, search=search)
     if test is not None:
         line = line.model_copy(update={"test": str(test.absolute())})
     problems: list[str] = []
     entries = tuple(_of_line(line.model_copy(update={"source": str(source.absolute())}), Path(), problems))
-    problems += [f"--family {text} stands twice" for text, count in Counter(texts).items() if count > 1]
+    for option, parts in (("--family", texts), ("--weights", kinds)):
+        problems += [f"{option} {part} stands twice" for part, count in Counter(parts).items() if count > 1]
     if problems:
         raise ConfigError("; ".join(problems))
     return entries
+
+
+def _parts(text: str | None) -> tuple[str, ...]:
+    return () if text is None else tuple(part.strip() for part in text.split(","))

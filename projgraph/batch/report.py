@@ -70,7 +70,7 @@ def _row(outcome: Outcome, target: str) -> dict[str, Any]:
         "model_sha256": None if done is None else done.model.sha256,
         "bits": None if done is None else done.bits,
         "hidden_units": None if done is None else done.units,
-        "weight_bits": None if done is None else done.weights,
+        "weight_format": None if done is None else done.weights,
         "n_classes": None if done is None else done.classes,
         "held_out_accuracy": None if done is None else done.held_out_accuracy,
         "test_accuracy": None if done is None else done.test_accuracy,
@@ -85,7 +85,7 @@ def _write_parquet(rows: list[dict[str, Any]], file: Any) -> None:
     import pyarrow.parquet as pq
 
     file_type = pa.struct([("path", pa.string()), ("bytes", pa.int64()), ("sha256", pa.string())])
-    integers = ("budget", "model_bytes", "bits", "hidden_units", "weight_bits", "n_classes", "target_bytes")
+    integers = ("budget", "model_bytes", "bits", "hidden_units", "n_classes", "target_bytes")
     types = dict.fromkeys(integers, pa.int64())
     types |= dict.fromkeys(("held_out_accuracy", "test_accuracy", "seconds"), pa.float64())
     types["files"] = pa.list_(file_type)
@@ -98,7 +98,7 @@ def _page(outcomes: Sequence[Outcome], rows: list[dict[str, Any]]) -> bytes:
     failures = [(row["name"], row["target"], row["reason"]) for row in rows if row["reason"]]
     failed = sum(bool(outcome.failures) for outcome in outcomes)
     sections = [_front_section(*model) for model in _models(outcomes)]
-    measured = ("held out #", "test #", "bits #", "units #", "weight bits #", "seconds #")
+    measured = ("held out #", "test #", "bits #", "units #", "weights", "seconds #")
     head = ("entry", "target", "bytes #", "target's bytes #", *measured)
     body = [
         (
@@ -110,7 +110,7 @@ def _page(outcomes: Sequence[Outcome], rows: list[dict[str, Any]]) -> bytes:
             _share(row["test_accuracy"]),
             "" if row["bits"] is None else row["bits"],
             "" if row["hidden_units"] is None else row["hidden_units"],
-            "" if row["weight_bits"] is None else row["weight_bits"],
+            row["weight_format"] or "",
             "" if row["seconds"] is None else f"{row['seconds']:.1f}",
         )
         for row in rows
@@ -177,4 +177,4 @@ def _share(accuracy: float | None) -> str:
 
 
 def _shape(done: Done) -> str:
-    return f"{done.bits:,} bits, {f'{done.units} units' if done.units else 'linear'}, {done.weights}-bit weights"
+    return f"{done.bits:,} bits, {f'{done.units} units' if done.units else 'linear'}, {done.weights} weights"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from projgraph.atomic import atomic_write
 from projgraph.batch.entry import Done, Entry, Outcome, Point, SourceFile
 from projgraph.batch.store import Store
-from projgraph.config import change_config
+from projgraph.config import change_config, weight_settings
 from projgraph.errors import InputError, ProjgraphError
 from projgraph.native import NativeModel
 from projgraph.pack.export import export_model, make_folder
@@ -118,7 +118,7 @@ def _model(store: Store, entry: Entry, key: str) -> Done:
     make_folder(store.folder(entry))
     atomic_write(store.model(entry), data)
     seconds = round(time.perf_counter() - started, 3)
-    weights = (model.hidden or model.output).weight_bits
+    weights = model.over_bits.format_name
     written = store.written(entry, (store.model(entry),))[0]
     figures = (model.n_bits, model.units, weights, len(model.classes), held_out, accuracy, seconds)
     return Done(key, written, *figures, tried)
@@ -135,7 +135,7 @@ def _fitted(store: Store, entry: Entry) -> tuple[bytes, float | None, tuple[Poin
     source = entry.source
     if source.kind == "run":
         run = read_run(source.path)
-        given = {"budget": entry.budget, "pack.weight_bits": entry.weights}
+        given = {"budget": entry.budget, **weight_settings(entry.weights)}
         run = replace(run, config=change_config(run.config, entry.settings, given))
     else:
         run = _kept_lesson(store, source)

@@ -15,6 +15,7 @@ from projgraph.config.student import (
     TrustConfig,
     VectorsConfig,
     WordsConfig,
+    weight_settings,
 )
 from projgraph.config.train import TrainConfig
 from projgraph.config.trainers import (
@@ -61,4 +62,5 @@ __all__ = [
     "load_config",
     "parse_bytes",
     "parse_time",
+    "weight_settings",
 ]

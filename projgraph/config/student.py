@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from projgraph.config.stage import Stage
+from projgraph.errors import ConfigError
 
 
 class VectorsConfig(Stage):
@@ -145,6 +146,30 @@ class TrustConfig(Stage):
         le=0.5,
         description="share of rows like the training's that get no label, so that foreign ones get none",
     )
+
+
+WEIGHTS: dict[str, tuple[int, bool]] = {
+    "int8": (8, False),
+    "int4": (4, False),
+    "shared": (4, True),
+    "ternary": (2, False),
+    "binary": (1, False),
+}
+"""The names of weights, and the values of pack.weight_bits and pack.shared that they stand for."""
+
+
+def weight_settings(weights: int | str | None) -> dict[str, Any]:
+    """The settings of weights by their name, or by a value of ``pack.weight_bits``; none of None.
+
+    Raises:
+        ConfigError: no weights have that name.
+    """
+    if weights is None or isinstance(weights, int):
+        return {"pack.weight_bits": weights}
+    if weights not in WEIGHTS:
+        raise ConfigError(f"weights are {weights!r}; expected one of {', '.join(WEIGHTS)}")
+    weight_bits, shared = WEIGHTS[weights]
+    return {"pack.weight_bits": weight_bits, "pack.shared": shared}
 
 
 class PackConfig(Stage):

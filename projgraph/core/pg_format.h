@@ -91,7 +91,7 @@
 #define PG_VECTOR_SIZE 16u
 
 #define PG_HEAD_AT_KIND 0u /* a HeadKind value */
-#define PG_HEAD_AT_WEIGHT_BITS 1u /* of the output layer, as the table below says */
+#define PG_HEAD_AT_WEIGHT_BITS 1u /* of the output layer, and how they are stored */
 #define PG_HEAD_AT_HIDDEN_WEIGHT_BITS 2u /* of the hidden layer, likewise; 0 without one */
 #define PG_HEAD_AT_HIDDEN_SHIFT 3u /* right shift of a hidden sum */
 #define PG_HEAD_AT_CLASSES 4u /* outputs */

@@ -103,7 +103,7 @@ FAMILY = (
 
 HEAD = (
     Field("kind", "B", "a HeadKind value"),
-    Field("weight_bits", "B", "of the output layer, as the table below says"),
+    Field("weight_bits", "B", "of the output layer, and how they are stored"),
     Field("hidden_weight_bits", "B", "of the hidden layer, likewise; 0 without one"),
     Field("hidden_shift", "B", "right shift of a hidden sum"),
     Field("classes", "H", "outputs"),
@@ -132,6 +132,19 @@ A layer's weights stand in the file as `weight_bits` of the head says, its low f
 
 Bit i of bytes is bit i % 8 of byte i // 8; what is unused in a row's last byte is zero. ROW_PADDING zero bytes end the
 section."""
+
+WEIGHT_NAMES = {
+    8: "int8",
+    4: "int4",
+    4 | WEIGHTS_SHARED: "shared",
+    2: "ternary",
+    1: "binary",
+    8 | WEIGHTS_SPARSE: "sparse int8",
+    4 | WEIGHTS_SPARSE: "sparse int4",
+    4 | WEIGHTS_SHARED | WEIGHTS_SPARSE: "sparse shared",
+    2 | WEIGHTS_SPARSE: "sparse ternary",
+}
+"""What people call the weights of each byte that a head may have for them; readers refuse any other."""
 
 WORDS = (
     Field("count", "I", "words of the table"),

@@ -21,6 +21,7 @@ from projgraph.pack.format import (
     PROJECTION,
     SECTION,
     VECTOR,
+    WEIGHT_NAMES,
     WORDS,
     FamilyKind,
     Field,
@@ -101,9 +102,7 @@ def render(account: Account) -> RenderableType:
     layers = Table("layer", *account["layers"], title="weights", title_justify="left")
     for name in next(iter(account["layers"].values())):
         values = (facts[name] for facts in account["layers"].values())
-        layers.add_row(
-            name, *(" to ".join(map(str, each)) if isinstance(each, list) else _short(each) for each in values)
-        )
+        layers.add_row(name, *(_numbers(each) if isinstance(each, list) else _short(each) for each in values))
     shown = ", ".join(_short(name) for name in account["classes"][:LABELS_SHOWN])
     more = len(account["classes"]) - LABELS_SHOWN
     parts += [layers, Text(f"labels: {shown}" + (f" and {more} more" if more > 0 else ""))]
@@ -126,6 +125,8 @@ def _fields(table: tuple[Field, ...], data: bytes, start: int) -> list[Account]:
 
 def _meaning(field: Field, value: Any) -> str:
     """What a field means, with the name of a value that has one."""
+    if field.name in ("weight_bits", "hidden_weight_bits") and value in WEIGHT_NAMES:
+        return f"{field.meaning}: {WEIGHT_NAMES[value]}"
     for expected, enum in (
         ("Section", Section),
         ("Quantiser", Quantiser),
@@ -212,9 +213,9 @@ def _statistics(layer: QuantisedLayer) -> Account:
     return {
         "inputs": layer.weights.shape[0],
         "outputs": layer.weights.shape[1],
+        "weights": layer.format_name,
         "weight_bits": layer.weight_bits,
-        "shared": layer.codebook is not None,
-        "sparse": layer.sparse,
+        "codebook": None if layer.codebook is None else layer.codebook.tolist(),
         "smallest": int(layer.weights.min()),
         "largest": int(layer.weights.max()),
         "zero_share": float(counts[0] / layer.weights.size),
@@ -230,6 +231,11 @@ def _field_table(title: str, rows: list[Account]) -> Table:
     for row in rows:
         table.add_row(str(row["offset"]), str(row["bytes"]), row["field"], Text(_short(row["value"])), row["meaning"])
     return table
+
+
+def _numbers(values: list[int]) -> str:
+    """A range of two, or a list of more."""
+    return (" to " if len(values) == 2 else " ").join(map(str, values))
 
 
 def _short(value: Any) -> str:

@@ -32,8 +32,8 @@ def describe_bundle(path: str | os.PathLike[str] | bytes) -> Account:
     """The heads of a bundle in values that JSON can hold.
 
     The keys: ``bytes``; ``bits`` of the projection that all heads have; ``heads``, each with its name, number of
-    classes, hidden units, weight bits, the bytes of the sections that it alone has (``own``) and of those that others
-    have too (``shared``), and its provenance.
+    classes, hidden units, the name of its weights over the bits, the bits of its output layer's, the bytes of the
+    sections that it alone has (``own``) and of those that others have too (``shared``), and its provenance.
 
     Raises:
         InputError: there is no such file, or it cannot be read.
@@ -55,6 +55,7 @@ def describe_bundle(path: str | os.PathLike[str] | bytes) -> Account:
                 "name": head.name,
                 "classes": len(model.classes),
                 "units": model.units,
+                "weights": model.over_bits.format_name,
                 "weight_bits": model.output.weight_bits,
                 "own": sum(length for count, length in lengths if count == 1),
                 "shared": sum(length for count, length in lengths if count > 1),
@@ -67,11 +68,12 @@ def describe_bundle(path: str | os.PathLike[str] | bytes) -> Account:
 def render_bundle(account: Account) -> RenderableType:
     """An account from ``describe_bundle`` as a table for a terminal."""
     table = Table("head")
-    for heading in ("classes", "units", "weight bits", "own bytes", "shared bytes"):
+    table.add_column("weights")
+    for heading in ("classes", "units", "own bytes", "shared bytes"):
         table.add_column(heading, justify="right")
     for head in account["heads"]:
-        numbers = (head[key] for key in ("classes", "units", "weight_bits", "own", "shared"))
-        table.add_row(Text(head["name"]), *(f"{number:,}" for number in numbers))
+        numbers = (head[key] for key in ("classes", "units", "own", "shared"))
+        table.add_row(Text(head["name"]), head["weights"], *(f"{number:,}" for number in numbers))
     heads = len(account["heads"])
     title = f"{account['path']}: {account['bytes']:,} bytes, {heads:,} heads, {account['bits']:,} bits"
     return Group(Text(title), table)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from projgraph.pack.format import CODEBOOK_SIZE, MAX_BIAS, MAX_SHIFT, WEIGHTS_SHARED, WEIGHTS_SPARSE
+from projgraph.pack.format import CODEBOOK_SIZE, MAX_BIAS, MAX_SHIFT, WEIGHT_NAMES, WEIGHTS_SHARED, WEIGHTS_SPARSE
 from projgraph.pack.vector import SMALLEST_SCALE
 
 WEIGHT_RANGES = {8: (-128, 127), 4: (-8, 7), 2: (-1, 1), 1: (-1, 1)}
@@ -55,6 +55,11 @@ class QuantisedLayer:
         """The head's byte for such weights."""
         shared = 0 if self.codebook is None else WEIGHTS_SHARED
         return self.weight_bits | shared | (WEIGHTS_SPARSE if self.sparse else 0)
+
+    @property
+    def format_name(self) -> str:
+        """Such as "int8" or "sparse ternary"."""
+        return WEIGHT_NAMES[self.format]
 
     def sums(self, inputs: NDArray[np.int8]) -> NDArray[np.int32]:
         """(n, outputs) int32 sums of (n, inputs) values, those of one row at most ``MAX_INPUT_SUM`` in size together.

@@ -183,6 +183,11 @@ class QuantisedModel:
         """Hidden units, 0 for a linear head."""
         return int(self.hidden.weights.shape[1]) if self.hidden else 0
 
+    @property
+    def over_bits(self) -> QuantisedLayer:
+        """The layer over the bits, which has nearly all weights."""
+        return self.hidden or self.output
+
     def scores(self, values: NDArray[np.int8], sequences: Sequences | None = None) -> NDArray[np.int32]:
         """(n, classes) int32 scores of n texts, the same integers as the core's.
 

@@ -16,6 +16,7 @@ from projgraph.pack.format import (
     CODEBOOK_SIZE,
     ROW_PADDING,
     SPARSE_BLOCK,
+    WEIGHT_NAMES,
     WEIGHTS_BITS,
     WEIGHTS_SHARED,
     WEIGHTS_SPARSE,
@@ -23,17 +24,7 @@ from projgraph.pack.format import (
 from projgraph.pack.layer import QuantisedLayer
 
 Bytes = NDArray[np.uint8]
-FORMATS = frozenset(
-    {
-        8,
-        4,
-        2,
-        1,
-        4 | WEIGHTS_SHARED,
-        4 | WEIGHTS_SHARED | WEIGHTS_SPARSE,
-        *(bits | WEIGHTS_SPARSE for bits in (8, 4, 2)),
-    }
-)
+FORMATS = frozenset(WEIGHT_NAMES)
 """The bytes that a head may have for its weights."""
 
 

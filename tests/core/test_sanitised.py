@@ -17,12 +17,13 @@ import projgraph.core
 from projgraph import _core
 from projgraph.errors import ModelFileError
 from projgraph.native import NativeModel
-from projgraph.pack.format import Quantiser
+from projgraph.pack.format import Quantiser, Section
 from projgraph.pack.projection import ProjectionSpec
 from projgraph.pack.read import parse_model
 from projgraph.pack.rows import FORMATS
 from projgraph.pack.vector import VectorSpec
 
+from ..pack.test_attacks import build, contents
 from .reference_head import WordShape, random_file, texts_of, word_file
 
 CORE = Path(projgraph.core.__file__).parent
@@ -310,6 +311,57 @@ def test_whole_models_score_as_in_the_extension(driver: Path) -> None:
         assert status == "PG_OK"
         scores = native.scores(texts_of(texts), threads=1)
         np.testing.assert_array_equal(found, np.column_stack([scores.argmax(axis=1), scores]))
+
+
+def weights_last(data: bytes, kind: Section) -> bytes:
+    """The same model with a section of weights at the end of its file, behind which a sanitizer sees every byte."""
+    sections = sorted(((entry.kind, content) for entry, content in contents(data)), key=lambda each: each[0] == kind)
+    return build(sections)
+
+
+def models_with_weights_last() -> Iterator[tuple[int, bytes]]:
+    """Every format of weights with rows around the sizes that are read at a time; and the section at the end."""
+    for kind in sorted(FORMATS):
+        for outputs in (1, 8, 9, 31, 33, 63, 65, 130):
+            yield Section.WEIGHTS, random_file(ENDS, outputs, outputs, kind)
+            yield Section.HIDDEN_WEIGHTS, random_file(ENDS, outputs, 3, 8, outputs, kind)
+
+
+ENDS = ProjectionSpec.for_text(bits=35, seen_slots_log2=0)
+"""Of a small model whose last rows many texts have."""
+
+
+def test_rows_are_not_read_past_the_section_of_their_weights(driver: Path) -> None:
+    """The kernels read whole words past the end of a row; the zeros that end the section must be enough of them."""
+    texts = random_texts(np.random.default_rng(3), 12)
+    models = [weights_last(data, Section(kind)) for kind, data in models_with_weights_last()]
+    assert all(contents(data)[-1][0].end == len(data) for data in models)
+    for data, (status, found) in zip(models, outcomes(driver, [(data, texts) for data in models]), strict=True):
+        scores = NativeModel(data).scores(texts_of(texts), threads=1)
+        assert status == "PG_OK"
+        np.testing.assert_array_equal([row[1:] for row in found], scores)
+
+
+def test_a_section_of_weights_under_any_head_is_refused_or_stays_inside(driver: Path) -> None:
+    """Every format, and other numbers of classes and units, for sections that were written for something else."""
+    texts, models = [b"where is my card", b"a b Z9"], []
+    for kind in sorted(FORMATS):
+        for place, data in (
+            (Section.WEIGHTS, random_file(ENDS, kind, 33, kind)),
+            (Section.HIDDEN_WEIGHTS, random_file(ENDS, kind, 3, 8, 33, kind)),
+        ):
+            last = weights_last(data, place)
+            head = section_of(last, Section.HEAD)
+            assert head is not None
+            at = head + (1 if place == Section.WEIGHTS else 2)
+            models += [sealed(last[:at] + bytes([byte]) + last[at + 1 :]) for byte in range(256)]
+            at = head + (4 if place == Section.WEIGHTS else 6)
+            counts = [0, 1, 7, 8, 16, 31, 32, 34, 64, 65, 66, 130, 256, 4096, 65535]
+            models += [sealed(last[:at] + struct.pack("<H", count) + last[at + 2 :]) for count in counts]
+    found = outcomes(driver, [(data, texts) for data in models])
+    assert [status for status, _ in found] == [f"PG_{status_here(data)}" for data in models]
+    taken = [data for data, (status, _) in zip(models, found, strict=True) if status == "PG_OK"]
+    assert len(FORMATS) * 2 <= len(taken) < len(models) / 20
 
 
 def test_damaged_models_are_refused_or_run_cleanly(driver: Path) -> None:
