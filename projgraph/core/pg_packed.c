@@ -159,7 +159,8 @@ PG_HOT static void add_sparse_row(const pg_layer *layer, uint32_t at, int32_t fa
         cursor->place = pg_u32(layer->starts + sizeof(uint32_t) * (at / block));
     }
     uint32_t place = cursor->place + bits_between(layer->weights + cursor->at, at - cursor->at);
-    for (uint32_t byte = 0; byte < bytes; byte += 8) { /* may read past the row: the section ends with padding */
+    for (uint32_t byte = 0; byte < bytes;
+         byte += 8) { /* up to 7 bytes past the row, all in the section: it ends with padding */
         int32_t *wide = sums->wide + 8 * byte;
         uint64_t bits = pg_u64(layer->weights + at + byte);
         if (bytes - byte < 8) bits &= ((uint64_t)1 << 8 * (bytes - byte)) - 1;

@@ -325,9 +325,11 @@ def models_with_weights_last() -> Iterator[tuple[int, bytes]]:
         for outputs in (1, 8, 9, 31, 33, 63, 65, 130):
             yield Section.WEIGHTS, random_file(ENDS, outputs, outputs, kind)
             yield Section.HIDDEN_WEIGHTS, random_file(ENDS, outputs, 3, 8, outputs, kind)
+        yield Section.WEIGHTS, word_file(ENDS, [b"where is my card"], WordShape(8), kind, 33, kind)
+        yield Section.HIDDEN_WEIGHTS, word_file(ENDS, [b"where is my card"], WordShape(8), kind, 3, 8, 33, kind)
 
 
-ENDS = ProjectionSpec.for_text(bits=35, seen_slots_log2=0)
+ENDS = ProjectionSpec.for_text(bits=40, seen_slots_log2=0)
 """Of a small model whose last rows many texts have."""
 
 

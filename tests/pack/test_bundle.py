@@ -22,13 +22,17 @@ from projgraph.errors import ConfigError, InputError, ModelFileError, OutputErro
 from projgraph.native import NativeBundle, NativeModel
 from projgraph.pack.bundle import bundle_bytes, bundle_heads, read_bundle, shared_kinds, unbundle, write_bundle
 from projgraph.pack.export import export_model
-from projgraph.pack.format import BundleSection, Section
+from projgraph.pack.format import PACKED_MINOR, WEIGHT_NAMES, BundleSection, Section
 from projgraph.pack.inspect_bundle import describe_bundle, is_bundle, render_bundle
+from projgraph.pack.projection import ProjectionSpec
 from projgraph.pack.quantise import QuantisedModel
 from projgraph.pack.read import SECTION_STRUCT, read_model
 from projgraph.pack.write import HEADER_STRUCT, model_bytes
 from projgraph.records import Texts
 from projgraph.runtime import load, load_bundle
+
+from ..core.reference_head import random_file
+from .test_attacks import entry_of, with_section
 
 MakeModel = Callable[..., QuantisedModel]
 TEXTS = Texts.from_strings(["", "card", "the lamp on", "ünï ☃ 🙂", "lamp lamp lamp " * 40, "\x00", "ab cd ef gh"])
@@ -117,6 +121,49 @@ def test_what_heads_have_in_common_is_computed_once_with_the_same_scores(files: 
         found = NativeBundle(bundle_bytes({name: files[name] for name in order})).scores(TEXTS)
         for name in order:
             np.testing.assert_array_equal(found[name], NativeModel(files[name]).scores(TEXTS), err_msg=name)
+
+
+def twisted_heads() -> dict[str, bytes]:
+    """Two heads whose hidden weights are the same bytes in the same place: places in a codebook for one of them, sparse
+    values for the other. What the first one takes for codebook and rows has the second one's counts and values."""
+    rng = np.random.default_rng(0)
+    starts = struct.pack("<4I", 0, 32, 64, 96)
+    rows = bytes(rng.choice([3, 5, 6], 64).tolist())  # two of three outputs
+    values = rng.integers(0, 256, 64).astype(np.uint8)
+    values[1::2] &= 15  # the half byte behind the third output of a codebook's row
+    content = starts + rows + values.tobytes() + bytes(32)
+    file = random_file(ProjectionSpec.for_text(bits=64), 1, 5, 8, 3, 20, shift=3)
+    first = with_section(file, Section.HIDDEN_WEIGHTS, content)
+    head = entry_of(first, Section.HEAD)[1].offset
+    return {"shared": first, "sparse": patch(first, head + 2, "B", 36)}
+
+
+def test_the_same_bytes_in_another_format_are_another_hidden_layer() -> None:
+    files = twisted_heads()
+    bundle = bundle_bytes(files)
+    assert shared_kinds(bundle)["hidden_weights"] == shared_kinds(bundle)["hidden_bias"] == 1
+    apart = {name: NativeModel(file).scores(TEXTS) for name, file in files.items()}
+    assert not np.array_equal(apart["shared"], apart["sparse"])
+    for order in (["shared", "sparse"], ["sparse", "shared"]):
+        found = NativeBundle(bundle_bytes({name: files[name] for name in order})).scores(TEXTS)
+        for name in order:
+            np.testing.assert_array_equal(found[name], apart[name])
+
+
+def test_packed_heads_come_back_and_ask_for_the_minor_version_that_has_them(files: Mapping[str, bytes]) -> None:
+    spec = ProjectionSpec.for_text(bits=64)
+    packed = {
+        name: random_file(spec, kind, 9, kind, units=7 * (kind % 3), hidden_width=kind)
+        for kind, name in WEIGHT_NAMES.items()
+    }
+    bundle = bundle_bytes(packed)
+    assert unbundle(bundle) == packed
+    assert bundle[6] == PACKED_MINOR > bundle_bytes(files)[6]
+    found = NativeBundle(bundle).scores(TEXTS)
+    for name, file in packed.items():
+        np.testing.assert_array_equal(found[name], NativeModel(file).scores(TEXTS), err_msg=name)
+    account = describe_bundle(bundle)
+    assert [head["weights"] for head in account["heads"]] == list(packed)
 
 
 def test_the_models_come_back_byte_for_byte(files: Mapping[str, bytes], bundle: bytes) -> None:

@@ -10,10 +10,13 @@ import pytest
 from rich.console import Console
 
 from projgraph.errors import InputError, ModelFileError
-from projgraph.pack.format import HEADER, PROJECTION
+from projgraph.pack.format import HEADER, PROJECTION, WEIGHT_NAMES
 from projgraph.pack.inspect import Account, describe, render
+from projgraph.pack.projection import ProjectionSpec
 from projgraph.pack.quantise import QuantisedModel
 from projgraph.pack.write import model_bytes, write_model
+
+from ..core.reference_head import random_file
 
 MakeModel = Callable[..., QuantisedModel]
 
@@ -67,6 +70,23 @@ def test_values_are_decoded_and_named(make_model: MakeModel, tmp_path: Path) -> 
     assert layer["end_share"] == pytest.approx(((model.output.weights == -8) | (model.output.weights == 7)).mean())
     assert 3.9 < layer["entropy"] <= 4.0
     assert layer["bias"] == [model.output.bias.min(), model.output.bias.max()]
+
+
+def test_weights_are_named() -> None:
+    spec = ProjectionSpec.for_text(bits=64)
+    for kind, name in WEIGHT_NAMES.items():
+        account = describe(random_file(spec, 1, 5, 8, 9, kind))
+        sections = {section["name"]: section for section in account["sections"]}
+        head = {field["field"]: field for field in sections["HEAD"]["fields"]}
+        assert head["hidden_weight_bits"]["meaning"].endswith(f": {name}")
+        assert head["weight_bits"]["meaning"].endswith(": int8")
+        layer = account["layers"]["hidden"]
+        assert (layer["weights"], layer["weight_bits"]) == (name, kind & 15)
+        assert (layer["codebook"] is None) == ("shared" not in name)
+        text = printed(account, 120)
+        assert name in text
+        if layer["codebook"]:
+            assert " ".join(map(str, layer["codebook"][:3])) in text
 
 
 def test_words_and_filters_are_described(make_model: MakeModel) -> None:

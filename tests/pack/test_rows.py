@@ -7,6 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from projgraph.errors import ConfigError
 from projgraph.native import NativeModel, project
@@ -151,6 +153,47 @@ def test_both_readers_agree_about_every_flipped_byte_of_the_weights(kind: int) -
             assert core_takes(changed) == found, (position - entry.offset, mask)
             taken += found
     assert 0 < taken < 3 * (entry.end - entry.offset)
+
+
+EDITS = st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=6)
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    kind=st.sampled_from(sorted(FORMATS)),
+    outputs=st.sampled_from([1, 7, 8, 9, 17]),
+    edits=EDITS,
+    cut=st.integers(-9, 9),
+    counted=st.booleans(),
+)
+def test_any_bytes_for_weights_have_one_verdict_and_one_meaning(
+    kind: int, outputs: int, edits: list[tuple[int, int]], cut: int, counted: bool
+) -> None:
+    """Codebooks, counts, rows and values of anything; with the counts corrected, so that some are taken."""
+    data = random_file(SPEC, kind, outputs, kind)
+    entry = entry_of(data, Section.WEIGHTS)[1]
+    content = bytearray(data[entry.offset : entry.end])
+    for place, value in edits:
+        content[place % (len(content) - 32)] = value
+    if counted and kind & SPARSE:
+        first = 16 if kind & SHARED else 0
+        rows = np.frombuffer(bytes(content), np.uint8, SPEC.n_bits * (-(-outputs // 8)), first + 12).reshape(
+            SPEC.n_bits, -1
+        )
+        counts = np.unpackbits(rows, axis=1).sum(axis=1).cumsum()
+        struct.pack_into("<3I", content, first, 0, int(counts[15]), int(counts[31]))
+        value_bytes = (int(counts[-1]) * (1 if kind & 15 == 2 else kind & 15) + 7) // 8
+        content[first + 12 + rows.size :] = b"\x5a" * (value_bytes - 1) + bytes(min(value_bytes, 1) + 32)
+    content = content[: len(content) + cut] if cut < 0 else content + bytes(cut if cut > 5 else 0)
+    changed = with_section(data, Section.WEIGHTS, bytes(content))
+    message = refusal(changed)
+    assert core_takes(changed) == (message is None), message
+    if message is None:
+        texts = Texts.from_strings(["where is my card", "a b c", ""])
+        expected = read_model(changed)[0].scores(project(SPEC.to_bytes(), texts).values())
+        np.testing.assert_array_equal(NativeModel(changed).scores(texts), expected)
+    else:
+        assert "WEIGHTS" in message
 
 
 @pytest.mark.parametrize("byte", range(256))
