@@ -108,8 +108,8 @@ enum {
 };
 #endif
 
-/* -DPG_PLAIN_WEIGHTS leaves out the weights that are packed tighter than half bytes, and refuses their models: for a
- * device that carries none of them. */
+/* -DPG_PLAIN_WEIGHTS leaves out all weights but those of int8 and int4, and refuses the others' models: for a device
+ * that carries none of them. */
 #ifdef PG_PLAIN_WEIGHTS
 enum { PG_PACKED_WEIGHTS = 0 };
 #else

@@ -168,12 +168,9 @@ static pg_status read_table(const uint8_t *bytes, size_t length, uint32_t count,
 
 /* Whether a head may name such weights: 8, 4, 2 or 1 bits; of 4 with a codebook; any but 1 sparse. */
 static int weight_format(uint32_t format) {
-    if (!PG_PACKED_WEIGHTS) return format == 8 || format == 4;
-    uint64_t dense = (uint64_t)1 << 8 | 1 << 4 | 1 << 2 | 1 << 1;
-    uint64_t sparse = (uint64_t)(1 << 8 | 1 << 4 | 1 << 2) << PG_WEIGHTS_SPARSE;
-    uint64_t shared = (uint64_t)1 << (4 | PG_WEIGHTS_SHARED) | (uint64_t)1
-                                                                   << (4 | PG_WEIGHTS_SHARED | PG_WEIGHTS_SPARSE);
-    return format < 64 && (dense | sparse | shared) >> format & 1;
+    uint32_t bits = format & PG_WEIGHTS_BITS, flags = format - bits;
+    if (flags > (PG_WEIGHTS_SHARED | PG_WEIGHTS_SPARSE)) return 0;
+    return bits == 4 || (!(flags & PG_WEIGHTS_SHARED) && (bits == 8 || bits == 2 || format == 1));
 }
 
 static pg_status read_head(pg_model *model, pg_section head) {
@@ -193,6 +190,7 @@ static pg_status read_head(pg_model *model, pg_section head) {
                                    model->hidden_shift > PG_MAX_SHIFT))
         return PG_BAD_HEAD;
     if (!read_scale(&model->scale, head.at + PG_HEAD_AT_SCALE)) return PG_BAD_HEAD;
+    if (!PG_PACKED_WEIGHTS && ((model->output.weight_bits | model->hidden.weight_bits) & ~12u)) return PG_LEFT_OUT;
     model->hidden.outputs = units;
     model->output.outputs = model->classes;
     return PG_OK;

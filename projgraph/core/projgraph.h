@@ -6,7 +6,8 @@
  * pg_model may serve many threads. All functions return a pg_status; outputs are defined only on PG_OK.
  *
  * Compiled with -DPG_SMALL the core needs a third of the scratch or less, and up to twice the time, for the same
- * scores: a model of 2,048 bits and 77 classes runs in 8 KB of RAM, in 4 KB if its repeat filter has 128 slots. */
+ * scores: a model of 2,048 bits and 77 classes runs in 8 KB of RAM, in 4 KB if its repeat filter has 128 slots.
+ * With -DPG_PLAIN_WEIGHTS it takes weights of int8 and int4 alone, in 2 KB less of code. */
 
 #ifndef PROJGRAPH_H
 #define PROJGRAPH_H
@@ -44,6 +45,7 @@ extern "C" {
     X(PG_UNKNOWN_INPUT, "the projection takes a kind of row that this version does not know")                          \
     X(PG_BAD_COLUMNS, "the fields of a projection of vectors are out of range")                                        \
     X(PG_BAD_HEAD, "the head section's fields or size are out of range")                                               \
+    X(PG_LEFT_OUT, "the core was compiled with PG_PLAIN_WEIGHTS, which leaves out such weights")                       \
     X(PG_BAD_WORDS, "the fields or the size of the section of words are out of range")                                 \
     X(PG_WORD_ORDER, "the words' fingerprints do not ascend")                                                          \
     X(PG_BAD_CONVOLUTION, "the convolution's fields or size are out of range")                                         \

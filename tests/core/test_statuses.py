@@ -30,7 +30,7 @@ WORDS = word_file(SPEC, [b"where is my card"], WordShape(16, 3, 2), classes=5)
 DIRECT = word_file(ProjectionSpec.for_text(bits=384, additions=4), [b"card"], WordShape(128, 128, 1), classes=1)
 HEADER = (Path(projgraph.core.__file__).parent / "projgraph.h").read_text(encoding="utf-8")
 STATUSES = dict(re.findall(r'X\((PG_\w+),\s*"(.*?)"\)', HEADER))
-FROM_C_ALONE = {"PG_OK", "PG_BAD_ARGUMENT", "PG_SCRATCH_TOO_SMALL", "PG_NO_SUCH_LABEL"}
+FROM_C_ALONE = {"PG_OK", "PG_BAD_ARGUMENT", "PG_SCRATCH_TOO_SMALL", "PG_NO_SUCH_LABEL", "PG_LEFT_OUT"}
 OF_BUNDLES = {"PG_BAD_HEADS", "PG_NO_SUCH_HEAD", "PG_OTHER_PROJECTION"}
 OF_ROWS = {"PG_WANTS_TEXT", "PG_WANTS_VECTOR", "PG_BAD_VECTOR", "PG_VECTOR_TOO_LONG"}
 

@@ -17,12 +17,14 @@ from projgraph.demo.page import PAGE, evenly, examples, page, write_demo
 from projgraph.errors import InputError, ModelFileError, OutputError
 from projgraph.native import NativeModel, project
 from projgraph.nearest import NearestTexts
+from projgraph.pack.projection import ProjectionSpec
 from projgraph.pack.read import read_model
 from projgraph.pack.write import model_bytes
 from projgraph.read import read_dataset
 from projgraph.records import UNLABELLED, Dataset, Texts
 from projgraph.runtime import load
 
+from ..core.reference_head import random_file
 from ..pack.conftest import random_model
 from ..pack.test_export import a_model, a_model_of_words
 from ..pack.test_wasm import TEXTS, needed
@@ -109,10 +111,12 @@ def test_bits_are_drawn_in_their_colours(browser, small_model, tmp_path):
     assert not shown.is_visible("#nearest")
 
 
-@pytest.mark.parametrize("kind", ["hidden", "words"])
+@pytest.mark.parametrize("kind", ["hidden", "words", "packed"])
 def test_scores_in_chromium_are_those_of_the_core_to_the_bit(browser, tmp_path, kind):
     model = a_model_of_words(random_model, 12) if kind == "words" else a_model(random_model, 11, 4, 12)
     data = model_bytes(model, {})
+    if kind == "packed":  # ternary behind sparse ones of 16 values
+        data = random_file(ProjectionSpec.for_text(bits=256), 3, 7, 2, 12, 52)
     (tmp_path / "model.pgb").write_bytes(data)
     shown = opened(browser, write_demo(tmp_path / "model.pgb", tmp_path).resolve())
     script = "(texts) => JSON.parse(texts).map((text) => [...projgraph.model.scores(text)])"
