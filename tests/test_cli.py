@@ -533,6 +533,19 @@ def test_export_of_a_family_and_a_bundle(run: Run, small: list[str], intents: Pa
         ).out
     )
     assert (again["unchanged"], again["made"]) == (2, 0)
+    options = ["--weights", "int8,ternary", "--target", "pgb,c", "--jobs", 1, "--out", tmp_path / "w", "--json"]
+    with pytest.MonkeyPatch.context() as patch:  # processes take seconds to import torch, and were started above
+        patch.setattr(
+            "projgraph.batch.export_job.run_all", lambda tasks, work, died, jobs: [(task, work(task)) for task in tasks]
+        )
+        packed = json.loads(run("export", model, *options).out)
+    assert (packed["made"], packed["failed"]) == (2, 0)
+    for name in ("int8", "ternary"):
+        exported = tmp_path / "w" / f"all-{name}"
+        assert (exported / "c" / "main.c").is_file()
+        inspected = json.loads(run("inspect", exported / f"all-{name}.pgb", "--json").out)
+        assert inspected["layers"].get("hidden", inspected["layers"]["output"])["weights"] == name
+    assert "ternary weights" in (tmp_path / "w" / "report.html").read_text()
     (tmp_path / "b.pgb").write_bytes(model.read_bytes())
     bundled = json.loads(run("bundle", model, tmp_path / "b.pgb", "--out", tmp_path / "both.pgb", "--json").out)
     assert bundled["heads"] == 2
@@ -563,6 +576,10 @@ def test_wrong_exports_are_one_line(run: Run, small_model: Path, tmp_path: Path)
     assert_one_line(
         run("export", small_model, "--family", "8KB", "--out", out), "`projgraph train --keep-run` leaves one"
     )
+    assert_one_line(
+        run("export", small_model, "--weights", "binary", "--out", out), "`projgraph train --keep-run` leaves one"
+    )
+    assert_one_line(run("export", manifest, "--weights", "int8", "--out", out), "--weights cannot be used with")
     assert_one_line(
         run("bundle", small_model, tmp_path / "a.run.npz", "--out", out), "expected models alone, or runs alone"
     )

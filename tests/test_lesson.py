@@ -69,6 +69,17 @@ def test_a_smaller_student_fits_its_budget_and_is_judged_on_rows_that_it_did_not
     assert abs(found.held_out_accuracy - expected.mean()) <= 3 / len(rows)
 
 
+def test_a_student_of_few_bits_is_judged_by_weights_that_were_tuned_without_the_rows(trained: Path) -> None:
+    run = read_run(trained.with_name("model.run.npz"))
+    binary = change_config(run.config, (), {"pack.weight_bits": 1, "student.min_steps": 60})
+    found = pipeline.learn(run.dataset, run.taught, binary, quiet, judge=True)
+    assert found.model.over_bits.format_name == "binary"
+    assert found.held_out_accuracy is not None
+    rows = found.student.held_out
+    expected = found.student.held_out_logits.argmax(axis=1) == run.taught.labels.labels[rows]
+    assert abs(found.held_out_accuracy - expected.mean()) <= 3 / len(rows)
+
+
 def test_the_same_run_is_the_same_bytes(trained: Path, tmp_path: Path) -> None:
     first = trained.with_name("model.run.npz")
     write_run(tmp_path / "again.run.npz", read_run(first))

@@ -78,6 +78,23 @@ def test_the_same_runs_give_the_same_bytes(runs: dict[str, KeptRun], config: Tra
     assert bundle_bytes({name: model_bytes(head.model, head.provenance) for name, head in heads.items()}) == bundle[1]
 
 
+@pytest.mark.parametrize(("pack", "name"), [({"weight_bits": 2}, "ternary"), ({"shared": True}, "shared")])
+def test_the_hidden_layer_is_packed_and_tuned_as_the_settings_say(
+    runs: dict[str, KeptRun], config: TrainConfig, bundle, intents: Path, pack: dict[str, object], name: str
+) -> None:
+    chosen = change_config(config, [], {f"pack.{key}": value for key, value in pack.items()})
+    heads = train_shared(runs, chosen, quiet)
+    assert {head.model.over_bits.format_name for head in heads.values()} == {name}
+    data = bundle_bytes({name: model_bytes(head.model, head.provenance) for name, head in heads.items()})
+    assert shared_kinds(data)["hidden_weights"] == 1
+    assert len(data) < len(bundle[1]) + 100
+    test, opened = read_dataset(intents / "test.csv"), NativeBundle(data)
+    for task, names in TASKS.items():
+        rows = of_classes(test, names)
+        assert (opened.heads[task].labels(rows.texts) == rows.labels).mean() > 0.6, task
+        assert 0.5 < heads[task].held_out_accuracy <= 1
+
+
 def clusters(n_rows: int, n_classes: int, seed: int) -> tuple[Bits, np.ndarray]:
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, n_classes, n_rows)

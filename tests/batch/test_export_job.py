@@ -146,6 +146,8 @@ def test_the_table_has_a_row_for_each_target(done: tuple[BatchResult, list[str]]
     assert rows == result.to_json()["rows"]
     assert len(rows) == 10
     assert [row["status"] for row in rows].count("failed") == 4
+    formats = {(row["weights"], row["weight_format"]) for row in rows if row["model"] == "intents"}
+    assert formats == {("4", None), ("8", None), ("4", "int4"), ("8", "int8")}
     c = next(row for row in rows if (row["name"], row["target"]) == ("plain", "c"))
     assert c["target_bytes"] == sum(file["bytes"] for file in c["files"])
     for file in c["files"]:

@@ -67,6 +67,21 @@ def test_budgets_and_weights_multiply(folder: Path) -> None:
     assert entries[5].test == folder / "c-test.csv"
 
 
+def test_weights_have_names_or_bits(folder: Path) -> None:
+    text = '[[models]]\nsource = "b.run.npz"\nbudgets = ["8KB"]\nweights = ["ternary", "shared", 1, "int8"]\n'
+    entries = read_manifest(manifest(folder, text))
+    assert [entry.name for entry in entries] == ["b-8KB-ternary", "b-8KB-shared", "b-8KB-1bit", "b-8KB-int8"]
+    assert [entry.weights for entry in entries] == ["ternary", "shared", 1, "int8"]
+    rows = read_manifest(manifest(folder, text.replace("b.run.npz", "c.csv")))
+    packed = [(entry.source.config.pack.weight_bits, entry.source.config.pack.shared) for entry in rows]
+    assert packed == [(2, False), (4, True), (1, False), (8, False)]
+    wrong = text.replace('"shared"', '"float16"').replace('["8KB"]', '["8KB"]\nset = ["pack.pruning=0.5"]')
+    with pytest.raises(ConfigError) as caught:
+        read_manifest(manifest(folder, wrong))
+    assert "weights are 'float16'; expected one of int8, int4, shared, ternary, binary" in str(caught.value)
+    assert "pruned weights are 0, and one of 1 bit is not" in str(caught.value)
+
+
 def test_a_model_that_is_changed_is_the_run_beside_it(folder: Path) -> None:
     entries = read_manifest(manifest(folder, '[[models]]\nsource = "d.pgb"\nbudgets = ["8KB"]\n'))
     assert (entries[0].source.kind, entries[0].source.path.name, entries[0].name) == ("run", "d.run.npz", "d-8KB")
@@ -157,5 +172,12 @@ def test_a_family_is_a_manifest_of_one_run(folder: Path) -> None:
     assert {(entry.model, entry.search, entry.test) for entry in entries} == {("d", True, folder / "c-test.csv")}
     with pytest.raises(ConfigError, match="give a run as the source: `projgraph train --keep-run` leaves one beside"):
         family(folder / "a.pgb", "8KB", ("pgb",))
+    named = family(folder / "d.pgb", None, ("pgb",), weights="ternary, binary")
+    assert [(entry.name, entry.budget, entry.weights) for entry in named] == [
+        ("d-ternary", None, "ternary"),
+        ("d-binary", None, "binary"),
+    ]
+    with pytest.raises(ConfigError, match=r"weights are 'gold'; expected one of int8, .*; --weights int4 stands twice"):
+        family(folder / "b.run.npz", "8KB", ("pgb",), weights="int4,gold,int4")
     with pytest.raises(ConfigError, match=r"budgets: 'small' is not a size.*; --family 8KB stands twice"):
         family(folder / "b.run.npz", "8KB,small,8KB", ("pgb",))

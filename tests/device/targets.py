@@ -20,6 +20,8 @@ MEMCHECK = ("valgrind", "--quiet", "--error-exitcode=9")
 STATIC = ("-O2", "-static")
 SMALL = "-DPG_SMALL"
 """The core for devices with little memory."""
+PLAIN = "-DPG_PLAIN_WEIGHTS"
+"""The core for devices whose models have int8 and int4 weights alone."""
 
 HOST: tuple[Target, ...] = (
     Hosted("host-gcc-O0", "gcc", ("-O0",)),
@@ -81,6 +83,14 @@ CORTEX_M: tuple[Target, ...] = (
         flash=(0, 4096 * KILO),
         ram=(0x20000000, 4096 * KILO),
         goldens=("full", MEASURED, COMPACT),
+    ),
+    CortexM(
+        name="cortex-m4-plain",
+        machine="mps2-an386",
+        flags=(*THUMB, "-mcpu=cortex-m4", PLAIN),
+        flash=(0, 4096 * KILO),
+        ram=(0x20000000, 4096 * KILO),
+        goldens=(MEASURED,),
     ),
     CortexM(
         name="cortex-m33",

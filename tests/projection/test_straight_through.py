@@ -144,6 +144,10 @@ def test_held_out_rows_are_judged_by_rounded_weights_that_did_not_see_them(separ
     np.testing.assert_array_equal(plain.held_out, tuned.held_out)
     assert not np.array_equal(plain.held_out_logits, tuned.held_out_logits)
     assert plain.history == tuned.history
+    assert tuned.first_fit is not None
+    assert {len(np.unique(np.abs(column))) for column in tuned.first_fit.output.weights.T} == {1}
+    head, values = tuned.first_fit.output, bits.select(tuned.held_out).values(np.float32)
+    np.testing.assert_allclose(values @ head.weights + head.bias, tuned.held_out_logits, rtol=1e-4, atol=1e-4)
     # A logit of weights of one size is a whole number of steps above its bias: many rows share one.
     for sums, exact in zip(tuned.held_out_logits.T, plain.held_out_logits.T, strict=True):
         assert len(np.unique(sums.round(4))) < 0.7 * len(sums)
