@@ -208,7 +208,7 @@ def text_models() -> Iterator[tuple[str, bytes]]:
     yield "binary, hidden ternary, words", text_model(signs, 16, width=1, units=17, hidden_width=2, dimensions=8)
     yield "binary of 33", text_model(odd, 17, classes=33, width=1)
     yield "shared, hidden sparse, words", text_model(small, 18, width=20, units=9, hidden_width=36, dimensions=16)
-    yield "sparse ternary of 65", text_model(small, 19, classes=65, width=34)
+    yield "sparse ternary of 40", text_model(small, 19, classes=40, width=34)
     yield "sparse of 8 bits, hidden shared and sparse", text_model(signs, 20, width=40, units=7, hidden_width=52)
     wide = ProjectionSpec.for_text(bits=1040, additions=13, word_ngrams=(1, 3), character_ngrams=(2, 6))
     yield "wide linear of 8 bits", text_model(wide, 13, classes=77)
