@@ -22,8 +22,11 @@ static int in_units(const pg_layer *layer) {
     return !PG_PACKED_WEIGHTS || (layer->weight_bits >= 4 && !layer->starts && !layer->codebook);
 }
 
+/* Two sums a unit: of packed rows one for each half byte of a codebook, or for each bit of the words they are read in.
+ */
 static uint32_t row_units(const pg_layer *layer) {
-    uint32_t bytes = (pg_row_bytes(layer) + LANES - 1) / LANES * LANES;
+    uint32_t step = in_units(layer) ? LANES : sizeof(uint64_t);
+    uint32_t bytes = (pg_row_bytes(layer) + step - 1) / step * step;
     if (!in_units(layer)) return layer->codebook && !layer->starts ? bytes : 4 * bytes;
     return layer->weight_bits == 8 ? bytes / 2 : bytes;
 }

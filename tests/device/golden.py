@@ -23,7 +23,7 @@ from functools import cached_property
 import numpy as np
 
 from projgraph.pack.convolution import QuantisedConvolution
-from projgraph.pack.format import Quantiser
+from projgraph.pack.format import MAX_CLASSES, Quantiser
 from projgraph.pack.projection import ProjectionSpec
 from projgraph.pack.quantise import QuantisedModel
 from projgraph.pack.vector import VectorSpec
@@ -119,9 +119,11 @@ class Golden:
                 label = REFUSED
             yield f"{index} {label} {' '.join(map(str, scores))}"
 
-    def only(self, longest: int, largest: int, every: int = 1) -> Golden:
-        """The models of at most so many bytes, and of the rows that are no longer every first, second... of each."""
+    def only(self, longest: int, largest: int, every: int = 1, classes: int = MAX_CLASSES) -> Golden:
+        """The models of at most so many bytes and classes, and of the rows that are no longer every first, second... of
+        each."""
         cases = [case for case in self.cases if len(case.data) <= largest]
+        cases = [case for case in cases if not case.rows or classes_of(case.data) <= classes]
         short = {index for index, row in enumerate(self.rows) if row.length <= longest}
         asked = [tuple(index for index in case.rows if index in short)[::every] for case in cases]
         kept = sorted({index for rows in asked for index in rows})
@@ -154,9 +156,17 @@ def dense(row: Row, columns: int) -> list[int]:
 
 def threshold_of(data: bytes) -> int:
     """The threshold of the largest score, in the last four bytes of the head section."""
+    return int(struct.unpack_from("<i", data, _head_of(data) + 12)[0])
+
+
+def classes_of(data: bytes) -> int:
+    """The number of classes, as the head says it."""
+    return int(struct.unpack_from("<H", data, _head_of(data) + 4)[0])
+
+
+def _head_of(data: bytes) -> int:
     entries = (struct.unpack_from("<II", data, 32 + 16 * index) for index in range(data[16]))
-    head = next(offset for kind, offset in entries if kind == 2)
-    return int(struct.unpack_from("<i", data, head + 12)[0])
+    return next(offset for kind, offset in entries if kind == 2)
 
 
 def golden() -> Golden:
@@ -206,7 +216,7 @@ def text_models() -> Iterator[tuple[str, bytes]]:
     )
     yield "ternary, hidden binary, words", text_model(small, 15, width=2, units=9, hidden_width=1, dimensions=16)
     yield "binary, hidden ternary, words", text_model(signs, 16, width=1, units=17, hidden_width=2, dimensions=8)
-    yield "binary of 33", text_model(odd, 17, classes=33, width=1)
+    yield "binary of 33", text_model(odd_slots(odd), 17, classes=33, width=1)
     yield "shared, hidden sparse, words", text_model(small, 18, width=20, units=9, hidden_width=36, dimensions=16)
     yield "sparse ternary of 40", text_model(small, 19, classes=40, width=34)
     yield "sparse of 8 bits, hidden shared and sparse", text_model(signs, 20, width=40, units=7, hidden_width=52)

@@ -58,7 +58,7 @@ def golden_sets() -> dict[str, Golden]:
     """By name: all; what fits 256 KB of flash and 64 KB of RAM; what fits 16 KB of RAM; and less; what is measured."""
     full = golden()
     subsets = {"full": full, "flash": full.only(6_000, 60_000), "small": full.only(1_500, 9_000)}
-    subsets["tiny"] = full.only(300, 2_200, every=8)
+    subsets["tiny"] = full.only(300, 2_200, every=8, classes=5)
     return {**subsets, MEASURED: measured(), COMPACT: measured(seen_slots_log2=7)}
 
 
