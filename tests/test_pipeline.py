@@ -176,6 +176,7 @@ def test_weights_of_few_bits(config, pack, kind, zeros, units, words):
     settings = {f"pack__{name}": value for name, value in pack.items()}
     settings |= {"student__units": units, "student__dropout": 0.0, "student__min_steps": 60}
     settings |= {"projection__words__dimensions": words, "projection__words__min_steps": 60}
+    settings |= {"pack__tuning_epochs": 5}
     result = pipeline.train(dataset, changed(config, **settings), quiet)
     layer = result.model.hidden or result.model.output
     assert layer.format == kind
