@@ -17,7 +17,8 @@ from projgraph.features.corruption import corrupt
 from projgraph.features.substitution import near_words, substitute
 from projgraph.pack.convolution import Convolution
 from projgraph.pack.model import ProjectionModel
-from projgraph.pack.quantise import Packing, QuantisedModel, quantise
+from projgraph.pack.packing import Packing
+from projgraph.pack.quantise import QuantisedModel, quantise
 from projgraph.pack.vector import has_thresholds
 from projgraph.pack.words import Sequences
 from projgraph.plan import Plan, head_weight_bits, plan_model

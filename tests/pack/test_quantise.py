@@ -8,8 +8,9 @@ from projgraph.errors import ConfigError
 from projgraph.pack.format import MAX_BIAS
 from projgraph.pack.layer import WEIGHT_RANGES, QuantisedLayer, best_steps, shared_values
 from projgraph.pack.model import ProjectionModel
+from projgraph.pack.packing import Packing
 from projgraph.pack.projection import ProjectionSpec
-from projgraph.pack.quantise import Packing, QuantisedModel, quantise
+from projgraph.pack.quantise import QuantisedModel, quantise
 from projgraph.records import Layer
 
 BITS = 256
