@@ -39,7 +39,6 @@ class WordsConfig(Stage):
     )
     width: int = Field(3, ge=1, le=5, description="neighbouring words that a filter sees")
     min_steps: int = Field(1500, ge=1, description="steps of the student beside words, at least: sums learn slowly")
-    patience: int = Field(8, ge=1, description="student.patience beside words")
 
 
 class ProjectionConfig(Stage):
@@ -115,9 +114,8 @@ class StudentConfig(Stage):
     weight_decay: float = Field(0.01, ge=0, description="of AdamW")
     dropout: float = Field(0.5, ge=0, lt=1, description="on hidden units")
     sharpen: float = Field(2.0, ge=1, le=16, description="power of the trainer's distributions as targets")
-    held_out: float = Field(0.1, ge=0, le=0.5, description="share of the rows that counts epochs and calibrates")
+    held_out: float = Field(0.1, ge=0, le=0.5, description="share of the rows that calibrates and judges")
     held_out_rows: int = Field(2000, ge=0, description="at most so many rows are held out")
-    patience: int = Field(3, ge=1, description="epochs without a better held-out loss before the first fit stops")
     loss: LossConfig = LossConfig()
     corruption: CorruptionConfig = CorruptionConfig()
     joint: bool = Field(False, description="train a neural trainer and the student together, in every step both")
