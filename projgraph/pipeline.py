@@ -294,12 +294,13 @@ def _copies(
     texts: Texts, vocabulary: Vocabulary | None, config: TrainConfig, unlabelled: bool
 ) -> Iterator[tuple[list[str], list[str]]]:
     """For each kind of copies the texts whose bits, and the texts whose codes of words the student sees."""
-    for kind, rate in config.student.corruption.rates(unlabelled).items():
+    vectors = None if vocabulary is None else vocabulary.vectors
+    for kind, rate in config.student.corruption.rates(unlabelled, vectors is not None).items():
         if kind != "substitution":
             copies = corrupt(texts, rate, config.seed, kind)
             yield copies, copies
-        elif vocabulary is not None and vocabulary.vectors is not None:
-            near = near_words(vocabulary.names, vocabulary.vectors)
+        elif vocabulary is not None and vectors is not None:
+            near = near_words(vocabulary.names, vectors)
             if near:
                 copies = substitute(texts, near, rate, config.seed)
                 yield copies, copies

@@ -71,14 +71,16 @@ class LossConfig(Stage):
 class CorruptionConfig(Stage):
     """Corrupted copies of the texts that the student sees beside them, one of each kind whose rate is above zero.
 
-    By default they are there where rows are without a label: gold labels for every row lost by them.
+    By default they are there where rows are without a label, or where an encoder knows what is near; labels for every row
+    and no encoder lost by them on some sets.
     """
 
     typing: float | None = Field(
         None,
         ge=0,
         le=1,
-        description="share of the characters that are mistyped; none is 0.1 with unlabelled rows, else 0",
+        description="share of the characters that are mistyped; none is 0.1 with unlabelled rows, else 0.05 with an "
+        "encoder",
     )
     truncation: float | None = Field(
         None, ge=0, le=1, description="share cut off at the end; none is 0.3 with unlabelled rows, else 0"
@@ -87,18 +89,24 @@ class CorruptionConfig(Stage):
         None,
         ge=0,
         le=1,
-        description="share of the words exchanged for near ones of the encoder's; none is 0.3 with unlabelled rows",
+        description="share of the words exchanged for near ones of the encoder's; none is 0.3",
     )
     speech: float = Field(0.0, ge=0, le=1, description="share of the characters whose words are misheard")
 
-    def rates(self, unlabelled: bool) -> dict[str, float]:
-        """The kinds of copies to make and their rates, above zero; ``unlabelled``: whether a row has no label."""
-        usual = _USUAL_CORRUPTION if unlabelled else {}
+    def rates(self, unlabelled: bool, encoder: bool) -> dict[str, float]:
+        """The kinds of copies to make and their rates, above zero.
+
+        Args:
+            unlabelled: whether a row has no label.
+            encoder: whether an encoder tells which words are near.
+        """
+        usual = _BESIDE_UNLABELLED if unlabelled else _BESIDE_LABELS if encoder else {}
         given = {kind: usual.get(kind, 0.0) if rate is None else rate for kind, rate in self.model_dump().items()}
         return {kind: rate for kind, rate in given.items() if rate > 0}
 
 
-_USUAL_CORRUPTION = {"typing": 0.1, "truncation": 0.3, "substitution": 0.3}
+_BESIDE_UNLABELLED = {"typing": 0.1, "truncation": 0.3, "substitution": 0.3}
+_BESIDE_LABELS = {"typing": 0.05, "substitution": 0.3}
 
 
 class StudentConfig(Stage):
