@@ -71,8 +71,8 @@ class LossConfig(Stage):
 class CorruptionConfig(Stage):
     """Corrupted copies of the texts that the student sees beside them, one of each kind whose rate is above zero.
 
-    By default they are there where rows are without a label, or where an encoder knows what is near; labels for every row
-    and no encoder lost by them on some sets.
+    By default they are there where rows are without a label, or where an encoder knows what is near: with a label for
+    every row and no encoder some sets lost by them.
     """
 
     typing: float | None = Field(
