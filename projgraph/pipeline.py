@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -239,11 +240,7 @@ def weight_tuning(weight_bits: int, config: TrainConfig) -> Tuning | None:
 def _beside_words(config: TrainConfig) -> StudentConfig:
     """The student's settings with the schedule that sums of codes need."""
     student, chosen = config.student, config.projection.words
-    changed = {
-        "min_steps": max(student.min_steps, chosen.min_steps),
-        "patience": max(student.patience, chosen.patience),
-    }
-    return student.model_copy(update=changed)
+    return student.model_copy(update={"min_steps": max(student.min_steps, chosen.min_steps)})
 
 
 def _words(
@@ -296,20 +293,32 @@ def with_copies(
     task: StudentTask, vocabulary: Vocabulary | None, texts: Texts, projection: bytes, config: TrainConfig
 ) -> StudentTask:
     """The task with what is seen of each kind of changed copies of all texts behind what is seen of the texts."""
-    rates = config.student.corruption.rates(bool((task.targets.gold == UNLABELLED).any()))
-    changed: list[str] = []
-    for kind, rate in rates.items():
-        if kind != "substitution":
-            changed += corrupt(texts, rate, config.seed, kind)
-        elif vocabulary is not None and vocabulary.vectors is not None:
-            near = near_words(vocabulary.names, vocabulary.vectors)
-            changed += substitute(texts, near, rate, config.seed) if near else []
-    if not changed:
+    kinds = list(_copies(texts, vocabulary, config, bool((task.targets.gold == UNLABELLED).any())))
+    if not kinds:
         return task
-    copies, words = Texts.from_strings(changed), task.words
+    spelt, coded = (Texts.from_strings(copy for kind in kinds for copy in kind[side]) for side in (0, 1))
+    words = task.words
     if words is not None and vocabulary is not None:
-        words = words.concatenate(word_rows(vocabulary.table, *native.word_fingerprints(projection, copies)))
-    return replace(task, bits=task.bits.concatenate(native.project(projection, copies)), words=words)
+        words = words.concatenate(word_rows(vocabulary.table, *native.word_fingerprints(projection, coded)))
+    return replace(task, bits=task.bits.concatenate(native.project(projection, spelt)), words=words)
+
+
+def _copies(
+    texts: Texts, vocabulary: Vocabulary | None, config: TrainConfig, unlabelled: bool
+) -> Iterator[tuple[list[str], list[str]]]:
+    """For each kind of copies the texts whose bits, and the texts whose codes of words the student sees."""
+    vectors = None if vocabulary is None else vocabulary.vectors
+    for kind, rate in config.student.corruption.rates(unlabelled, vectors is not None).items():
+        if kind != "substitution":
+            copies = corrupt(texts, rate, config.seed, kind)
+            yield copies, copies
+        elif vocabulary is not None and vectors is not None:
+            near = near_words(vocabulary.names, vectors)
+            if near:
+                copies = substitute(texts, near, rate, config.seed)
+                yield copies, copies
+                # Words that have a code, spelt as no text of the training spells them.
+                yield substitute(texts, near, rate, config.seed + 1), list(texts)
 
 
 def _to_integers(

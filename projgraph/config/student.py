@@ -41,7 +41,6 @@ class WordsConfig(Stage):
     )
     width: int = Field(3, ge=1, le=5, description="neighbouring words that a filter sees")
     min_steps: int = Field(1500, ge=1, description="steps of the student beside words, at least: sums learn slowly")
-    patience: int = Field(8, ge=1, description="student.patience beside words")
 
 
 class ProjectionConfig(Stage):
@@ -74,14 +73,16 @@ class LossConfig(Stage):
 class CorruptionConfig(Stage):
     """Corrupted copies of the texts that the student sees beside them, one of each kind whose rate is above zero.
 
-    By default they are there where rows are without a label: gold labels for every row lost by them.
+    By default they are there where rows are without a label, or where an encoder knows what is near: with a label for
+    every row and no encoder some sets lost by them.
     """
 
     typing: float | None = Field(
         None,
         ge=0,
         le=1,
-        description="share of the characters that are mistyped; none is 0.1 with unlabelled rows, else 0",
+        description="share of the characters that are mistyped; none is 0.1 with unlabelled rows, else 0.05 with an "
+        "encoder",
     )
     truncation: float | None = Field(
         None, ge=0, le=1, description="share cut off at the end; none is 0.3 with unlabelled rows, else 0"
@@ -90,18 +91,24 @@ class CorruptionConfig(Stage):
         None,
         ge=0,
         le=1,
-        description="share of the words exchanged for near ones of the encoder's; none is 0.3 with unlabelled rows",
+        description="share of the words exchanged for near ones of the encoder's; none is 0.3",
     )
     speech: float = Field(0.0, ge=0, le=1, description="share of the characters whose words are misheard")
 
-    def rates(self, unlabelled: bool) -> dict[str, float]:
-        """The kinds of copies to make and their rates, above zero; ``unlabelled``: whether a row has no label."""
-        usual = _USUAL_CORRUPTION if unlabelled else {}
+    def rates(self, unlabelled: bool, encoder: bool) -> dict[str, float]:
+        """The kinds of copies to make and their rates, above zero.
+
+        Args:
+            unlabelled: whether a row has no label.
+            encoder: whether an encoder tells which words are near.
+        """
+        usual = _BESIDE_UNLABELLED if unlabelled else _BESIDE_LABELS if encoder else {}
         given = {kind: usual.get(kind, 0.0) if rate is None else rate for kind, rate in self.model_dump().items()}
         return {kind: rate for kind, rate in given.items() if rate > 0}
 
 
-_USUAL_CORRUPTION = {"typing": 0.1, "truncation": 0.3, "substitution": 0.3}
+_BESIDE_UNLABELLED = {"typing": 0.1, "truncation": 0.3, "substitution": 0.3}
+_BESIDE_LABELS = {"typing": 0.05, "substitution": 0.3}
 
 
 class StudentConfig(Stage):
@@ -117,9 +124,8 @@ class StudentConfig(Stage):
     weight_decay: float = Field(0.01, ge=0, description="of AdamW")
     dropout: float = Field(0.5, ge=0, lt=1, description="on hidden units")
     sharpen: float = Field(2.0, ge=1, le=16, description="power of the trainer's distributions as targets")
-    held_out: float = Field(0.1, ge=0, le=0.5, description="share of the rows that counts epochs and calibrates")
+    held_out: float = Field(0.1, ge=0, le=0.5, description="share of the rows that calibrates and judges")
     held_out_rows: int = Field(2000, ge=0, description="at most so many rows are held out")
-    patience: int = Field(3, ge=1, description="epochs without a better held-out loss before the first fit stops")
     loss: LossConfig = LossConfig()
     corruption: CorruptionConfig = CorruptionConfig()
     joint: bool = Field(False, description="train a neural trainer and the student together, in every step both")

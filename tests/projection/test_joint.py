@@ -165,7 +165,6 @@ def test_nothing_to_learn_from(clusters):
 @pytest.mark.parametrize("units", [0, 8])
 def test_both_networks_learn_two_clusters(clusters, units, joint_units):
     bits, _, targets, _, labels = clusters
-    # No row held out: a hidden trainer starts at random, and patience would end so short a fit before it has learnt.
     chosen = config({"trainer": 1, "distil": 1, "gold": 0.1}, epochs=20, joint_units=joint_units, held_out=0)
     joint = fit(clusters, chosen, units)
     values = bits.values(np.float32)
