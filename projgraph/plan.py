@@ -2,8 +2,9 @@
 
 Preference, measured on splits of training rows (`benchmarks/LOG.md`): a hidden layer over 2,048 bits with word codes
 and, with an encoder, a convolution beside it, then without the convolution, as long as there is room for
-``FEWEST_WORDS``; else a hidden layer over at least 2,048 bits; else a linear head with as many bits as fit, up to
-4,096, eight-bit weights before four-bit ones as long as they do not cost bits below 2,048. The first that fits is
+``FEWEST_WORDS``, with ternary weights where four-bit ones leave none; else a hidden layer alone, down to binary
+weights; else a linear head with as many bits as fit, up to 4,096, eight-bit weights before four-bit ones as long as
+they do not cost bits below 2,048, and a narrow hidden layer of binary weights before few bits. The first that fits is
 taken; its time is the one that `projgraph.cost` predicts.
 """
 
@@ -30,19 +31,25 @@ _FILTERS = (128, 0)
 _HIDDEN_AND_WORDS = ((2048, 128), (2048, 96), (2048, 64))
 """Bits and hidden units, the preferred ones first."""
 _HIDDEN = ((3072, 128), (2048, 128), (2048, 96), (2048, 64))
+_LARGEST = 2
+"""So many of these are worth more than a hidden layer of fewer bits a weight."""
 _HIDDEN_OF_FEW_BITS = (
     (3072, 128),
     (2048, 128),
     (1408, 128),
-    (2048, 96),
+    (1408, 96),
+    (2048, 64),
     (2816, 32),
     (1216, 64),
     (2048, 32),
     (1024, 32),
 )
-"""Where weights have 2 bits or 1: a hidden layer still fits budgets that leave int4 none."""
+"""Where weights have 2 bits or 1."""
+_WIDE = 3
+"""So many of these are worth more than a linear head, the others more than one of less than ``_LINEAR_LEAST`` bits."""
 _LINEAR_MOST = 4096
 _LINEAR_ENOUGH = 2048
+_LINEAR_LEAST = 640
 _STEP = 64
 
 
@@ -140,10 +147,12 @@ def _beside_words(classes: tuple[str, ...], config: TrainConfig) -> Iterator[Pla
     chosen = config.projection.words
     fewest = min(FEWEST_WORDS, chosen.most)
     filters = (_FILTERS if config.encoder else (0,)) if chosen.filters is None else (chosen.filters,)
+    # Fewer bits a weight lose less than fewer units.
+    shapes, choices = (_HIDDEN_AND_WORDS[:1], (8, 4, 2)) if _any_weights(config) else (_HIDDEN_AND_WORDS, None)
     heads = dict.fromkeys(
         (config.projection.bits or bits, units if config.student.units is None else config.student.units, weight_bits)
-        for bits, units in _HIDDEN_AND_WORDS
-        for weight_bits in _weight_bits(config)
+        for bits, units in shapes
+        for weight_bits in choices or _weight_bits(config)
     )
     for (bits, units, weight_bits), count in product(heads, filters):
         plan = Plan(bits, units, weight_bits, 0, fewest, count)
@@ -241,24 +250,42 @@ def _left_out(plans: Sequence[Plan], config: TrainConfig) -> str:
 
 
 def _weight_bits(config: TrainConfig) -> tuple[int, ...]:
-    """The choices, the preferred one first."""
+    """The choices of a linear head, the preferred one first."""
     if config.pack.shared:
         return (4,)
     return (config.pack.weight_bits,) if config.pack.weight_bits else (8, 4)
 
 
+def _any_weights(config: TrainConfig) -> bool:
+    """Whether the settings leave open how weights are stored."""
+    return config.pack.weight_bits is None and not config.pack.shared and not config.pack.pruning
+
+
+def _hidden(config: TrainConfig) -> tuple[list[tuple[int, int, int]], list[tuple[int, int, int]]]:
+    """(bits, units, weight bits) of heads with a hidden layer: those wanted before a linear one, and the others."""
+    choices, fixed = _weight_bits(config), config.projection.bits
+    if config.student.units is not None:
+        return [], []
+    if _any_weights(config):
+        first = [(bits, units, weight_bits) for bits, units in _HIDDEN[:_LARGEST] for weight_bits in choices]
+        first += [(bits, units, 1) for bits, units in _HIDDEN_OF_FEW_BITS[:_WIDE]]
+        second = [(bits, units, 1) for bits, units in _HIDDEN_OF_FEW_BITS[_WIDE:]]
+    else:
+        shapes = _HIDDEN_OF_FEW_BITS if choices[-1] < 4 else _HIDDEN
+        first, second = [(bits, units, weight_bits) for bits, units in shapes for weight_bits in choices], []
+    return [plan for plan in first if fixed in (None, plan[0])], [plan for plan in second if fixed in (None, plan[0])]
+
+
 def _candidates(config: TrainConfig) -> Iterator[tuple[int, int, int]]:
     """(bits, units, weight bits) from the most to the least wanted."""
-    fixed_bits, fixed_units, choices = config.projection.bits, config.student.units, _weight_bits(config)
-    hidden = _HIDDEN_OF_FEW_BITS if choices[-1] < 4 else _HIDDEN
-    for bits, units in hidden if fixed_units is None else ():
-        if fixed_bits in (None, bits):
-            yield from ((bits, units, weight_bits) for weight_bits in choices)
-    units = fixed_units or 0
+    fixed_bits, units, choices = config.projection.bits, config.student.units or 0, _weight_bits(config)
+    wide, narrow = _hidden(config)
+    yield from wide
     if fixed_bits is not None:
         yield from ((fixed_bits, units, weight_bits) for weight_bits in choices)
         return
     for bits in range(_LINEAR_MOST, _LINEAR_ENOUGH - 1, -_STEP):
         yield from ((bits, units, weight_bits) for weight_bits in choices)
-    for bits in range(_LINEAR_ENOUGH - _STEP, 0, -_STEP):
-        yield bits, units, choices[-1]
+    yield from ((bits, units, choices[-1]) for bits in range(_LINEAR_ENOUGH - _STEP, _LINEAR_LEAST - 1, -_STEP))
+    yield from narrow
+    yield from ((bits, units, choices[-1]) for bits in range(_LINEAR_LEAST - _STEP, 0, -_STEP))

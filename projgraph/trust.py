@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from projgraph.config import TrainConfig
-from projgraph.evaluate.calibration import fit_temperature
+from projgraph.evaluate.calibration import TemperaturePrior, fit_temperature
 from projgraph.records import UNLABELLED, FloatArray, Progress, SoftLabels, TrainerTask
 from projgraph.trainers.leave_out import leave_out
 from projgraph.trainers.registry import trainer
@@ -15,29 +17,57 @@ FOLDS = 5
 
 _SMALLEST = 1e-9
 
+_HARDER = 1.28
+"""The best temperature over that of the redrawn labels, whose truth is smoother on the graph than the real one. On
+hidden training rows it was 1.23 to 1.33 on balanced and 1.04 to 1.95 on skewed sets, 1 to 10 labels a class."""
+_DEVIATION = 0.2
+"""Of the logarithm of that ratio."""
+_USUAL = (0.5, 2.0)
+"""Beyond these the redrawn labels say that the trainer fails on them, not how sure it is."""
+
 
 def belief_temperature(task: TrainerTask, taught: SoftLabels, config: TrainConfig, progress: Progress) -> float:
     """The T that makes the trainer's beliefs, each to the power 1 / T and normalised, as sure as they are right.
 
     Held-out rows of the student are judged by the trainer's beliefs, since few of them have a label; so its error in
-    sureness would become the student's. The trainer is asked about labelled rows whose label it is not shown, and T is
-    fitted to their labels. Labels are often drawn evenly from classes that are not even: a row counts by the ratio of
-    its class's share of the beliefs to its share of the labels.
+    sureness would become the student's. Two things tell of it. As in a parametric bootstrap (Efron & Tibshirani 1993,
+    section 6.5) the trainer's own answers are taken for the truth, as many labels as were given are drawn from them,
+    and T is fitted to what a second run makes of these. And the trainer is asked about labelled rows whose label it is
+    not shown, where a class has two; labels are often drawn evenly from classes that are not even, so a row counts by
+    the ratio of its class's share of the beliefs to its share of the labels. The first is the centre of a prior, the
+    second the likelihood: a few labels of skewed classes change little, hundreds decide.
 
     Returns:
-        T; 1 where no class has a label to leave out.
+        T; 1 where ``config.trust.left_out`` is 0, or no row is without a label.
     """
     rows = int((task.labels != UNLABELLED).sum())
-    runs = min(FOLDS, -(-config.trust.left_out * FOLDS // max(rows, 1)))
-    if not runs:
+    if not config.trust.left_out or not rows or rows == len(task.labels):
         return 1.0
+    centre = np.clip(_HARDER * _redrawn_temperature(task, taught, config, progress), *_USUAL)
+    prior = TemperaturePrior(float(centre), _DEVIATION)
+    runs = min(FOLDS, -(-config.trust.left_out * FOLDS // rows))
     seen = leave_out(task, trainer(config.trainer.name), config.trainer, config.seed, FOLDS, runs, progress)
-    if not len(seen.rows):
-        return 1.0
     labels = task.labels[seen.rows]
-    shares = np.bincount(labels, minlength=task.n_classes) / len(labels)
+    shares = np.bincount(labels, minlength=task.n_classes) / max(len(labels), 1)
     weights = taught.probabilities.mean(axis=0)[labels] / shares[labels]
-    return fit_temperature(_logits(seen.probabilities), labels, weights)
+    return fit_temperature(_logits(seen.probabilities), labels, weights, prior)
+
+
+def _redrawn_temperature(task: TrainerTask, taught: SoftLabels, config: TrainConfig, progress: Progress) -> float:
+    """The T of the beliefs that labels drawn from the trainer's answers lead to, with these answers for the truth."""
+    progress("trainer: labels drawn anew from its own")
+    given = task.labels != UNLABELLED
+    answers = np.where(given, task.labels, taught.probabilities.argmax(axis=1))
+    random = np.random.default_rng(config.seed)
+    labels = np.full(len(answers), UNLABELLED, dtype=task.labels.dtype)
+    for index, wanted in enumerate(np.bincount(task.labels[given], minlength=task.n_classes)):
+        found = np.flatnonzero((answers == index) & ~given)
+        # A class that the trainer hardly finds keeps given labels.
+        choices = found if len(found) > wanted else np.flatnonzero(answers == index)
+        labels[random.choice(choices, wanted, replace=False)] = index
+    again = trainer(config.trainer.name)(replace(task, labels=labels, states=None), config.trainer, config.seed, None)
+    rest = np.flatnonzero(labels == UNLABELLED)
+    return fit_temperature(_logits(again.probabilities[rest]), answers[rest])
 
 
 def tempered(probabilities: FloatArray, temperature: float) -> FloatArray:

@@ -9,6 +9,7 @@ from projgraph.config import load_config
 from projgraph.evaluate.calibration import fit_temperature
 from projgraph.graph.csr import from_neighbours
 from projgraph.records import UNLABELLED, SoftLabels, TrainerTask
+from projgraph.trainers.registry import trainer
 from projgraph.trust import belief_temperature, score_threshold, tempered
 
 
@@ -64,20 +65,36 @@ def labelled_task() -> tuple[TrainerTask, SoftLabels]:
 
 
 def test_an_overconfident_trainer_is_cooled(labelled_task):
-    task, taught = labelled_task
+    task, _ = labelled_task
     config = load_config(None, (), {"trainer.rounds": 3})
+    taught = trainer(config.trainer.name)(task, config.trainer, 0, None)
     lines: list[str] = []
     temperature = belief_temperature(task, taught, config, lines.append)
     # Self-training makes it all but certain, and a quarter of the rows are wrong.
     assert temperature > 1.2
-    assert lines == [f"trainer: labels left out, part {part} of 3" for part in (1, 2, 3)]
+    assert lines[0] == "trainer: labels drawn anew from its own"
+    assert lines[1:] == [f"trainer: labels left out, part {part} of 3" for part in (1, 2, 3)]
 
 
-def test_calibration_that_is_switched_off_or_has_no_labels_changes_nothing(labelled_task):
+def test_calibration_that_is_switched_off_or_has_nothing_to_ask_about_changes_nothing(labelled_task):
     task, taught = labelled_task
     off = load_config(None, (), {"trust.left_out": 0})
     assert belief_temperature(task, taught, off, lambda line: None) == 1.0
+    for labels in (np.full(400, UNLABELLED), np.arange(400) % 2):
+        other = TrainerTask(task.graph, task.features, labels, 2)
+        assert belief_temperature(other, taught, load_config(), lambda line: None) == 1.0
+
+
+def test_with_one_label_a_class_the_labels_drawn_anew_decide(labelled_task):
+    task, _ = labelled_task
     labels = np.full(400, UNLABELLED)
     labels[:2] = [0, 1]
-    single = TrainerTask(task.graph, task.features, labels, 2)
-    assert belief_temperature(single, taught, load_config(), lambda line: None) == 1.0
+    single, config = TrainerTask(task.graph, task.features, labels, 2), load_config()
+    taught = trainer(config.trainer.name)(single, config.trainer, 0, None)
+    lines: list[str] = []
+    found = belief_temperature(single, taught, config, lines.append)
+    assert lines == ["trainer: labels drawn anew from its own"]
+    # Answers that have nothing to do with the features: the second run is no better than chance.
+    answers = np.random.default_rng(0).integers(0, 2, 400)
+    chance = SoftLabels(np.eye(2, dtype=np.float32)[answers], np.ones(400, bool))
+    assert found < belief_temperature(single, chance, config, lines.append) == 2.0

@@ -71,8 +71,24 @@ def expected_calibration_error(table: tuple[ReliabilityBin, ...]) -> float:
     return sum(row.n / n * abs(row.accuracy - row.confidence) for row in table if row.n)
 
 
+@dataclass(frozen=True)
+class TemperaturePrior:
+    """What is known of a temperature T beforehand: log T is normal.
+
+    Attributes:
+        centre: the most likely T.
+        deviation: standard deviation of log T.
+    """
+
+    centre: float
+    deviation: float
+
+
 def fit_temperature(
-    logits: NDArray[Any], targets: NDArray[Any], weights: NDArray[np.floating[Any]] | None = None
+    logits: NDArray[Any],
+    targets: NDArray[Any],
+    weights: NDArray[np.floating[Any]] | None = None,
+    prior: TemperaturePrior | None = None,
 ) -> float:
     """The T that makes softmax(logits / T) as likely as can be on held-out rows (temperature scaling).
 
@@ -89,19 +105,21 @@ def fit_temperature(
         targets: (n, c) distributions, or (n,) true classes; rows with a negative class are left out.
         weights: (n,) how much each row counts, not negative, some above zero; None counts all alike. The softening
             counts rows by (sum of weights)^2 / sum of squared weights, as many equal rows as would say as much.
+        prior: weighed against the likelihood of so many rows; T is then the most likely one after both.
 
     Returns:
-        T; 1 where no row is left or no row's logits tell two classes apart.
+        T; the prior's centre, or else 1, where no row is left or no row's logits tell two classes apart.
     """
     known = targets >= 0 if targets.ndim == 1 else np.ones(len(targets), dtype=np.bool_)
     z = np.asarray(logits, dtype=np.float64)[known]
     if not len(z) or not np.ptp(z, axis=1).any():
-        return 1.0
+        return 1.0 if prior is None else prior.centre
     z = z - z.max(axis=1, keepdims=True)
     w = np.ones(len(z)) if weights is None else np.asarray(weights, dtype=np.float64)[known]
     share = w / w.sum()
+    rows = 1 / float(share @ share)
     if targets.ndim == 1:
-        softening = 1 / (1 / float(share @ share) + 2)
+        softening = 1 / (rows + 2)
         own = z[np.arange(len(z)), targets[known]]
         target = float(share @ ((1 - softening) * own + softening * z.mean(axis=1)))
     else:
@@ -109,7 +127,10 @@ def fit_temperature(
 
     def loss(log_temperature: float) -> float:
         inverse = np.exp(-log_temperature)
-        return float(share @ np.log(np.exp(z * inverse).sum(axis=1)) - inverse * target)
+        likelihood = float(share @ np.log(np.exp(z * inverse).sum(axis=1)) - inverse * target)
+        if prior is None:
+            return likelihood
+        return likelihood + float((log_temperature - np.log(prior.centre)) / prior.deviation) ** 2 / (2 * rows)
 
     found = minimize_scalar(loss, bounds=(np.log(TEMPERATURES[0]), np.log(TEMPERATURES[1])), method="bounded")
     return float(np.clip(np.exp(found.x), *TEMPERATURES))

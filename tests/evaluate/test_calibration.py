@@ -4,6 +4,7 @@ from scipy.special import softmax as peer_softmax
 
 from projgraph.evaluate.calibration import (
     TEMPERATURES,
+    TemperaturePrior,
     expected_calibration_error,
     fit_temperature,
     reliability,
@@ -79,3 +80,27 @@ def test_temperature_stays_within_its_bounds():
     logits = np.eye(3)[np.zeros(50, dtype=int)]
     assert fit_temperature(logits * 1e-3, np.zeros(50, dtype=int)) == pytest.approx(TEMPERATURES[0], rel=1e-3)
     assert fit_temperature(logits * 1e6, np.ones(50, dtype=int)) == pytest.approx(TEMPERATURES[1], rel=1e-3)
+
+
+def test_a_prior_decides_where_rows_say_little_and_yields_to_many():
+    logits = np.random.default_rng(3).normal(size=(5000, 4)) * 2
+    labels = (logits + np.random.default_rng(4).gumbel(size=logits.shape)).argmax(axis=1)
+    sure = TemperaturePrior(0.7, 1e-3)
+    vague = TemperaturePrior(0.7, 0.2)
+    assert fit_temperature(logits[:5], labels[:5], prior=sure) == pytest.approx(0.7, abs=0.01)
+    assert fit_temperature(logits[:0], labels[:0], prior=vague) == 0.7
+    alone = fit_temperature(logits, labels)
+    assert alone == pytest.approx(1.0, abs=0.05)
+    assert fit_temperature(logits, labels, prior=vague) == pytest.approx(alone, abs=0.02)
+    few = fit_temperature(logits[:40], labels[:40])
+    between = fit_temperature(logits[:40], labels[:40], prior=vague)
+    assert min(0.7, few) < between < max(0.7, few)
+
+
+def test_a_prior_counts_weighted_rows_by_what_they_are_worth():
+    logits = np.random.default_rng(5).normal(size=(60, 3)) * 3
+    labels = np.random.default_rng(6).integers(0, 3, 60)
+    prior = TemperaturePrior(1.0, 0.2)
+    weights = np.where(np.arange(60) < 20, 2.0, 0.0)
+    expected = fit_temperature(logits[:20], labels[:20], prior=prior)
+    assert fit_temperature(logits, labels, weights, prior) == pytest.approx(expected, rel=1e-4)
