@@ -16,7 +16,7 @@ Signature = Annotated[Path | None, typer.Option(metavar="FILE", help="the signat
 
 
 def sign(
-    model: Annotated[Path | None, typer.Argument(metavar="[MODEL.pgb]", show_default=False)] = None,
+    model: Annotated[Path | None, typer.Argument(metavar="MODEL.pgb", show_default=False)] = None,
     key: Annotated[Path | None, typer.Option(metavar="KEY.pem", help="the private key to sign with")] = None,
     new_key: Annotated[
         Path | None,
