@@ -6,7 +6,7 @@
 #include "models.h"
 #include "projgraph.h"
 
-enum { MODELS = sizeof models / sizeof *models, CHOICES = 16, FEW = 5 };
+enum { MODELS = sizeof models / sizeof *models, CHOICES = 32, FEW = 5 };
 
 /* A model with scratch and scores of exactly its size. */
 typedef struct {

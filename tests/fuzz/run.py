@@ -38,6 +38,8 @@ READER = ("pg_model.c", "pg_bundle.c")
 SANITIZERS = "detect_leaks=0:quarantine_size_mb=1:thread_local_quarantine_size_kb=64:malloc_context_size=3"
 REPORT_CHARACTERS = 4000
 GRACE_SECONDS = 120.0
+INTERRUPTED = 72
+"""How libFuzzer ends when it is told to: what it has done until then counts."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ def fuzz(fuzzer: Fuzzer, program: Path, folder: Path, limits: Sequence[str], sec
             command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, env=environment, check=False, timeout=limit
         )
     said = log.read_text(encoding="utf-8", errors="replace")
-    crash = report(said) if done.returncode else ""
+    crash = report(said) if done.returncode not in (0, INTERRUPTED) else ""
     return Result(fuzzer.name, executions(said), time.monotonic() - started, len(list(corpus.iterdir())), crash)
 
 

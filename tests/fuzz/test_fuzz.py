@@ -122,3 +122,13 @@ def test_seconds_are_a_positive_number(seconds: str, capsys: pytest.CaptureFixtu
         command.main(["--seconds", seconds])
     assert stopped.value.code == 2
     assert "is not a positive number" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("status", "crashed"), [(0, False), (72, False), (77, True), (1, True)])
+def test_an_interrupted_run_is_no_crash(tmp_path: Path, status: int, crashed: bool) -> None:
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\necho 'stat::number_of_executed_units: 7' >&2\nexit {status}\n")
+    program.chmod(0o700)
+    result = fuzz(FUZZERS[0], program, tmp_path, ["-runs=7"])
+    assert result.executions == 7
+    assert bool(result.crash) == crashed
