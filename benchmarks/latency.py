@@ -235,7 +235,7 @@ def _number(value: float | None, form: str) -> str:
 
 
 def _ratio(reference: float | None, own: float | None) -> str:
-    return "–" if not reference or not own else f"{reference / own:.1f}"
+    return "–" if not reference or not own else f"{reference / own:.2g}"
 
 
 def floors(rows: dict[str, Figures]) -> list[str]:
@@ -247,7 +247,7 @@ def floors(rows: dict[str, Figures]) -> list[str]:
         for what, key in (("", way.time), (", instructions", way.instructions)):
             if own.get(key) and reference.get(key):
                 ratio = reference[key] / own[key]
-                lines.append(f"{way.how}{what}: {ratio:.1f} times less than .ftz, {_met(ratio >= floor)} {floor:g}")
+                lines.append(f"{way.how}{what}: .ftz takes {ratio:.1f} times as much, {_met(ratio >= floor)} {floor:g}")
     core = rows.get("projgraph_bits", {}).get("core_words_us")
     if core:
         lines.append(f"core, bits alone, {WORDS} words: {core:.2f} µs, {_met(core <= CORE_FLOOR)} {CORE_FLOOR} µs")
