@@ -53,7 +53,7 @@ class Fuzzer:
 
 
 FUZZERS = (
-    Fuzzer("model", ("fuzz_model.c", "mutate_model.c"), 1536, 0.5),
+    Fuzzer("model", ("fuzz_model.c", "mutate_model.c"), 2048, 0.5),
     Fuzzer("row", ("fuzz_row.c",), 192, 0.5),
 )
 

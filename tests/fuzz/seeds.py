@@ -35,6 +35,8 @@ WORDS = (b"where", b"is", b"my", b"card", b"a", b"b", "日".encode())
 """What the models with words know, of the texts in `fuzz_model.c`."""
 TINY = ProjectionSpec.for_text(bits=32, additions=2, seen_slots_log2=3)
 SIGNS = ProjectionSpec.for_text(bits=24, additions=3, quantiser=Quantiser.SIGN, seen_slots_log2=0)
+FEW_SIGNS = ProjectionSpec.for_text(bits=12, additions=2, quantiser=Quantiser.SIGN, seen_slots_log2=0)
+"""So few that rows may be wide: rows are added in blocks of 32 or 64 outputs, eight at a time."""
 FAMILIES = ProjectionSpec(
     functions=4,
     function_bits=10,
@@ -111,6 +113,8 @@ def models() -> dict[str, bytes]:
         "words_hidden4": text_model(SIGNS, 7, units=4, hidden_bits=4, dimensions=24),
         "words_convolution": text_model(TINY, 8, weight_bits=4, dimensions=8, filters=3, threshold=20_000),
         "words_hidden_convolution": text_model(TINY, 9, units=4, dimensions=16, filters=5, window=5),
+        "wide8": text_model(FEW_SIGNS, 15, units=70),
+        "wide4": text_model(FEW_SIGNS, 16, units=70, hidden_bits=4),
         "vector_thresholds": vector_model(VectorSpec(1, 13, 7, 3, thresholds=thresholds), 10),
         "vector_ternary": vector_model(
             VectorSpec(3, 11, 300, 5, quantiser=Quantiser.TERNARY), 11, 4, units=3, threshold=50

@@ -16,7 +16,7 @@ from . import seeds
 from .run import CORE, FUZZERS, Result, build, executions, fuzz, missing
 
 QUICK = ("-O1",)
-RUNS = 20_000
+RUNS = 10_000
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_a_check_left_out_is_found(
     fuzzer = next(fuzzer for fuzzer in FUZZERS if fuzzer.name == name)
     program = build([fuzzer], tmp_path, core, QUICK)[name]
     result = fuzz(fuzzer, program, tmp_path, ["-seed=1", "-runs=2000000"], 30)
-    assert result.crash.startswith("ERROR: AddressSanitizer: heap-")
+    assert result.crash.startswith("ERROR: AddressSanitizer: ")
     assert result.crash.splitlines()[-1].startswith(f"Test unit written to {tmp_path}/{name}-crash-")
     assert list(tmp_path.glob(f"{name}-crash-*")) != []
     assert result.line.endswith("FOUND A CRASH")
