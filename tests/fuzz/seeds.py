@@ -122,6 +122,17 @@ def models() -> dict[str, bytes]:
     }
 
 
+def packed_models() -> dict[str, bytes]:
+    """The same with weights that are packed tighter than half bytes, in the output and in the hidden layer."""
+    kinds = sorted(set(table.WEIGHT_NAMES) - {8, 4})
+    found = {}
+    for seed, kind in enumerate(kinds, start=30):
+        name = table.WEIGHT_NAMES[kind].replace(" ", "_")
+        found[name] = text_model(TINY, seed, weight_bits=kind)
+        found[f"hidden_{name}"] = text_model(SIGNS, seed, units=9, hidden_bits=kind, weight_bits=kind, dimensions=8)
+    return found
+
+
 def bundles() -> dict[str, bytes]:
     """Bundles of heads that share nothing but the projection, and of heads that share all but the output."""
     apart = {
@@ -134,11 +145,16 @@ def bundles() -> dict[str, bytes]:
     return {"bundle": bundle_bytes(apart), "bundle_shared": bundle_bytes(together)}
 
 
+def row_models() -> dict[str, bytes]:
+    """The models that rows are predicted by."""
+    return {**models(), **{name: data for name, data in packed_models().items() if name.startswith("hidden_")}}
+
+
 def rows() -> dict[str, bytes]:
     """Rows for the models: a byte that chooses one, then the row."""
     texts = [(name, text) for name, text in short_texts() if len(text) <= LONGEST_TEXT]
     texts.append(("known words", b" ".join(WORDS)))
-    kinds = [not name.startswith("vector") for name in models()]
+    kinds = [not name.startswith("vector") for name in row_models()]
     of_text = [number for number, text in enumerate(kinds) if text]
     found = {}
     for index, (name, text) in enumerate(texts):
@@ -210,7 +226,7 @@ def _dictionary(words: dict[str, bytes]) -> str:
 def models_header() -> str:
     """The models for `fuzz_row.c`, in their order."""
     lines = ["static const unsigned char bytes[] = {"]
-    all_of_them = list(models().values())
+    all_of_them = list(row_models().values())
     data = b"".join(all_of_them)
     lines += [",".join(map(str, data[at : at + 32])) + "," for at in range(0, len(data), 32)]
     lines += ["};", "static const struct { const unsigned char *bytes; unsigned length; } models[] = {"]
@@ -223,7 +239,7 @@ def models_header() -> str:
 
 def files() -> Iterator[tuple[str, bytes]]:
     """Everything in `seeds/`: path and content."""
-    for name, data in {**models(), **bundles()}.items():
+    for name, data in {**models(), **packed_models(), **bundles()}.items():
         yield f"model/{name}.pgb", data
     for name, data in rows().items():
         yield f"row/{name}", data
