@@ -2,6 +2,7 @@
 # make quickstart  train, measure, export and use two classifiers on the sample data
 # make test        all checks and tests, as CI runs them
 # make device-test the same scores on every target, bit for bit, and its size: make device-test DEVICE="--only cortex-m4"
+# make fuzz        the core's reader and predictor under libFuzzer: make fuzz SECONDS=60
 # make lint        the checks alone
 # make format      apply the formatters, and write pipelines/default.toml anew
 # make runtime-wheel  a wheel of the runtime alone, in dist/
@@ -15,12 +16,12 @@ BIN := $(VENV)/bin
 CORE := $(wildcard projgraph/core/*.c projgraph/core/*.h)
 WASM := $(wildcard projgraph/core/wasm/*.c projgraph/core/wasm/*.h)
 KERNELS := $(wildcard projgraph/kernels/*.c projgraph/kernels/*.h)
-C_FILES := $(CORE) $(WASM) $(KERNELS) $(wildcard projgraph/pack/*.c examples/android/*.c tests/device/*.[ch])
+C_FILES := $(CORE) $(WASM) $(KERNELS) $(wildcard projgraph/pack/*.c examples/android/*.c tests/device/*.[ch] tests/fuzz/*.[ch])
 CC ?= cc
 C_FLAGS := -std=c99 -O2 -Wall -Wextra -Werror -pedantic -ffp-contract=off
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test device-test lint format runtime-wheel bench clean
+.PHONY: help setup quickstart test device-test fuzz lint format runtime-wheel bench clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -48,6 +49,11 @@ test: lint
 DEVICE ?=
 device-test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.device.run $(DEVICE)
+
+SECONDS ?= 60
+FUZZ ?=
+fuzz: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.run --seconds $(SECONDS) $(FUZZ)
 
 lint: setup
 	$(BIN)/ruff check

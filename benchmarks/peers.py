@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 from rows import Task
+from served import fasttext_answer, fasttext_line, static_embedding
 
 _TIMED_TEXTS = 200
 _REPEATS = 3
@@ -111,15 +112,19 @@ def projgraph_with_encoder(task: Task, setting: Setting) -> Fitted:
 
 def tfidf_regression(task: Task, setting: Setting) -> Fitted:
     """TF-IDF (words 1-2, characters 3-5) and logistic regression."""
+    model = tfidf_model().fit(*task.labelled)
+    return Fitted(model.predict, len(pickle.dumps(model)))
+
+
+def tfidf_model() -> Any:
+    """The same before it is fitted."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline, make_union
 
     words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
     characters = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True)
-    model = make_pipeline(make_union(words, characters), LogisticRegression(C=30, max_iter=1000))
-    model.fit(*task.labelled)
-    return Fitted(model.predict, len(pickle.dumps(model)))
+    return make_pipeline(make_union(words, characters), LogisticRegression(C=30, max_iter=1000))
 
 
 def fasttext_bin(task: Task, setting: Setting) -> Fitted:
@@ -133,6 +138,14 @@ def fasttext_ftz(task: Task, setting: Setting) -> Fitted:
 
 
 def _fasttext(task: Task, quantised: bool) -> Fitted:
+    model, classes, path = fasttext_model(task, quantised)
+
+    answer = fasttext_answer(model, classes)
+    return Fitted(lambda texts: [answer(text) for text in texts], path.stat().st_size)
+
+
+def fasttext_model(task: Task, quantised: bool) -> tuple[Any, list[str], Path]:
+    """A trained model, the classes by the numbers that it has for labels, and the file it is in."""
     import fasttext
 
     texts, names = task.labelled
@@ -140,7 +153,7 @@ def _fasttext(task: Task, quantised: bool) -> Fitted:
     classes = sorted(set(names))
     numbers = {name: number for number, name in enumerate(classes)}
     rows = task.folder / "fasttext.txt"
-    lines = [f"__label__{numbers[name]} {_line(text)}\n" for text, name in zip(texts, names, strict=True)]
+    lines = [f"__label__{numbers[name]} {fasttext_line(text)}\n" for text, name in zip(texts, names, strict=True)]
     rows.write_text("".join(lines), encoding="utf-8", errors="replace")
     few = len(texts) < 5000
     model = fasttext.train_supervised(
@@ -151,17 +164,7 @@ def _fasttext(task: Task, quantised: bool) -> Fitted:
     if quantised:
         model.quantize(input=str(rows), cutoff=5000, retrain=True, qnorm=True)
     model.save_model(str(path))
-
-    def predict(texts: Sequence[str]) -> list[str]:
-        # The binding's own predict fails with NumPy 2, what it calls does not.
-        found = [model.f.predict(_line(text) + "\n", 1, 0.0, "replace") for text in texts]
-        return [classes[int(best[0][1].removeprefix("__label__"))] if best else classes[0] for best in found]
-
-    return Fitted(predict, path.stat().st_size)
-
-
-def _line(text: str) -> str:
-    return " ".join(text.lower().split())
+    return model, classes, path
 
 
 def _regression(embed: Callable[[Sequence[str]], np.ndarray], task: Task, size: int) -> Fitted:
@@ -175,20 +178,18 @@ def _regression(embed: Callable[[Sequence[str]], np.ndarray], task: Task, size: 
 
 def model2vec_regression(task: Task, setting: Setting) -> Fitted:
     """Static vectors distilled from the encoder, and logistic regression."""
-    from model2vec import StaticModel
+    folder = distilled(setting)
+    return _regression(static_embedding(folder), task, folder_size(folder))
 
+
+def distilled(setting: Setting) -> Path:
+    """The folder of static vectors of 256 dimensions, made once from the encoder."""
     folder = setting.work / "model2vec"
     if not folder.exists():
         from model2vec.distill import distill
 
         distill(model_name=str(setting.encoder), pca_dims=256).save_pretrained(str(folder))
-    model = StaticModel.from_pretrained(str(folder))
-
-    def embed(texts: Sequence[str]) -> np.ndarray:
-        vectors = np.asarray(model.encode(list(texts)), dtype=np.float32)
-        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-
-    return _regression(embed, task, _folder_size(folder))
+    return folder
 
 
 def encoder_regression(task: Task, setting: Setting) -> Fitted:
@@ -200,7 +201,7 @@ def encoder_regression(task: Task, setting: Setting) -> Fitted:
     def embed(texts: Sequence[str]) -> np.ndarray:
         return np.asarray(model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False))
 
-    return _regression(embed, task, _folder_size(Path(str(setting.encoder))))
+    return _regression(embed, task, folder_size(Path(str(setting.encoder))))
 
 
 def setfit(task: Task, setting: Setting) -> Fitted:
@@ -216,7 +217,7 @@ def setfit(task: Task, setting: Setting) -> Fitted:
     )  # fmt: skip
     trainer = Trainer(model=model, args=arguments, train_dataset=Dataset.from_dict({"text": texts, "label": names}))
     trainer.train()
-    size = _folder_size(Path(str(setting.encoder))) + len(pickle.dumps(model.model_head))
+    size = folder_size(Path(str(setting.encoder))) + len(pickle.dumps(model.model_head))
     return Fitted(lambda rows: [str(name) for name in model.predict(list(rows), use_labels=False)], size)
 
 
@@ -270,7 +271,7 @@ class _svd_view:  # noqa: N801 (a function with a size)
         return self._steps.transform(texts)
 
 
-def _folder_size(folder: Path) -> int:
+def folder_size(folder: Path) -> int:
     """Bytes of what a model needs of its folder: weights, tokenizer and configuration, no other formats of them."""
     wanted = (".safetensors", ".json", ".txt")
     return sum(path.stat().st_size for path in folder.rglob("*") if path.suffix in wanted and path.is_file())

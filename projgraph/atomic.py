@@ -16,6 +16,7 @@ from projgraph.errors import OutputError
 Writer = Callable[[BinaryIO], object]
 
 _CANNOT_SYNC_FOLDERS = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM, errno.EISDIR}
+_CANNOT_LINK = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
 def atomic_write(path: str | os.PathLike[str], content: bytes | Writer) -> int:
@@ -34,7 +35,7 @@ def atomic_write(path: str | os.PathLike[str], content: bytes | Writer) -> int:
     """
     given = Path(path)
     target = check_target(given)
-    temporary = target.with_name(f".projgraph-{secrets.token_hex(8)}.tmp")
+    temporary = _temporary_beside(target)
     try:
         size = _write_synced(temporary, content, _mode_of(target))
         temporary.replace(target)
@@ -46,6 +47,37 @@ def atomic_write(path: str | os.PathLike[str], content: bytes | Writer) -> int:
         raise
     _sync_folder(target.parent, given)
     return size
+
+
+def atomic_create(path: str | os.PathLike[str], content: bytes, mode: int = 0o666) -> None:
+    """Put bytes at a path where nothing is yet, whole or not at all, by a temporary file that gets a second name there.
+
+    Args:
+        path: the file to make; its folder must exist.
+        content: the bytes.
+        mode: permissions, less those of the umask, from the first moment on: nobody else can open a secret in between.
+
+    Raises:
+        OutputError: something is there already, also if it came there meanwhile; or the system refused to write.
+    """
+    given = Path(path)
+    target = check_target(given)
+    temporary = _temporary_beside(target)
+    try:
+        if target.exists():
+            raise FileExistsError
+        _write_synced(temporary, content, None, mode)
+        _link(temporary, target)
+    except FileExistsError as error:
+        raise OutputError(
+            f"cannot write {given}: there is such a file already, and it is not replaced; choose another path"
+        ) from error
+    except OSError as error:
+        raise OutputError(f"cannot write {given}: {_reason(error)}; nothing was changed there") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+    _sync_folder(target.parent, given)
 
 
 def check_target(given: Path, reads: Iterable[Path | None] = ()) -> Path:
@@ -79,6 +111,20 @@ def check_target(given: Path, reads: Iterable[Path | None] = ()) -> Path:
     return target
 
 
+def _link(temporary: Path, target: Path) -> None:
+    """A second name for a file, if nothing has it; where a file system knows no such names, the only one."""
+    try:
+        os.link(temporary, target)
+    except OSError as error:
+        if error.errno not in _CANNOT_LINK:
+            raise
+        temporary.rename(target)
+
+
+def _temporary_beside(target: Path) -> Path:
+    return target.with_name(f".projgraph-{secrets.token_hex(8)}.tmp")
+
+
 def _mode_of(target: Path) -> int | None:
     try:
         return stat.S_IMODE(target.stat().st_mode)
@@ -86,9 +132,9 @@ def _mode_of(target: Path) -> int | None:
         return None
 
 
-def _write_synced(temporary: Path, content: bytes | Writer, mode: int | None) -> int:
+def _write_synced(temporary: Path, content: bytes | Writer, mode: int | None, first_mode: int = 0o666) -> int:
     """Bytes written to a new file; os.open applies the caller's umask, which a tempfile would not."""
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), first_mode)
     with os.fdopen(descriptor, "wb") as file:
         if mode is not None:
             with contextlib.suppress(OSError):  # a file system without modes

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from projgraph import __version__, export_cli, graph_cli, labelling_cli
+from projgraph import __version__, export_cli, graph_cli, labelling_cli, sign_cli
 from projgraph.console import (
     AsJson,
     Encoder,
@@ -38,6 +38,8 @@ graph_cli.app.command()(labelling_cli.suspects)
 app.command()(labelling_cli.suggest)
 app.command()(export_cli.export)
 app.command()(export_cli.bundle)
+app.command()(sign_cli.sign)
+app.command()(sign_cli.verify)
 
 
 def _show_version(wanted: bool) -> None:

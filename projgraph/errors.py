@@ -19,6 +19,10 @@ class ModelFileError(ProjgraphError):
     """The bytes are not a model this version can run; the message carries the core's status."""
 
 
+class SignatureError(ProjgraphError):
+    """A file is not, byte for byte, what the owner of a key signed."""
+
+
 class BudgetError(ProjgraphError):
     """No model fits the budget of bytes or of time; the message names the smallest that works."""
 

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import pytest
 
-from projgraph.atomic import atomic_write
+from projgraph.atomic import atomic_create, atomic_write
 from projgraph.errors import OutputError
 
 
@@ -142,3 +142,48 @@ def test_a_folder_that_cannot_be_synced_is_no_error_unless_the_disk_fails(
     with pytest.raises(OutputError, match="was written, but its folder cannot be synced: Input/output error"):
         atomic_write(tmp_path / "file", b"two")
     assert (tmp_path / "file").read_bytes() == b"two"
+
+
+def test_a_new_file_is_made_once_with_its_mode_and_no_other_is_replaced(tmp_path: Path) -> None:
+    old = os.umask(0)
+    try:
+        atomic_create(tmp_path / "secret", b"abc", 0o600)
+        atomic_create(tmp_path / "open", b"abc")
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE((tmp_path / "secret").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "open").stat().st_mode) == 0o666
+    with pytest.raises(OutputError, match="secret: there is such a file already, and it is not replaced"):
+        atomic_create(tmp_path / "secret", b"def", 0o600)
+    assert (tmp_path / "secret").read_bytes() == b"abc"
+    assert names(tmp_path) == ["open", "secret"]
+
+
+def test_a_file_that_comes_meanwhile_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "exists", lambda path: False)
+    (tmp_path / "file").write_bytes(b"first")
+    with pytest.raises(OutputError, match="there is such a file already"):
+        atomic_create(tmp_path / "file", b"second")
+    assert (tmp_path / "file").read_bytes() == b"first"
+    assert names(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP])
+def test_where_files_have_one_name_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, "no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    atomic_create(tmp_path / "file", b"abc")
+    assert (tmp_path / "file").read_bytes() == b"abc"
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_disk_that_is_full_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OutputError, match=r"cannot write .*file: No space left on device; nothing was changed there"):
+        atomic_create(tmp_path / "file", b"abc")
+    assert names(tmp_path) == []
