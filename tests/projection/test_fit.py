@@ -153,6 +153,21 @@ def test_the_callers_random_state_is_left_alone(separable):
     assert torch.equal(torch.rand(4), expected)
 
 
+def test_the_callers_threads_are_left_alone(separable):
+    bits, labels = separable
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        seen: list[int] = []
+        fit_student(
+            StudentTask(bits, certain(labels, 3), config(epochs=1)), lambda _: seen.append(torch.get_num_threads())
+        )
+        assert seen == [1]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_history_and_listener(separable):
     bits, labels = separable
     heard: list[dict[str, float]] = []
