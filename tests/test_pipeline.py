@@ -117,7 +117,7 @@ def test_probabilities_follow_the_float_head(trained):
 def test_stages_are_told_and_timed_in_their_order(trained):
     result, _, _, lines, heard = trained
     assert [line.partition(":")[0] for line in lines] == [
-        "features", "graph", *["trainer"] * 6, "bits", "student", "integers",
+        "features", "graph", *["trainer"] * 7, "bits", "student", "integers",
     ]  # fmt: skip
     assert lines[4:8] == [f"trainer: labels left out, part {part} of 4" for part in (1, 2, 3, 4)]
     assert lines[0] == "features: 150 texts"
