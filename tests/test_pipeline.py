@@ -119,10 +119,11 @@ def test_stages_are_told_and_timed_in_their_order(trained):
     assert [line.partition(":")[0] for line in lines] == [
         "features", "graph", *["trainer"] * 7, "bits", "student", "integers",
     ]  # fmt: skip
-    assert lines[4:8] == [f"trainer: labels left out, part {part} of 4" for part in (1, 2, 3, 4)]
+    assert lines[4] == "trainer: labels drawn anew from its own"
+    assert lines[5:9] == [f"trainer: labels left out, part {part} of 4" for part in (1, 2, 3, 4)]
     assert lines[0] == "features: 150 texts"
-    assert lines[8] == "bits: 150 rows x 512 bits"
-    assert lines[9] == "student: a linear head"
+    assert lines[9] == "bits: 150 rows x 512 bits"
+    assert lines[10] == "student: a linear head"
     assert list(result.seconds) == ["features", "graph", "trainer", "trust", "bits", "student", "pack"]
     assert min(result.seconds.values()) >= 0
     assert heard == list(result.student.history)
