@@ -65,13 +65,13 @@ def new_key(path: Path) -> KeyPair:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     shown = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    check_target(path)  # a path without a name has no suffix either
+    made = check_target(path)  # where a link leads, if it is one; a path without a name has no suffix either
     public = path.with_suffix(".pub.pem")
     atomic_create(path, secret, PRIVATE_MODE)
     try:
         atomic_create(public, shown)
     except BaseException:
-        path.unlink()
+        made.unlink()
         raise
     return KeyPair(path, public, _digits(key.public_key()))
 
@@ -135,7 +135,13 @@ def verify(model: Path, key: Path, signature: Path | None = None) -> Signed:
 
 
 def signature_path(model: Path) -> Path:
-    """Where the signature of a model is looked for: `MODEL.pgb.sig`."""
+    """Where the signature of a model is looked for: `MODEL.pgb.sig`.
+
+    Raises:
+        InputError: the path has no name that this could be made of.
+    """
+    if not model.name:
+        raise InputError(f"cannot read {str(model)!r}: it is a folder; expected a .pgb model file")
     return model.with_name(f"{model.name}.sig")
 
 

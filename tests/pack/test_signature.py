@@ -227,6 +227,15 @@ def test_files_that_are_missing(model: Path, pair: signing.KeyPair, tmp_path: Pa
         signing.sign(tmp_path / "no.pgb", pair.private)
 
 
+@pytest.mark.parametrize("folder", [".", "/"])
+def test_a_path_without_a_name_is_a_folder(pair: signing.KeyPair, folder: str) -> None:
+    message = rf"cannot read '{folder}': it is a folder; expected a \.pgb model file"
+    with pytest.raises(InputError, match=message):
+        signing.sign(Path(folder), pair.private)
+    with pytest.raises(InputError, match=message):
+        signing.verify(Path(folder), pair.public)
+
+
 def test_only_models_are_signed(pair: signing.KeyPair, model: Path) -> None:
     data = model.read_bytes()
     model.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
@@ -263,6 +272,15 @@ def test_a_public_key_in_the_way_leaves_no_private_one(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"maker\.pub\.pem: there is such a file already"):
         signing.new_key(tmp_path / "maker.pem")
     assert [path.name for path in tmp_path.iterdir()] == ["maker.pub.pem"]
+
+
+def test_no_private_key_is_left_where_a_link_leads(tmp_path: Path) -> None:
+    (tmp_path / "maker.pub.pem").write_text("somebody else's")
+    (tmp_path / "maker.pem").symlink_to(tmp_path / "secret.pem")
+    with pytest.raises(OutputError, match=r"maker\.pub\.pem: there is such a file already"):
+        signing.new_key(tmp_path / "maker.pem")
+    assert {path.name for path in tmp_path.iterdir()} == {"maker.pem", "maker.pub.pem"}
+    assert (tmp_path / "maker.pem").is_symlink(), "the link was there before"
 
 
 def test_two_pairs_differ(tmp_path: Path) -> None:
