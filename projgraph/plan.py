@@ -108,8 +108,6 @@ def plan_model(classes: tuple[str, ...], config: TrainConfig, thresholds: bool |
         plans.append(_sized(Plan(bits, units, weight_bits, 0), classes, config, thresholds))
         if _fits(plans[-1], config):
             return replace(plans[-1], left_out=left_out)
-    if not plans:
-        raise BudgetError("no plan is left: projection.bits, student.units and pack.weight_bits exclude each other")
     raise BudgetError(_too_little(plans, len(classes), config))
 
 
@@ -283,6 +281,7 @@ def _candidates(config: TrainConfig) -> Iterator[tuple[int, int, int]]:
     yield from wide
     if fixed_bits is not None:
         yield from ((fixed_bits, units, weight_bits) for weight_bits in choices)
+        yield from narrow
         return
     for bits in range(_LINEAR_MOST, _LINEAR_ENOUGH - 1, -_STEP):
         yield from ((bits, units, weight_bits) for weight_bits in choices)

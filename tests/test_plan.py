@@ -363,6 +363,14 @@ def test_few_bits_keep_a_hidden_layer_in_small_budgets(kilobytes, weight_bits, e
     assert head_weight_bits(plan) == (4, weight_bits)
 
 
+def test_fixed_bits_take_a_narrow_hidden_layer_where_nothing_else_fits():
+    classes = names(150)
+    plan = plan_model(classes, config(16 * 1024, bits=1024))
+    assert (plan.bits, plan.units, plan.weight_bits) == (1024, 32, 1)
+    roomy = plan_model(classes, config(96 * 1024, bits=1024))
+    assert (roomy.bits, roomy.units, roomy.weight_bits) == (1024, 0, 4), "a linear head comes first"
+
+
 @pytest.mark.parametrize(
     "pack", [{"pruning": 0.8}, {"pruning": 0.8, "weight_bits": 2}, {"shared": True, "pruning": 0.5}]
 )
