@@ -11,7 +11,8 @@ additions a and its block of B_f bits, the rows of the layer over the bits that 
     r = sum of min(B_f, 4 a n_f B_f / (4 B_f + 3 a n_f))
 
 which is near B (1 - exp(-m) I_0(m)), m = a n / B: the bits whose sum of signs is not zero. Under the quantiser of signs
-every bit is one. A row of weights is added in vectors of 32 bytes.
+every bit is one. A row of int8 or int4 weights is added in vectors of 32 bytes, one of binary or
+ternary weights in words of 8, shared weights byte by byte, and sparse ones weight by weight.
 """
 
 from __future__ import annotations

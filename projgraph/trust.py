@@ -38,7 +38,8 @@ def belief_temperature(task: TrainerTask, taught: SoftLabels, config: TrainConfi
     second the likelihood: a few labels of skewed classes change little, hundreds decide.
 
     Returns:
-        T; 1 where ``config.trust.left_out`` is 0, or no row is without a label.
+        T; 1 where ``config.trust.left_out`` is 0, no row has a label or none is without one. Where no class has two
+        labels, none can be left out, and T is the centre of the prior.
     """
     rows = int((task.labels != UNLABELLED).sum())
     if not config.trust.left_out or not rows or rows == len(task.labels):

@@ -182,7 +182,7 @@ class PackConfig(Stage):
     """How weights are stored."""
 
     weight_bits: Literal[1, 2, 4, 8] | None = Field(
-        None, description="bits of a weight over the bits, 2 ternary, 1 binary; none lets the budget choose 8 or 4"
+        None, description="bits of a weight over the bits, 2 ternary, 1 binary; none lets the budget choose"
     )
     pruning: float = Field(0.0, ge=0, le=0.99, description="share of those weights that is removed, the smallest ones")
     shared: bool = Field(False, description="16 values for all of those weights, 4 bits each (k-means)")

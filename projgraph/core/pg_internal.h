@@ -324,15 +324,15 @@ void pg_add_rows(const pg_layer *layer, const uint8_t *weights, const uint32_t *
 /* wide += the rows from the first on, each times a value of at most 127 in size. */
 void pg_add_values(const pg_layer *layer, uint32_t first, const int16_t *values, uint32_t count, const pg_sums *sums);
 
+/* sum * multiplier + bias, in the order of the outputs. */
+void pg_finish(const pg_layer *layer, const pg_sums *sums, int32_t *scores);
+
 /* ---- pg_packed.c: the same of single bits, codebooks and sparse rows ---- */
 
 void pg_add_packed_rows(const pg_layer *layer, const uint8_t *weights, const uint32_t *rows, size_t count,
                         int32_t factor, const pg_sums *sums);
 void pg_add_packed_values(const pg_layer *layer, uint32_t first, const int16_t *values, uint32_t count,
                           const pg_sums *sums);
-
-/* sum * multiplier + bias, in the order of the outputs. */
-void pg_finish(const pg_layer *layer, const pg_sums *sums, int32_t *scores);
 
 /* ---- pg_words.c: words to code sums and filters ---- */
 

@@ -150,7 +150,7 @@ typedef struct {
 } sparse_cursor;
 
 /* wide += factor * the sparse row at this byte; values are counted from where the cursor is, or from the row's block.
- */
+ * Up to 7 bytes past the row are read, all in the section: it ends with padding. */
 PG_HOT static void add_sparse_row(const pg_layer *layer, uint32_t at, int32_t factor, sparse_cursor *cursor,
                                   const pg_sums *sums) {
     uint32_t bytes = (uint32_t)sums->row, block = PG_SPARSE_BLOCK * bytes, first = at / block * block;
@@ -159,8 +159,7 @@ PG_HOT static void add_sparse_row(const pg_layer *layer, uint32_t at, int32_t fa
         cursor->place = pg_u32(layer->starts + sizeof(uint32_t) * (at / block));
     }
     uint32_t place = cursor->place + bits_between(layer->weights + cursor->at, at - cursor->at);
-    for (uint32_t byte = 0; byte < bytes;
-         byte += 8) { /* up to 7 bytes past the row, all in the section: it ends with padding */
+    for (uint32_t byte = 0; byte < bytes; byte += 8) {
         int32_t *wide = sums->wide + 8 * byte;
         uint64_t bits = pg_u64(layer->weights + at + byte);
         if (bytes - byte < 8) bits &= ((uint64_t)1 << 8 * (bytes - byte)) - 1;

@@ -76,8 +76,8 @@ def unpack_weights(section: bytes, inputs: int, outputs: int, weight_format: int
     Raises:
         ModelFileError: naming the section, what was found and what is expected.
     """
-    shape = f"{inputs} x {outputs} of format {weight_format}" if weight_format > 8 else ""
-    shape = shape or f"{inputs} x {outputs} of {weight_format} bits"
+    kind = f"of {weight_format} bits" if weight_format <= 8 else f"{WEIGHT_NAMES[weight_format]} weights"
+    shape = f"{inputs} x {outputs} {kind}"
     fixed = weights_length(inputs, outputs, weight_format)
     sparse = bool(weight_format & WEIGHTS_SPARSE)
     if len(section) < fixed or (len(section) > fixed and not sparse):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from projgraph.errors import ConfigError
 from projgraph.native import NativeModel, project
-from projgraph.pack.format import CODEBOOK_SIZE, PACKED_MINOR, Section
+from projgraph.pack.format import CODEBOOK_SIZE, PACKED_MINOR, WEIGHT_NAMES, Section
 from projgraph.pack.layer import QuantisedLayer
 from projgraph.pack.projection import ProjectionSpec
 from projgraph.pack.quantise import QuantisedModel
@@ -125,6 +125,9 @@ def test_sections_of_another_length_are_refused_by_both_readers(kind: int) -> No
         changed = with_section(data, Section.WEIGHTS, other)
         of_values = kind & SPARSE and abs(len(other) - len(content)) == 1
         assert f"length of {'the values in ' if of_values else ''}WEIGHTS is " in str(refusal(changed))
+        if not other:
+            asked = f"{WEIGHT_NAMES[kind]} weights" if kind > 8 else f"of {kind} bits"
+            assert str(refusal(changed)).endswith(f" 9 {asked}")
         assert not core_takes(changed)
 
 
