@@ -9,26 +9,14 @@ its training texts as there are go beside all of the set's own, without labels: 
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
+from accuracy import run_projgraph
 from few_labels import spread
-from rows import Task, draw, train_file
+from rows import draw, train_file
 
 from projgraph.read import read_dataset
-
-
-def accuracy(task: Task, extra: list[str]) -> float:
-    """Test accuracy of the command on one draw."""
-    command = [sys.executable, "-m", "projgraph", "train", str(task.train_path), "--test", str(task.test_path)]
-    command += ["--json", "--no-tracking", "--seed", str(task.seed), "--out", str(task.folder / "model.pgb"), *extra]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)}\n{done.stderr}")
-    return float(json.loads(done.stdout)["test_accuracy"])
 
 
 def foreign_texts(source: Path, scratch: Path) -> list[str]:
@@ -57,7 +45,7 @@ def main() -> None:
             found = []
             for seed in options.seeds:
                 task = draw(options.folder, options.labels, seed, scratch / f"{title}-{seed}", amount)
-                found.append(accuracy(task, extra + more))
+                found.append(run_projgraph(task.folder, None, seed, extra + more)["test_accuracy"])
             print(f"| {title} | {spread(found)} |", flush=True)
 
 

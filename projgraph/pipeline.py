@@ -182,7 +182,7 @@ def learn(
         believed = tempered(labels.probabilities[student.held_out], taught.temperature)
         temperature = fit_temperature(student.held_out_logits, believed)
         float_model = _float_model(projection, dataset.classes, vocabulary, task, student, temperature)
-        packing = Packing(config.pack.shared, config.pack.pruning > 0)
+        packing = weight_packing(config)
         model, drop = _to_integers(float_model, plan, packing, task, labels)
         unit = model.scale * temperature
         model = replace(model, threshold=score_threshold(student.held_out_logits, config.trust.abstain, unit))
@@ -228,8 +228,13 @@ def _no_edges(n_nodes: int) -> Graph:
     return Graph(np.zeros(n_nodes + 1, dtype=np.int64), empty, empty.astype(np.float32))
 
 
+def weight_packing(config: TrainConfig) -> Packing:
+    """How the weights over the bits are stored beside their number of bits."""
+    return Packing(config.pack.shared, config.pack.pruning > 0)
+
+
 def weight_tuning(weight_bits: int, config: TrainConfig) -> Tuning | None:
-    """What weights of few bits, and pruned ones, learn behind the first fit."""
+    """How a fit goes on with weights of few bits, or pruned ones; None with others."""
     pack = config.pack
     if weight_bits >= 4 and not pack.pruning:
         return None

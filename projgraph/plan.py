@@ -30,23 +30,13 @@ _FILTERS = (128, 0)
 """With an encoder; codes from the texts alone gain nothing by a convolution on all sets but CLINC150."""
 _HIDDEN_AND_WORDS = ((2048, 128), (2048, 96), (2048, 64))
 """Bits and hidden units, the preferred ones first."""
-_HIDDEN = ((3072, 128), (2048, 128), (2048, 96), (2048, 64))
-_LARGEST = 2
-"""So many of these are worth more than a hidden layer of fewer bits a weight."""
-_HIDDEN_OF_FEW_BITS = (
-    (3072, 128),
-    (2048, 128),
-    (1408, 128),
-    (1408, 96),
-    (2048, 64),
-    (2816, 32),
-    (1216, 64),
-    (2048, 32),
-    (1024, 32),
-)
-"""Where weights have 2 bits or 1."""
-_WIDE = 3
-"""So many of these are worth more than a linear head, the others more than one of less than ``_LINEAR_LEAST`` bits."""
+_LARGEST = ((3072, 128), (2048, 128))
+"""Worth more than a hidden layer of fewer bits a weight."""
+_HIDDEN = (*_LARGEST, (2048, 96), (2048, 64))
+_WIDE = (*_LARGEST, (1408, 128))
+"""Of weights of 2 bits or 1, worth more than a linear head."""
+_NARROW = ((1408, 96), (2048, 64), (2816, 32), (1216, 64), (2048, 32), (1024, 32))
+"""Of such weights, worth more than a linear head of less than ``_LINEAR_LEAST`` bits."""
 _LINEAR_MOST = 4096
 _LINEAR_ENOUGH = 2048
 _LINEAR_LEAST = 640
@@ -265,11 +255,11 @@ def _hidden(config: TrainConfig) -> tuple[list[tuple[int, int, int]], list[tuple
     if config.student.units is not None:
         return [], []
     if _any_weights(config):
-        first = [(bits, units, weight_bits) for bits, units in _HIDDEN[:_LARGEST] for weight_bits in choices]
-        first += [(bits, units, 1) for bits, units in _HIDDEN_OF_FEW_BITS[:_WIDE]]
-        second = [(bits, units, 1) for bits, units in _HIDDEN_OF_FEW_BITS[_WIDE:]]
+        first = [(bits, units, weight_bits) for bits, units in _LARGEST for weight_bits in choices]
+        first += [(bits, units, 1) for bits, units in _WIDE]
+        second = [(bits, units, 1) for bits, units in _NARROW]
     else:
-        shapes = _HIDDEN_OF_FEW_BITS if choices[-1] < 4 else _HIDDEN
+        shapes = _WIDE + _NARROW if choices[-1] < 4 else _HIDDEN
         first, second = [(bits, units, weight_bits) for bits, units in shapes for weight_bits in choices], []
     return [plan for plan in first if fixed in (None, plan[0])], [plan for plan in second if fixed in (None, plan[0])]
 

@@ -19,9 +19,8 @@ from projgraph.errors import ConfigError
 from projgraph.evaluate.calibration import fit_temperature
 from projgraph.lesson import KeptRun
 from projgraph.pack.model import ProjectionModel
-from projgraph.pack.packing import Packing
 from projgraph.pack.quantise import QuantisedModel, quantise
-from projgraph.pipeline import weight_tuning, with_copies
+from projgraph.pipeline import weight_packing, weight_tuning, with_copies
 from projgraph.plan import weight_bits_of
 from projgraph.projection.fit import HeadLayers, Listener, Student, StudentTask, Targets, sharpen
 from projgraph.projection.shared import fit_shared
@@ -169,10 +168,9 @@ def _integers(
 ) -> QuantisedModel:
     """The hidden layer and a block of the output layer, rounded as all heads are."""
     output_bits, hidden_bits = weight_bits_of(_weight_bits(config), hidden=True)
-    packing = Packing(config.pack.shared, config.pack.pruning > 0)
     output = Layer(layers.output.weights[:, block], layers.output.bias[block])
     model = ProjectionModel(projection, output, layers.hidden, temperature, run.dataset.classes)
-    return quantise(model, output_bits, hidden_bits, sample.values(), packing=packing)
+    return quantise(model, output_bits, hidden_bits, sample.values(), packing=weight_packing(config))
 
 
 def _weight_bits(config: TrainConfig) -> int:

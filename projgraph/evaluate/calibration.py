@@ -127,10 +127,10 @@ def fit_temperature(
 
     def loss(log_temperature: float) -> float:
         inverse = np.exp(-log_temperature)
-        likelihood = float(share @ np.log(np.exp(z * inverse).sum(axis=1)) - inverse * target)
+        surprise = float(share @ np.log(np.exp(z * inverse).sum(axis=1)) - inverse * target)
         if prior is None:
-            return likelihood
-        return likelihood + float((log_temperature - np.log(prior.centre)) / prior.deviation) ** 2 / (2 * rows)
+            return surprise
+        return surprise + float((log_temperature - np.log(prior.centre)) / prior.deviation) ** 2 / (2 * rows)
 
     found = minimize_scalar(loss, bounds=(np.log(TEMPERATURES[0]), np.log(TEMPERATURES[1])), method="bounded")
     return float(np.clip(np.exp(found.x), *TEMPERATURES))

@@ -63,7 +63,7 @@ class StudentTask:
         filters: of the convolution over the words; 0 for none.
         width: words that a filter sees at once.
         groups: (n,) rows of one number are held out together, such as those of one text; None for each row by itself.
-        tuning: what a fit of rounded weights does behind the first one; None for none.
+        tuning: with which each fit goes on, its weights rounded or pruned; None for none.
     """
 
     bits: Bits
@@ -156,11 +156,11 @@ def fit_twice(start: Callable[[], FitT], task: StudentTask, listener: Listener |
     Raises:
         ConfigError: the loss is not finite at the end.
     """
-    # Dropout draws from torch's global generator alone: seed it here, and give the caller's state back afterwards.
     threads = torch.get_num_threads()
     # Steps are small: a second thread gains a fifth, and where other work has its core the wait takes tenfold.
     torch.set_num_threads(1)
     try:
+        # Dropout draws from torch's global generator alone: seed it here, and give the caller's state back afterwards.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(task.seed)
             return _fit_twice(start, task, listener)
