@@ -110,10 +110,11 @@ def run_training(
     progress(f"wrote {job.out}: {size:,} bytes")
     if job.keep_run:
         kept = job.out.with_name(job.out.stem + RUN_SUFFIX)
-        written = write_run(kept, KeptRun(dataset, taught, config))
+        written = write_run(kept, KeptRun(taught.taken_from(dataset), taught, config))
         progress(f"wrote {kept}: {written:,} bytes, the training texts among them")
     evaluation = _evaluate(job.out, test, size, trained.temperature, progress)
     figures = _figures(job, dataset, hidden, trained, evaluation, size) | {"data_hash": provenance["data"]}
+    figures["n_foreign"] = 0 if taught.rows is None else len(dataset) - len(taught.rows)
     report = _with_suffix(job.out, ".report.html")
     counts = {
         name: figures[name] for name in ("n_rows", "n_labelled", "n_unlabelled", "n_classes", "n_empty", "n_duplicates")

@@ -53,9 +53,9 @@ class Trained:
     Attributes:
         model: the integers of the model file.
         plan: the dimensions that the budget chose.
-        bits: projection nodes of all rows.
-        taught: the trainer's label distributions, gold labels included; those of the neural trainer where it was
-            trained jointly.
+        bits: projection nodes of the rows that were learnt from, all but foreign ones.
+        taught: the trainer's label distributions of all rows, gold labels included; those of the neural trainer where
+            it was trained jointly.
         graph: the trainer graph; None where every row was labelled and no joint trainer needs it.
         student: the float head and its history.
         quantisation_drop: share of sampled training rows that the float head got right, less that of the integers.
@@ -112,8 +112,9 @@ def train_and_keep(
     clock = Clock()
     words = plan.words > 0 or (keep and config.code_dimensions > 0)
     taught = teach(dataset, config, words, progress, clock)
-    trained = learn(dataset, taught, config, progress, listener, plan)
-    return replace(trained, seconds=clock.seconds | trained.seconds), taught
+    trained = learn(taught.taken_from(dataset), taught, config, progress, listener, plan)
+    labels = taught.spread_over(trained.taught, len(dataset))
+    return replace(trained, taught=labels, seconds=clock.seconds | trained.seconds), taught
 
 
 def teach_all(dataset: Dataset, config: TrainConfig, progress: Progress) -> Taught:
@@ -150,7 +151,7 @@ def learn(
     """The student's part of ``train``: a device model of the dimensions of a plan.
 
     Args:
-        dataset: the rows that were taught.
+        dataset: the rows that were taught, no others.
         taught: what the student is to learn.
         config: the settings.
         progress: called with one line before each stage.

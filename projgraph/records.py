@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, overload
 
 import numpy as np
@@ -189,6 +189,10 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def select(self, rows: IndexArray) -> Dataset:
+        """The given rows, of all classes."""
+        return replace(self, rows=self.rows.select(rows), labels=self.labels[rows])
 
 
 @dataclass(frozen=True)

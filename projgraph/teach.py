@@ -12,23 +12,36 @@ from projgraph.features.encoder import Encoder, load_encoder
 from projgraph.features.encoder_tuning import tune_encoder, tuning_epochs
 from projgraph.features.vectors import describe_vectors
 from projgraph.features.view import View, beside, describe
+from projgraph.graph.csr import induced
 from projgraph.graph.knn import build_knn
 from projgraph.projection.fit import sharpen
-from projgraph.records import UNLABELLED, Dataset, FloatArray, Graph, Progress, SoftLabels, Texts, TrainerTask
+from projgraph.records import (
+    UNLABELLED,
+    Dataset,
+    FloatArray,
+    Graph,
+    IndexArray,
+    Progress,
+    SoftLabels,
+    Texts,
+    TrainerTask,
+)
+from projgraph.trainers.foreign import foreign_rows
 from projgraph.trainers.registry import trainer
 from projgraph.trust import belief_temperature
 
 
 @dataclass(frozen=True)
 class Taught:
-    """What a student is to learn.
+    """What a student is to learn: of all rows, or of those that are not foreign.
 
     Attributes:
-        labels: distributions of all rows, gold labels included.
+        labels: their distributions, gold labels included.
         graph: the trainer graph; None where every row was labelled and no joint trainer needs it.
         features: (n, d) what the graph compares; None where nothing needs them.
         temperature: of the beliefs, fitted to labels that the trainer was not shown.
         encoder: that the features come from, tuned or as it was; None without one.
+        rows: which rows of the data they are, in ascending order; None for all.
     """
 
     labels: SoftLabels
@@ -36,6 +49,21 @@ class Taught:
     features: FloatArray | None = None
     temperature: float = 1.0
     encoder: Encoder | None = None
+    rows: IndexArray | None = None
+
+    def taken_from(self, dataset: Dataset) -> Dataset:
+        """The rows that this is about."""
+        return dataset if self.rows is None else dataset.select(self.rows)
+
+    def spread_over(self, labels: SoftLabels, n_rows: int) -> SoftLabels:
+        """Distributions of these rows among all of the data: nothing is known of a foreign row, nothing reaches it."""
+        if self.rows is None:
+            return labels
+        n_classes = labels.probabilities.shape[1]
+        probabilities = np.full((n_rows, n_classes), 1 / n_classes, dtype=np.float32)
+        reached = np.zeros(n_rows, dtype=np.bool_)
+        probabilities[self.rows], reached[self.rows] = labels.probabilities, labels.reached
+        return SoftLabels(probabilities, reached)
 
 
 def teach(dataset: Dataset, config: TrainConfig, words: bool, progress: Progress, clock: Clock) -> Taught:
@@ -51,61 +79,78 @@ def teach(dataset: Dataset, config: TrainConfig, words: bool, progress: Progress
         progress: called with one line before each stage.
         clock: gains what each stage takes.
     """
-    all_labelled = bool((dataset.labels != UNLABELLED).all())
-    if all_labelled and not config.student.joint and not words:
-        return Taught(_certain(dataset))
-    with clock.part("features"):
-        view = _describe(dataset, config, progress)
-    features = view.vectors
-    encoder = None if config.encoder is None or view.embedded is None else load_encoder(config.encoder)
-    if all_labelled:
-        labels, temperature, graph = _certain(dataset), 1.0, None
-    else:
-        task, labels = _spread(dataset, features, config, progress, clock)
-        graph = task.graph
-        with clock.part("trust"):
-            temperature = 1.0 if config.student.joint else belief_temperature(task, labels, config, progress)
+    if (dataset.labels != UNLABELLED).all():
+        return _teach_labels(dataset, config, words, progress, clock)
+    view, encoder = _describe(dataset, config, progress, clock)
+    task = _join(dataset, view.vectors, config, progress, clock)
+    rows = _own_rows(task, config, progress) if isinstance(dataset.rows, Texts) and not config.trust.foreign else None
+    if rows is not None:
+        dataset, view = dataset.select(rows), view.select(rows)
+        task = TrainerTask(induced(task.graph, rows), view.vectors, dataset.labels, task.n_classes)
+    labels = _spread(task, config, progress, clock)
+    with clock.part("trust"):
+        temperature = 1.0 if config.student.joint else belief_temperature(task, labels, config, progress)
     tuned = None if encoder is None else _tuned(dataset, view, labels, encoder, config, progress, clock)
     if tuned is not None:
+        # The labels that were left out to fit the temperature have reached the tuned encoder: it stays as it was.
         encoder, features = tuned
-        if not all_labelled:
-            # The labels that were left out to fit the temperature have reached the tuned encoder: it stays as it was.
-            task, labels = _spread(dataset, features, config, progress, clock)
-            graph = task.graph
-    if all_labelled and config.student.joint:
-        graph = _graph(features, config, progress, clock)
-    return Taught(labels, graph, features, temperature, encoder)
+        task = _join(dataset, features, config, progress, clock)
+        labels = _spread(task, config, progress, clock)
+    return Taught(labels, task.graph, task.features, temperature, encoder, rows)
 
 
-def _certain(dataset: Dataset) -> SoftLabels:
-    """Every row's label, believed in full."""
+def _teach_labels(dataset: Dataset, config: TrainConfig, words: bool, progress: Progress, clock: Clock) -> Taught:
+    """Rows that all have a label, believed in full."""
     certain = np.eye(len(dataset.classes), dtype=np.float32)[dataset.labels]
-    return SoftLabels(certain, np.ones(len(dataset), dtype=np.bool_))
+    labels = SoftLabels(certain, np.ones(len(dataset), dtype=np.bool_))
+    if not config.student.joint and not words:
+        return Taught(labels)
+    view, encoder = _describe(dataset, config, progress, clock)
+    tuned = None if encoder is None else _tuned(dataset, view, labels, encoder, config, progress, clock)
+    encoder, features = (encoder, view.vectors) if tuned is None else tuned
+    graph = _join(dataset, features, config, progress, clock).graph if config.student.joint else None
+    return Taught(labels, graph, features, encoder=encoder)
 
 
-def _describe(dataset: Dataset, config: TrainConfig, progress: Progress) -> View:
+def _own_rows(task: TrainerTask, config: TrainConfig, progress: Progress) -> IndexArray | None:
+    """The rows that are not foreign; None for all."""
+    foreign = foreign_rows(task, config.seed)
+    if not foreign.any():
+        return None
+    progress(
+        f"note: {int(foreign.sum()):,} of {int((task.labels == UNLABELLED).sum()):,} rows without a label are unlike "
+        "every labelled one and are left out; trust.foreign=true learns from them, too"
+    )
+    return np.flatnonzero(~foreign)
+
+
+def _describe(dataset: Dataset, config: TrainConfig, progress: Progress, clock: Clock) -> tuple[View, Encoder | None]:
+    """What the rows look like, and the encoder that says so, where there is one."""
     rows = dataset.rows
-    if isinstance(rows, Texts):
-        progress(f"features: {len(rows):,} texts" + (f", encoder {config.encoder}" if config.encoder else ""))
-        return describe(rows, config.features, config.seed, config.encoder)
-    progress(f"features: {len(rows):,} vectors of {rows.n_columns:,} columns")
-    vectors = describe_vectors(rows, config.features.dimensions, config.seed)
-    return View(vectors, vectors, {})
+    with clock.part("features"):
+        if isinstance(rows, Texts):
+            progress(f"features: {len(rows):,} texts" + (f", encoder {config.encoder}" if config.encoder else ""))
+            view = describe(rows, config.features, config.seed, config.encoder)
+        else:
+            progress(f"features: {len(rows):,} vectors of {rows.n_columns:,} columns")
+            vectors = describe_vectors(rows, config.features.dimensions, config.seed)
+            view = View(vectors, vectors, {})
+    encoder = None if config.encoder is None or view.embedded is None else load_encoder(config.encoder)
+    return view, encoder
 
 
-def _graph(features: FloatArray, config: TrainConfig, progress: Progress, clock: Clock) -> Graph:
+def _join(dataset: Dataset, features: FloatArray, config: TrainConfig, progress: Progress, clock: Clock) -> TrainerTask:
+    """The graph over the features, with the labels."""
     with clock.part("graph"):
         progress(f"graph: {config.graph.neighbours} nearest neighbours of each row")
-        return build_knn(features, **config.graph.model_dump(), seed=config.seed).graph
+        graph = build_knn(features, **config.graph.model_dump(), seed=config.seed).graph
+    return TrainerTask(graph, features, dataset.labels, len(dataset.classes))
 
 
-def _spread(
-    dataset: Dataset, features: FloatArray, config: TrainConfig, progress: Progress, clock: Clock
-) -> tuple[TrainerTask, SoftLabels]:
-    """The graph over the features with the labels, and what the trainer makes of them."""
-    task = TrainerTask(_graph(features, config, progress, clock), features, dataset.labels, len(dataset.classes))
+def _spread(task: TrainerTask, config: TrainConfig, progress: Progress, clock: Clock) -> SoftLabels:
+    """What the trainer makes of the labels."""
     with clock.part("trainer"):
-        return task, trainer(config.trainer.name)(task, config.trainer, config.seed, progress)
+        return trainer(config.trainer.name)(task, config.trainer, config.seed, progress)
 
 
 def _tuned(

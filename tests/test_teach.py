@@ -54,3 +54,37 @@ def test_a_tuned_encoder_teaches_a_second_graph(small_settings) -> None:
     assert not np.array_equal(once.features, twice.features)
     assert twice.temperature == once.temperature, "from labels that nobody was shown"
     np.testing.assert_array_equal(twice.labels.probabilities[:6], np.eye(3, dtype=np.float32)[LABELS[:6]])
+
+
+FOREIGN = [f"{verb} {noun} {end}" for verb in ("rain", "snow") for noun in ("falls", "melts") for end in "abcdefghij"]
+
+
+def beside_foreign(config: TrainConfig, said: list[str]) -> tuple[Dataset, Taught]:
+    labels = np.full(len(TEXTS) + len(FOREIGN), UNLABELLED)
+    labels[:18] = LABELS[:18]
+    dataset = Dataset(Texts.from_strings(TEXTS + FOREIGN), labels, ("card", "dog", "boat"))
+    return dataset, teach(dataset, config, True, said.append, Clock())
+
+
+def test_foreign_rows_are_left_out_said_and_known_nothing_of(small_settings) -> None:
+    said: list[str] = []
+    dataset, taught = beside_foreign(with_settings(small_settings), said)
+    np.testing.assert_array_equal(taught.rows, np.arange(len(TEXTS)))
+    note = "note: 40 of 58 rows without a label are unlike every labelled one and are left out; "
+    assert note + "trust.foreign=true learns from them, too" in said
+    assert list(taught.taken_from(dataset).texts) == TEXTS
+    assert taught.graph is not None
+    assert taught.graph.n_nodes == len(taught.features) == len(taught.labels.probabilities) == len(TEXTS)
+    everywhere = taught.spread_over(taught.labels, len(dataset))
+    np.testing.assert_array_equal(everywhere.probabilities[: len(TEXTS)], taught.labels.probabilities)
+    np.testing.assert_allclose(everywhere.probabilities[len(TEXTS) :], 1 / 3)
+    np.testing.assert_array_equal(everywhere.reached, np.arange(len(dataset)) < len(TEXTS))
+
+
+def test_foreign_rows_can_be_learnt_from_all_the_same(small_settings) -> None:
+    said: list[str] = []
+    dataset, taught = beside_foreign(with_settings(small_settings, trust__foreign=True), said)
+    assert taught.rows is None
+    assert taught.taken_from(dataset) is dataset
+    assert len(taught.labels.probabilities) == len(dataset)
+    assert not any(line.startswith("note:") for line in said)

@@ -70,7 +70,7 @@ def teach(lecture: Lecture) -> str:
         )
         dataset, _, _ = read_training(job, config)
         taught = pipeline.teach_all(dataset, config, _quiet)
-        write_run(lecture.path, KeptRun(dataset, taught, config))
+        write_run(lecture.path, KeptRun(taught.taken_from(dataset), taught, config))
     except Exception as error:  # whatever it is: the other entries go on
         return _reason(error)
     return ""

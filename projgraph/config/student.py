@@ -152,6 +152,7 @@ class TrustConfig(Stage):
         le=0.5,
         description="share of rows like the training's that get no label, so that foreign ones get none",
     )
+    foreign: bool = Field(False, description="learn from rows without a label that are unlike every labelled one, too")
 
 
 WEIGHTS: dict[str, tuple[int, bool]] = {

@@ -16,7 +16,7 @@ from projgraph.features.lsa import lsa
 from projgraph.features.sif import sif
 from projgraph.features.tokens import Tokens, tokenize
 from projgraph.features.word_vectors import word_vectors
-from projgraph.records import FloatArray, Texts
+from projgraph.records import FloatArray, IndexArray, Texts
 
 SPECTRAL_POWER = 1.25
 """Of the joint view's singular values: above 1, directions that the views agree on count for more.
@@ -42,6 +42,11 @@ class View:
     joint: FloatArray
     seconds: dict[str, float]
     embedded: FloatArray | None = None
+
+    def select(self, rows: IndexArray) -> View:
+        """The description of the given nodes."""
+        embedded = None if self.embedded is None else self.embedded[rows]
+        return View(self.vectors[rows], self.joint[rows], self.seconds, embedded)
 
 
 def describe(texts: Texts, config: FeaturesConfig, seed: int, encoder: str | None = None) -> View:

@@ -58,6 +58,11 @@ def to_csr(graph: Graph) -> sparse.csr_array:
     return sparse.csr_array((graph.weights, graph.indices, graph.indptr), shape=shape)
 
 
+def induced(graph: Graph, nodes: IndexArray) -> Graph:
+    """The given nodes, in ascending order, with the edges among them."""
+    return from_csr(to_csr(graph)[nodes][:, nodes])
+
+
 def reached(graph: Graph, seeds: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """(n,) True for every node that a path of edges joins to a seed, seeds included."""
     _, component = sparse.csgraph.connected_components(to_csr(graph), directed=False)
