@@ -1,4 +1,4 @@
-"""Estimates how frequent each class is among all rows, from the posteriors of a classifier fitted to few labels.
+"""Estimates how frequent each class is among unlabelled rows, from the posteriors of a classifier fitted to few labels.
 
 Expectation-maximisation of Saerens, Latinne & Decaestecker 2002 ("Adjusting the outputs of a classifier to new a
 priori probabilities"), with a Dirichlet prior that pulls to the frequencies f of the labels:
@@ -28,7 +28,7 @@ def estimate_class_prior(posteriors: FloatArray, frequencies: FloatArray, streng
     """Class frequencies of the rows.
 
     Args:
-        posteriors: (n, c) class probabilities.
+        posteriors: (n, c) class probabilities; without rows the frequencies are all that is known.
         frequencies: (c,) positive class frequencies of the rows that the classifier was fitted on.
         strength: weight of ``frequencies`` against one of the rows themselves, above zero; a class that no row
             supports keeps ``strength / (1 + strength)`` of its frequency.
@@ -37,6 +37,8 @@ def estimate_class_prior(posteriors: FloatArray, frequencies: FloatArray, streng
         (c,) frequencies, positive, summing to one.
     """
     prior = np.asarray(frequencies, dtype=np.float32)
+    if not len(posteriors):
+        return prior
     for _ in range(_STEPS):
         previous = prior
         mean = reweigh(posteriors, prior / frequencies).mean(axis=0)

@@ -1,6 +1,6 @@
 """Prior + propagation + self-training: the default trainer, from graph, features and few labels to soft labels.
 
-    P = logistic regression on the k labels a class, corrected to the estimated class prior pi
+    P = logistic regression on the k labels a class, corrected to the class prior pi estimated on the other rows
     F <- row_normalise((a S F + (1 - a) P) * (pi / column_mass)^balance), labelled rows clamped      (`steps` times)
     repeat `rounds` times: fit the regression to F^2, rows weighted by max F; P = its prediction; propagate again
 
@@ -59,7 +59,9 @@ def prior_smoothing(
     coefficients = fit_prior(features[labelled], clamped, ones, FEW_LABELS_L2)
     posteriors = predict_prior(features, coefficients)
     frequencies = clamped.mean(axis=0)
-    estimate = estimate_class_prior(posteriors, frequencies, config.prior_strength / per_class)
+    # Of the rows that the prior speaks for: labels may have used up the rare classes.
+    unlabelled = posteriors[task.labels == UNLABELLED]
+    estimate = estimate_class_prior(unlabelled, frequencies, config.prior_strength / per_class)
     class_prior = shrink(estimate, frequencies, config.prior_noise)
     prior = reweigh(posteriors, class_prior / frequencies)
     kept = task.states.load(_STATE) if task.states else None

@@ -210,6 +210,18 @@ def test_balance_pulls_the_masses_to_the_class_prior():
     assert masses[0] < masses[1] < masses[2] < 0.55, "the class prior is one half"
 
 
+def test_labelled_rows_do_not_count_for_the_class_prior_of_the_others():
+    beliefs = []
+    for copies in (1, 4):
+        features = np.array([[1, 0], [0, 1]] * copies + [[0.2, 0.8], [0.4, 0.6], [0.5, 0.5]], dtype=np.float32)
+        labels = labels_of(len(features), {row: row % 2 for row in range(2 * copies)})
+        # The same regression and the same weight of the labels' frequencies; no edges, so the prior alone speaks.
+        config = spreading(prior_strength=0.1 * copies)
+        beliefs.append(taught(graph_of(len(features), {}), features, labels, 2, config).probabilities[-3:])
+    np.testing.assert_allclose(beliefs[0], beliefs[1], atol=1e-4)
+    assert beliefs[0][-1, 1] > 0.6, "between the two, but the other rows are of class 1"
+
+
 def test_progress_names_every_round(clusters):
     graph, features, labels, _ = clusters
     lines: list[str] = []
