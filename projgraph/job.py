@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from projgraph.atomic import atomic_write, check_target
+from projgraph.blueprint import check_labels, draw_blueprint
 from projgraph.config import TrainConfig
 from projgraph.errors import InputError
 from projgraph.lesson import RUN_SUFFIX, KeptRun, write_run
@@ -99,11 +100,13 @@ def run_training(
         raise InputError(f"{job.test}: none of its {len(test)} rows has a label; expected labels to measure against")
     dataset, hidden, notes = read_training(job, config)
     progress(f"read {job.train}: {len(dataset):,} rows")
-    # Imported here: torch and scipy take seconds, and files that cannot be used should be refused at once.
+    check_labels(dataset)
+    blueprint = draw_blueprint(dataset, config)
+    # Imported here: torch and scipy take seconds, and what cannot be trained should be refused at once.
     from projgraph import pipeline
     from projgraph.evaluate import ReportInput, bit_use, write_report
 
-    trained, taught = pipeline.train_and_keep(dataset, config, progress, listener, keep=job.keep_run)
+    trained, taught = pipeline.train_and_keep(dataset, config, progress, listener, blueprint, keep=job.keep_run)
     run = TrackedRun(name=job.out.stem, started_ms=int(started * 1000))
     provenance = describe_training(dataset, config, trained.temperature)
     size = write_model(job.out, trained.model, provenance)
@@ -170,7 +173,7 @@ def read_training(job: TrainJob, config: TrainConfig) -> tuple[Dataset, IndexArr
         dataset = merge(dataset, more)
         if hidden is not None:
             hidden = np.concatenate([hidden, np.full(len(dataset) - len(hidden), UNLABELLED, dtype=np.int64)])
-    if (dataset.labels != UNLABELLED).all():
+    if dataset.all_labelled:
         notes.append(
             "there are no unlabelled rows: nothing for the graph to teach, the student learns the labels alone"
         )

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from projgraph.blueprint import draw_blueprint, plan_rows
 from projgraph.config import TrainConfig
 from projgraph.errors import BudgetError
-from projgraph.pipeline import Trained, learn, plan_rows
+from projgraph.pipeline import Trained, learn
 from projgraph.plan import Plan, smallest_size
 from projgraph.records import Dataset, Progress
 from projgraph.teach import Taught
@@ -63,7 +64,8 @@ def best_student(
         plans = plans if search else plans[:1]
     elif search:
         plans += [plan for plan in shapes(dataset, config) if _dimensions(plan) != _dimensions(plans[0])]
-    students = [learn(dataset, taught, config, progress, plan=plan, judge=True) for plan in plans]
+    blueprints = (draw_blueprint(dataset, config, plan) for plan in plans)
+    students = [learn(dataset, taught, config, progress, blueprint=each, judge=True) for each in blueprints]
     # The first of the best, and shapes come with the fewest steps a text first: a tie goes to the faster one.
     chosen = max(students, key=lambda student: student.held_out_accuracy or 0.0)
     tried = tuple(Tried(each.plan.size, each.held_out_accuracy, shape_in_words(each)) for each in students)
