@@ -19,7 +19,7 @@ from projgraph.errors import ConfigError, InputError
 from projgraph.graph.cover import greedy_cover, uncovered
 from projgraph.graph.knn import build_knn
 from projgraph.native import NativeModel
-from projgraph.pack.read import model_file_bytes
+from projgraph.pack.sections import model_file_bytes
 from projgraph.read import few_labels, read_dataset
 from projgraph.records import UNLABELLED, Dataset, FloatArray, Graph, Progress, TrainerTask
 from projgraph.runtime import Model

@@ -18,7 +18,8 @@ from projgraph.features.substitution import near_words, substitute
 from projgraph.pack.convolution import Convolution
 from projgraph.pack.model import ProjectionModel
 from projgraph.pack.packing import Packing
-from projgraph.pack.quantise import QuantisedModel, quantise
+from projgraph.pack.quantise import quantise
+from projgraph.pack.quantised import QuantisedModel
 from projgraph.pack.words import Sequences
 from projgraph.plan import Plan, head_weight_bits
 from projgraph.projection.fit import Listener, Student, StudentTask, fit_student, sharpen

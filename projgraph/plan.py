@@ -18,7 +18,7 @@ from projgraph.config import TrainConfig
 from projgraph.cost import predicted_nanoseconds
 from projgraph.errors import BudgetError, ConfigError
 from projgraph.pack.format import MAX_INPUT_SUM
-from projgraph.pack.quantise import Shape
+from projgraph.pack.quantised import Shape
 from projgraph.pack.write import predicted_size
 
 PROVENANCE_ROOM = 1024

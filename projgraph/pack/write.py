@@ -35,7 +35,7 @@ from projgraph.pack.format import (
 )
 from projgraph.pack.layer import QuantisedLayer
 from projgraph.pack.projection import FAMILY_STRUCT, PROJECTION_STRUCT
-from projgraph.pack.quantise import QuantisedModel
+from projgraph.pack.quantised import QuantisedModel
 from projgraph.pack.rows import pack_weights, weights_length
 from projgraph.pack.vector import VECTOR_STRUCT, input_kind
 from projgraph.pack.words import section_length

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from projgraph.errors import ConfigError, OutputError
 from projgraph.pack.format import ALIGNMENT, MAGIC, ROW_PADDING
 from projgraph.pack.layer import QuantisedLayer
-from projgraph.pack.quantise import QuantisedModel
-from projgraph.pack.read import read_model, read_table
+from projgraph.pack.quantised import QuantisedModel
+from projgraph.pack.read import read_model
 from projgraph.pack.rows import pack_weights
+from projgraph.pack.sections import read_table
 from projgraph.pack.write import model_bytes, predicted_size, provenance_bytes, write_model
 
 MakeModel = Callable[..., QuantisedModel]
