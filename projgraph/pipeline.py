@@ -168,15 +168,7 @@ def learn(
     if plan.words and isinstance(rows, Texts):
         with clock.part("words"):
             progress(f"words: codes of {config.code_dimensions} signs")
-            vocabulary = build_vocabulary(
-                projection,
-                rows,
-                _word_targets(dataset, taught),
-                most=plan.words,
-                dimensions=config.code_dimensions,
-                seed=config.seed,
-                encoder=taught.encoder,
-            )
+            vocabulary = _vocabulary(rows, blueprint, dataset, taught, config)
     with clock.part("student"):
         progress(f"student: {f'{plan.units} hidden units' if plan.units else 'a linear head'}")
         task, joined = _student_task(dataset, taught, config, plan, bits, vocabulary)
@@ -242,6 +234,21 @@ def _beside_words(config: TrainConfig) -> StudentConfig:
     """The student's settings with the schedule that sums of codes need."""
     student, chosen = config.student, config.projection.words
     return student.model_copy(update={"min_steps": max(student.min_steps, chosen.min_steps)})
+
+
+def _vocabulary(
+    texts: Texts, blueprint: Blueprint, dataset: Dataset, taught: Taught, config: TrainConfig
+) -> Vocabulary | None:
+    """The words that the plan has room for."""
+    return build_vocabulary(
+        blueprint.projection,
+        texts,
+        _word_targets(dataset, taught),
+        most=blueprint.plan.words,
+        dimensions=config.code_dimensions,
+        seed=config.seed,
+        encoder=taught.encoder,
+    )
 
 
 def _word_targets(dataset: Dataset, taught: Taught) -> FloatArray:

@@ -199,25 +199,20 @@ def _with_most_words(least: Plan, classes: tuple[str, ...], config: TrainConfig)
 
 def _sized(plan: Plan, classes: tuple[str, ...], config: TrainConfig, thresholds: bool | None = None) -> Plan:
     """The plan with the bytes of its file and the time of a text."""
-    output, hidden = head_weight_bits(plan)
+    shape = plan_shape(plan, len(classes), config)
     size = predicted_size(
-        len(classes),
+        shape,
         sum(len(name.encode("utf-8", "surrogatepass")) for name in classes),
-        plan.bits,
-        output,
-        units=plan.units,
-        hidden_weight_bits=hidden,
-        provenance_length=PROVENANCE_ROOM,
-        thresholds=thresholds,
-        words=(plan.words, config.code_dimensions) if plan.words else None,
-        filters=plan.filters,
+        *head_weight_bits(plan),
+        words=plan.words,
         width=config.projection.words.width,
         pruning=config.pack.pruning,
         shared=config.pack.shared,
+        thresholds=thresholds,
+        provenance_length=PROVENANCE_ROOM,
     )
     if thresholds is not None:
         return replace(plan, size=size)
-    shape = plan_shape(plan, len(classes), config)
     time = predicted_nanoseconds(shape, plan.weight_bits, config.projection, plan.words, config.pack)
     return replace(plan, size=size, nanoseconds=time)
 

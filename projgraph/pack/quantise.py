@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,19 @@ ROWS_THAT_CHOOSE = 512
 """Calibration rows whose errors choose norm_shift and the unit of the filters."""
 
 
+@dataclass(frozen=True)
+class _Inputs:
+    """What a layer sees of the calibration rows, in integers.
+
+    Attributes:
+        values: (n, inputs), no row where none is needed.
+        scales: (inputs,) what 1 of each is worth.
+    """
+
+    values: NDArray[np.int8]
+    scales: Doubles
+
+
 def quantise(
     model: ProjectionModel,
     weight_bits: int = 8,
@@ -65,23 +79,16 @@ def quantise(
     problems += packing.problems(over_bits)
     if problems:
         raise ConfigError("the model cannot be packed: " + "; ".join(problems))
-    norm_shift, inputs = 0, calibration
-    if model.words is not None and sequences is not None and calibration is not None:
-        norm_shift = _best_norm_shift(model, model.words, packing.rounded_to(over_bits), calibration, sequences)
-        inputs = np.concatenate([calibration, model.words.sums(*sequences, norm_shift)], axis=1)
-    hidden, hidden_shift, scales = None, 0, _input_scales(model, norm_shift)
-    if model.hidden is not None and inputs is not None:
-        rounded_to = packing.rounded_to(hidden_weight_bits)
-        hidden, hidden_shift, unit = _round_hidden(*_scaled(model.hidden, scales), rounded_to, inputs)
-        hidden = packing.pack(hidden)
-        scales, inputs = np.full(len(model.hidden.bias), unit), rectified(hidden.sums(inputs), hidden_shift)
-    convolution = None
-    if model.convolution is not None and model.words is not None and sequences is not None and inputs is not None:
+    norm_shift, inputs = _first_inputs(model, packing.rounded_to(over_bits), calibration, sequences)
+    hidden, hidden_shift, convolution = None, 0, None
+    if model.hidden is not None:
+        hidden, hidden_shift, inputs = _round_hidden(model.hidden, hidden_weight_bits, packing, inputs)
+    if model.convolution is not None and model.words is not None and sequences is not None:
         filters, words = model.convolution, model.words
-        convolution, unit = _best_convolution(model.output, filters, words, weight_bits, scales, inputs, sequences)
-        scales = np.concatenate([scales, np.full(convolution.filters, unit)])
+        convolution, unit = _best_convolution(model.output, filters, words, weight_bits, inputs, sequences)
+        inputs = replace(inputs, scales=np.concatenate([inputs.scales, np.full(convolution.filters, unit)]))
     rounded_to = weight_bits if hidden else packing.rounded_to(weight_bits)
-    output, scale = _round_output(*_scaled(model.output, scales), rounded_to)
+    output, scale = _round_output(*_scaled(model.output, inputs.scales), rounded_to)
     output = output if hidden else packing.pack(output)
     return QuantisedModel(
         projection=model.projection,
@@ -108,12 +115,28 @@ def _scaled(layer: Layer, scales: Doubles) -> tuple[Doubles, Doubles]:
     return layer.weights.astype(np.float64) * scales[:, None], layer.bias.astype(np.float64)
 
 
+def _first_inputs(
+    model: ProjectionModel, weight_bits: int, calibration: NDArray[np.int8] | None, sequences: Sequences | None
+) -> tuple[int, _Inputs]:
+    """norm_shift, and the bits with the sums of codes behind them."""
+    if calibration is None:
+        calibration = np.zeros((0, read_projection(model.projection).n_bits), dtype=np.int8)
+    if model.words is None or sequences is None:
+        return 0, _Inputs(calibration, _input_scales(model, 0))
+    norm_shift = _best_norm_shift(model, model.words, weight_bits, calibration, sequences)
+    values = np.concatenate([calibration, model.words.sums(*sequences, norm_shift)], axis=1)
+    return norm_shift, _Inputs(values, _input_scales(model, norm_shift))
+
+
 def _round_hidden(
-    weights: Doubles, bias: Doubles, weight_bits: int, inputs: NDArray[np.int8]
-) -> tuple[QuantisedLayer, int, float]:
-    """The hidden layer in integers, the shift of its sums and what one step of its units is worth on these inputs."""
-    step = best_activation_step(np.maximum(inputs.astype(np.float64) @ weights + bias, 0.0))
-    return round_rectified(weights, bias, weight_bits, step)
+    layer: Layer, weight_bits: int, packing: Packing, inputs: _Inputs
+) -> tuple[QuantisedLayer, int, _Inputs]:
+    """The hidden layer in integers, the shift of its sums, and its units as inputs of the layer behind it."""
+    weights, bias = _scaled(layer, inputs.scales)
+    step = best_activation_step(np.maximum(inputs.values.astype(np.float64) @ weights + bias, 0.0))
+    rounded, shift, unit = round_rectified(weights, bias, packing.rounded_to(weight_bits), step)
+    hidden = packing.pack(rounded)
+    return hidden, shift, _Inputs(rectified(hidden.sums(inputs.values), shift), np.full(len(bias), unit))
 
 
 def _round_output(weights: Doubles, bias: Doubles, weight_bits: int) -> tuple[QuantisedLayer, float]:
@@ -147,8 +170,7 @@ def _best_convolution(
     convolution: Convolution,
     words: WordTable,
     weight_bits: int,
-    scales: Doubles,
-    inputs: NDArray[np.int8],
+    inputs: _Inputs,
     sequences: Sequences,
 ) -> tuple[QuantisedConvolution, float]:
     """The filters in integers and what a step of them is worth: the one with the least squared error of the logits.
@@ -156,16 +178,16 @@ def _best_convolution(
     Filters share the steps of the output layer's weights with its other inputs, so the best step of their activations
     alone may be too small or too large for its weights.
     """
-    inputs = inputs[:ROWS_THAT_CHOOSE]
-    rows = (sequences[0], sequences[1][: len(inputs) + 1])
+    values, scales = inputs.values[:ROWS_THAT_CHOOSE], inputs.scales
+    rows = (sequences[0], sequences[1][: len(values) + 1])
     activations = convolution.activations(words, rows)
-    exact = np.concatenate([inputs * scales, activations], axis=1) @ output_layer.weights
+    exact = np.concatenate([values * scales, activations], axis=1) @ output_layer.weights
     step, found = best_activation_step(activations), []
     for power in UNIT_POWERS:
         rounded, unit = round_convolution(convolution, step * 2.0**power)
         layer = _scaled(output_layer, np.concatenate([scales, np.full(rounded.filters, unit)]))
         output, scale = _round_output(*layer, weight_bits)
-        sums = output.sums(np.concatenate([inputs, rounded.activations(words, rows)], axis=1)) - output.bias
+        sums = output.sums(np.concatenate([values, rounded.activations(words, rows)], axis=1)) - output.bias
         found.append((float(np.square(sums * scale - exact).sum()), rounded, unit))
     _, rounded, unit = min(found, key=lambda candidate: candidate[0])
     return rounded, unit
