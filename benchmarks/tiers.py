@@ -27,7 +27,7 @@ from projgraph.native import NativeModel, word_fingerprints
 from projgraph.pack.convolution import QuantisedConvolution
 from projgraph.pack.format import MAX_INPUT_SUM
 from projgraph.pack.layer import WEIGHT_RANGES, QuantisedLayer
-from projgraph.pack.quantise import QuantisedModel, Shape
+from projgraph.pack.quantised import QuantisedModel, Shape
 from projgraph.pack.words import WordTable
 from projgraph.pack.write import model_bytes
 from projgraph.plan import plan_model, plan_shape

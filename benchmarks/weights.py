@@ -30,7 +30,8 @@ from projgraph.config import TrainConfig
 from projgraph.native import NativeModel
 from projgraph.pack.model import ProjectionModel
 from projgraph.pack.packing import Packing
-from projgraph.pack.quantise import QuantisedModel, quantise
+from projgraph.pack.quantise import quantise
+from projgraph.pack.quantised import QuantisedModel
 from projgraph.pack.write import model_bytes
 from projgraph.pipeline import train
 from projgraph.projection.fit import Fit, StudentTask, fit_twice, sharpen

@@ -18,7 +18,7 @@ ternary weights in words of 8, shared weights byte by byte, and sparse ones weig
 from __future__ import annotations
 
 from projgraph.config import PackConfig, ProjectionConfig
-from projgraph.pack.quantise import Shape
+from projgraph.pack.quantised import Shape
 
 _DENSE = PackConfig()
 WORDS = 12

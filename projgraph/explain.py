@@ -18,7 +18,7 @@ from projgraph.core.unicode_table import CharClass, char_class, lower
 from projgraph.errors import InputError
 from projgraph.pack.format import MAX_FEATURES, FamilyKind, Quantiser
 from projgraph.pack.projection import Family, ProjectionSpec
-from projgraph.pack.quantise import QuantisedModel
+from projgraph.pack.quantised import QuantisedModel
 from projgraph.pack.vector import VectorSpec, read_projection
 from projgraph.pack.words import Sequences
 from projgraph.records import Texts

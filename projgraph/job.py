@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from projgraph.atomic import atomic_write, check_target
+from projgraph.blueprint import check_labels, draw_blueprint
 from projgraph.config import TrainConfig
 from projgraph.errors import InputError
 from projgraph.lesson import RUN_SUFFIX, KeptRun, write_run
@@ -82,6 +83,29 @@ class TrainResult:
         return {**self.figures, "evaluation": None if self.evaluation is None else self.evaluation.to_json()}
 
 
+@dataclass(frozen=True)
+class _Made:
+    """A model that stands in its file.
+
+    Attributes:
+        dataset: the rows that it was trained on.
+        hidden: (n,) labels that the training did not see, -1 elsewhere; None if none was hidden.
+        foreign: rows among them that taught nothing, being unlike every labelled one.
+        trained: the model and what it grew from.
+        size: bytes of the file.
+        data_hash: of the rows.
+        evaluation: of the file on the test rows; None without any.
+    """
+
+    dataset: Dataset
+    hidden: IndexArray | None
+    foreign: int
+    trained: pipeline.Trained
+    size: int
+    data_hash: str
+    evaluation: Evaluation | None
+
+
 def run_training(
     job: TrainJob, config: TrainConfig, progress: Progress, listener: Listener | None = None
 ) -> TrainResult:
@@ -94,16 +118,15 @@ def run_training(
     """
     started = time.time()
     check_target(job.out, (job.train, job.test, *job.unlabelled))
-    test = None if job.test is None else _read(job, job.test, keep_empty=True)
-    if test is not None and not (test.labels != UNLABELLED).any():
-        raise InputError(f"{job.test}: none of its {len(test)} rows has a label; expected labels to measure against")
+    test = None if job.test is None else _read_test(job, job.test)
     dataset, hidden, notes = read_training(job, config)
     progress(f"read {job.train}: {len(dataset):,} rows")
-    # Imported here: torch and scipy take seconds, and files that cannot be used should be refused at once.
+    check_labels(dataset)
+    blueprint = draw_blueprint(dataset, config)
+    # Imported here: torch and scipy take seconds, and what cannot be trained should be refused at once.
     from projgraph import pipeline
-    from projgraph.evaluate import ReportInput, bit_use, write_report
 
-    trained, taught = pipeline.train_and_keep(dataset, config, progress, listener, keep=job.keep_run)
+    trained, taught = pipeline.train_and_keep(dataset, config, progress, listener, blueprint, keep=job.keep_run)
     run = TrackedRun(name=job.out.stem, started_ms=int(started * 1000))
     provenance = describe_training(dataset, config, trained.temperature)
     size = write_model(job.out, trained.model, provenance)
@@ -113,34 +136,27 @@ def run_training(
         written = write_run(kept, KeptRun(taught.taken_from(dataset), taught, config))
         progress(f"wrote {kept}: {written:,} bytes, the training texts among them")
     evaluation = _evaluate(job.out, test, size, trained.temperature, progress)
-    figures = _figures(job, dataset, hidden, trained, evaluation, size) | {"data_hash": provenance["data"]}
-    figures["n_foreign"] = 0 if taught.rows is None else len(dataset) - len(taught.rows)
-    report = _with_suffix(job.out, ".report.html")
-    counts = {
-        name: figures[name] for name in ("n_rows", "n_labelled", "n_unlabelled", "n_classes", "n_empty", "n_duplicates")
-    }
-    write_report(
-        report,
-        ReportInput(
-            title=job.out.name,
-            evaluation=evaluation,
-            trainer_accuracy=figures["trainer_accuracy"],
-            history=trained.student.history,
-            bits=bit_use(trained.bits),
-            configuration=config.flattened(),
-            counts=counts,
-        ),
-    )
+    foreign = len(dataset) - len(taught.taken_from(dataset))
+    made = _Made(dataset, hidden, foreign, trained, size, provenance["data"], evaluation)
+    figures = _figures(job, made)
+    report = _write_report(job, config, made, figures)
     figures |= {"report": str(report), "seconds": round(time.time() - started, 3), "run_id": run.run_id}
     tracking = None
     if job.track:
         progress("tracking the run")
-        tracking = _track(job, run, config, dataset, trained, figures, evaluation, report)
+        tracking = _track(job, run, config, made, figures, report)
         figures["run_id"] = tracking.run_id
         if not tracking.tracked:
             notes += (f"not tracked: {tracking.reason}",)
     figures["seconds"] = round(time.time() - started, 3)
     return TrainResult(figures, evaluation, report, tracking, notes)
+
+
+def _read_test(job: TrainJob, path: Path) -> Dataset:
+    test = _read(job, path, keep_empty=True)
+    if not (test.labels != UNLABELLED).any():
+        raise InputError(f"{path}: none of its {len(test)} rows has a label; expected labels to measure against")
+    return test
 
 
 def _read(job: TrainJob, path: Path, keep_empty: bool = False) -> Dataset:
@@ -170,7 +186,7 @@ def read_training(job: TrainJob, config: TrainConfig) -> tuple[Dataset, IndexArr
         dataset = merge(dataset, more)
         if hidden is not None:
             hidden = np.concatenate([hidden, np.full(len(dataset) - len(hidden), UNLABELLED, dtype=np.int64)])
-    if (dataset.labels != UNLABELLED).all():
+    if dataset.all_labelled:
         notes.append(
             "there are no unlabelled rows: nothing for the graph to teach, the student learns the labels alone"
         )
@@ -187,21 +203,15 @@ def _evaluate(out: Path, test: Dataset | None, size: int, temperature: float, pr
     return evaluate(model, test.texts, test.labels, test.classes, model_bytes=size, temperature=temperature)
 
 
-def _figures(
-    job: TrainJob,
-    dataset: Dataset,
-    hidden: IndexArray | None,
-    trained: pipeline.Trained,
-    evaluation: Evaluation | None,
-    size: int,
-) -> dict[str, Any]:
+def _figures(job: TrainJob, made: _Made) -> dict[str, Any]:
+    dataset, hidden, trained, evaluation = made.dataset, made.hidden, made.trained, made.evaluation
     known = np.zeros(len(dataset), dtype=np.bool_) if hidden is None else hidden != UNLABELLED
     taught_right = trained.taught.labels[known] == hidden[known] if hidden is not None else np.zeros(0)
     labelled = int((dataset.labels != UNLABELLED).sum())
     return {
         "test_accuracy": None if evaluation is None else evaluation.accuracy,
         "trainer_accuracy": float(taught_right.mean()) if len(taught_right) else None,
-        "model_bytes": size,
+        "model_bytes": made.size,
         "predicted_us": None if trained.plan.nanoseconds is None else trained.plan.nanoseconds / 1000,
         "model": str(job.out),
         "n_rows": len(dataset),
@@ -217,22 +227,39 @@ def _figures(
         "weights": trained.model.over_bits.format_name,
         "quantisation_drop": trained.quantisation_drop,
         "stage_seconds": {name: round(value, 3) for name, value in trained.seconds.items()},
+        "data_hash": made.data_hash,
+        "n_foreign": made.foreign,
     }
 
 
+def _write_report(job: TrainJob, config: TrainConfig, made: _Made, figures: Mapping[str, Any]) -> Path:
+    """The HTML page beside the model."""
+    from projgraph.evaluate import ReportInput, bit_use, write_report
+
+    counted = ("n_rows", "n_labelled", "n_unlabelled", "n_classes", "n_empty", "n_duplicates")
+    report = _with_suffix(job.out, ".report.html")
+    write_report(
+        report,
+        ReportInput(
+            title=job.out.name,
+            evaluation=made.evaluation,
+            trainer_accuracy=figures["trainer_accuracy"],
+            history=made.trained.student.history,
+            bits=bit_use(made.trained.bits),
+            configuration=config.flattened(),
+            counts={name: figures[name] for name in counted},
+        ),
+    )
+    return report
+
+
 def _track(
-    job: TrainJob,
-    run: TrackedRun,
-    config: TrainConfig,
-    dataset: Dataset,
-    trained: pipeline.Trained,
-    figures: Mapping[str, Any],
-    evaluation: Evaluation | None,
-    report: Path,
+    job: TrainJob, run: TrackedRun, config: TrainConfig, made: _Made, figures: Mapping[str, Any], report: Path
 ) -> Tracking:
     # Imported here: mlflow takes seconds, and a training that does not track should not wait for it.
     from projgraph.tracking import track
 
+    dataset, evaluation = made.dataset, made.evaluation
     metrics = {name: float(value) for name, value in figures.items() if isinstance(value, int | float)}
     if evaluation is not None:
         metrics |= {f"test_{name}": float(value) for name, value in evaluation.figures.items()}
@@ -241,14 +268,14 @@ def _track(
     summary = _with_suffix(job.out, ".report.json")
     body = dict(figures) | {"evaluation": None if evaluation is None else evaluation.to_json()}
     atomic_write(summary, json.dumps(body, indent=1, sort_keys=True).encode())
-    data = TrackedData(job.train.name, str(figures["data_hash"]), str(job.train), "training", len(dataset))
+    data = TrackedData(job.train.name, made.data_hash, str(job.train), "training", len(dataset))
     finished = replace(
         run,
         model_path=job.out,
         params={**config.flattened(), "labels_per_class": job.labels_per_class},
         metrics=metrics,
-        history=trained.student.history,
-        tags={"data_hash": str(figures["data_hash"])},
+        history=made.trained.student.history,
+        tags={"data_hash": made.data_hash},
         data=(data,),
         files={"report.html": report, "report.json": summary},
         input_example=examples,

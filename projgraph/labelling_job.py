@@ -19,11 +19,11 @@ from projgraph.errors import ConfigError, InputError
 from projgraph.graph.cover import greedy_cover, uncovered
 from projgraph.graph.knn import build_knn
 from projgraph.native import NativeModel
-from projgraph.pack.read import model_file_bytes
+from projgraph.pack.sections import model_file_bytes
 from projgraph.read import few_labels, read_dataset
 from projgraph.records import UNLABELLED, Dataset, FloatArray, Graph, Progress, TrainerTask
 from projgraph.runtime import Model
-from projgraph.trainers.leave_out import leave_out
+from projgraph.trainers.leave_out import LeftOut, leave_out
 from projgraph.trainers.registry import trainer
 
 FOLDS = 5
@@ -93,14 +93,28 @@ def suspects(job: SuspectsJob, config: TrainConfig, progress: Progress) -> dict[
     task = TrainerTask(graph, features, dataset.labels, len(dataset.classes))
     teach = trainer(config.trainer.name)
     seen = leave_out(task, teach, config.trainer, config.seed, FOLDS, progress=progress)
+    header = ("row", "text", "label", "suggested", "probability", "suggested_probability", "surprise")
+    doubted = _doubted(dataset, seen)
+    _write(job.out, header, doubted)
+    return {
+        "suspects": str(job.out),
+        "trainer": config.trainer.name,
+        "n_labelled": int((dataset.labels != UNLABELLED).sum()),
+        "n_judged": len(seen.rows),
+        "n_suspects": len(doubted),
+        "seconds": round(time.time() - started, 3),
+    }
+
+
+def _doubted(dataset: Dataset, seen: LeftOut) -> list[tuple[object, ...]]:
+    """A line for each row that the trainer believes more in another label of, the most surprising label first."""
     given, best = dataset.labels[seen.rows], seen.probabilities.argmax(axis=1)
     places = np.arange(len(seen.rows))
     of_given, of_best = seen.probabilities[places, given], seen.probabilities[places, best]
     doubted = np.flatnonzero(best != given)
     order = doubted[np.argsort(of_given[doubted], kind="stable")]
-    header = ("row", "text", "label", "suggested", "probability", "suggested_probability", "surprise")
     names = dataset.classes
-    lines = (
+    return [
         (
             int(seen.rows[at]) + 1,
             dataset.texts[int(seen.rows[at])],
@@ -111,16 +125,7 @@ def suspects(job: SuspectsJob, config: TrainConfig, progress: Progress) -> dict[
             f"{1 - of_given[at]:.6f}",
         )
         for at in order.tolist()
-    )
-    _write(job.out, header, lines)
-    return {
-        "suspects": str(job.out),
-        "trainer": config.trainer.name,
-        "n_labelled": int((dataset.labels != UNLABELLED).sum()),
-        "n_judged": len(seen.rows),
-        "n_suspects": len(order),
-        "seconds": round(time.time() - started, 3),
-    }
+    ]
 
 
 def suggest(job: SuggestJob, config: TrainConfig, progress: Progress) -> dict[str, Any]:
@@ -145,15 +150,7 @@ def suggest(job: SuggestJob, config: TrainConfig, progress: Progress) -> dict[st
     model = None if job.model is None else Model(NativeModel(model_file_bytes(job.model)[0]), str(job.model))
     progress(f"read {job.source}: {len(dataset):,} rows")
     features, graph = _graph(dataset, config, progress)
-    beliefs: NDArray[np.floating[Any]] = np.ones((len(dataset), 0), dtype=np.float32)
-    names, by = dataset.classes, "nothing"
-    if model is not None:
-        beliefs, names, by = model.predict_proba(list(dataset.texts)), model.classes, str(job.model)
-    elif len(dataset.classes) > 1:
-        progress(f"trainer: {config.trainer.name}")
-        task = TrainerTask(graph, features, dataset.labels, len(dataset.classes))
-        taught = trainer(config.trainer.name)(task, config.trainer, config.seed, progress)
-        beliefs, by = taught.probabilities, config.trainer.name
+    beliefs, names, by = _beliefs(dataset, model, features, graph, config, progress)
     sure = beliefs.max(axis=1, initial=0.0)
     need = ((1 - sure) * uncovered(graph, np.flatnonzero(~free))).astype(np.float32)
     progress(f"choosing {job.count:,} of {int(free.sum()):,} rows")
@@ -173,6 +170,23 @@ def suggest(job: SuggestJob, config: TrainConfig, progress: Progress) -> dict[st
         "n_suggested": len(chosen),
         "seconds": round(time.time() - started, 3),
     }
+
+
+def _beliefs(
+    dataset: Dataset, model: Model | None, features: FloatArray, graph: Graph, config: TrainConfig, progress: Progress
+) -> tuple[NDArray[np.floating[Any]], tuple[str, ...], str]:
+    """(n, c) what is believed of every row, the names of its c classes, and who believes it.
+
+    That is the model, or else the trainer, or where no two classes have labels nobody, with c of 0.
+    """
+    if model is not None:
+        return model.predict_proba(list(dataset.texts)), model.classes, model.source
+    if len(dataset.classes) < 2:
+        return np.ones((len(dataset), 0), dtype=np.float32), dataset.classes, "nothing"
+    progress(f"trainer: {config.trainer.name}")
+    task = TrainerTask(graph, features, dataset.labels, len(dataset.classes))
+    taught = trainer(config.trainer.name)(task, config.trainer, config.seed, progress)
+    return taught.probabilities, dataset.classes, config.trainer.name
 
 
 def _read(job: SuspectsJob | SuggestJob, plain: bool = False) -> Dataset:

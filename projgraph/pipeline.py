@@ -9,20 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from projgraph import native
-from projgraph.bits import row_projection
+from projgraph.blueprint import Blueprint, check_labels, draw_blueprint
 from projgraph.clock import Clock
 from projgraph.config import StudentConfig, TrainConfig
-from projgraph.errors import InputError
 from projgraph.evaluate.calibration import fit_temperature
 from projgraph.features.corruption import corrupt
 from projgraph.features.substitution import near_words, substitute
 from projgraph.pack.convolution import Convolution
 from projgraph.pack.model import ProjectionModel
 from projgraph.pack.packing import Packing
-from projgraph.pack.quantise import QuantisedModel, quantise
-from projgraph.pack.vector import has_thresholds
+from projgraph.pack.quantise import quantise
+from projgraph.pack.quantised import QuantisedModel
 from projgraph.pack.words import Sequences
-from projgraph.plan import Plan, head_weight_bits, plan_model
+from projgraph.plan import Plan, head_weight_bits
 from projgraph.projection.fit import Listener, Student, StudentTask, fit_student, sharpen
 from projgraph.projection.graph import ProjectionGraph, projection_graph
 from projgraph.projection.joint import fit_jointly
@@ -31,12 +30,12 @@ from projgraph.records import (
     UNLABELLED,
     Bits,
     Dataset,
+    FloatArray,
     Graph,
     IndexArray,
     Progress,
     SoftLabels,
     Texts,
-    Vectors,
 )
 from projgraph.teach import Taught, teach
 from projgraph.trust import score_threshold, tempered
@@ -91,28 +90,35 @@ def train(dataset: Dataset, config: TrainConfig, progress: Progress, listener: L
     Raises:
         InputError: no labelled row, or one class only.
         BudgetError: no model fits the budget.
+        ConfigError: the settings do not go with so many bits.
     """
     return train_and_keep(dataset, config, progress, listener)[0]
 
 
 def train_and_keep(
-    dataset: Dataset, config: TrainConfig, progress: Progress, listener: Listener | None = None, *, keep: bool = False
+    dataset: Dataset,
+    config: TrainConfig,
+    progress: Progress,
+    listener: Listener | None = None,
+    blueprint: Blueprint | None = None,
+    *,
+    keep: bool = False,
 ) -> tuple[Trained, Taught]:
     """As ``train``, with what further students can learn from by ``learn``.
 
     Args:
         dataset, config, progress, listener: as for ``train``.
+        blueprint: the model to train; as ``draw_blueprint`` draws it if left out.
         keep: there will be further students, which may have codes of words where this one has none.
     """
-    _check_labels(dataset)
-    plan = plan_rows(dataset, config)
-    if plan.left_out:  # said before the work, so that nobody waits for another model than was asked for
-        progress(f"note: {plan.left_out}")
-    row_projection(dataset.rows, plan.bits, config)  # and so are settings that do not go with so many bits
+    check_labels(dataset)
+    blueprint = draw_blueprint(dataset, config) if blueprint is None else blueprint
+    if blueprint.plan.left_out:  # said before the work, so that nobody waits for another model than was asked for
+        progress(f"note: {blueprint.plan.left_out}")
     clock = Clock()
-    words = plan.words > 0 or (keep and config.code_dimensions > 0)
+    words = blueprint.plan.words > 0 or (keep and config.code_dimensions > 0)
     taught = teach(dataset, config, words, progress, clock)
-    trained = learn(taught.taken_from(dataset), taught, config, progress, listener, plan)
+    trained = learn(taught.taken_from(dataset), taught, config, progress, listener, blueprint)
     labels = taught.spread_over(trained.taught, len(dataset))
     return replace(trained, taught=labels, seconds=clock.seconds | trained.seconds), taught
 
@@ -123,19 +129,8 @@ def teach_all(dataset: Dataset, config: TrainConfig, progress: Progress) -> Taug
     Raises:
         InputError: no labelled row, or one class only.
     """
-    _check_labels(dataset)
+    check_labels(dataset)
     return teach(dataset, config, config.code_dimensions > 0, progress, Clock())
-
-
-def plan_rows(dataset: Dataset, config: TrainConfig) -> Plan:
-    """The dimensions of a model of these rows, as `projgraph.plan.plan_model` prefers them.
-
-    Raises:
-        BudgetError: no model fits the budget.
-    """
-    rows, settings = dataset.rows, config.projection.vectors
-    thresholds = has_thresholds(rows, settings.thresholds) if isinstance(rows, Vectors) else None
-    return plan_model(dataset.classes, config, thresholds)
 
 
 def learn(
@@ -144,11 +139,11 @@ def learn(
     config: TrainConfig,
     progress: Progress,
     listener: Listener | None = None,
-    plan: Plan | None = None,
+    blueprint: Blueprint | None = None,
     *,
     judge: bool = False,
 ) -> Trained:
-    """The student's part of ``train``: a device model of the dimensions of a plan.
+    """The student's part of ``train``: a device model as its blueprint says.
 
     Args:
         dataset: the rows that were taught, no others.
@@ -156,22 +151,24 @@ def learn(
         config: the settings.
         progress: called with one line before each stage.
         listener: called after every epoch of the student with its figures.
-        plan: the dimensions; as ``plan_rows`` chooses them if left out.
+        blueprint: the model; as ``draw_blueprint`` draws it if left out.
         judge: measure the integers on rows that the student did not see; takes another rounding.
 
     Raises:
         BudgetError: no model fits the budget.
+        ConfigError: the settings do not go with so many bits.
     """
-    plan = plan_rows(dataset, config) if plan is None else plan
+    blueprint = draw_blueprint(dataset, config) if blueprint is None else blueprint
+    plan, projection = blueprint.plan, blueprint.projection
     rows, clock = dataset.rows, Clock()
-    projection = row_projection(rows, plan.bits, config)
     with clock.part("bits"):
         progress(f"bits: {len(dataset):,} rows x {plan.bits:,} bits")
         bits = native.project(projection, rows)
     vocabulary = None
     if plan.words and isinstance(rows, Texts):
         with clock.part("words"):
-            vocabulary = _words(rows, plan, projection, taught, config, progress)
+            progress(f"words: codes of {config.code_dimensions} signs")
+            vocabulary = _vocabulary(rows, blueprint, dataset, taught, config)
     with clock.part("student"):
         progress(f"student: {f'{plan.units} hidden units' if plan.units else 'a linear head'}")
         task, joined = _student_task(dataset, taught, config, plan, bits, vocabulary)
@@ -214,16 +211,6 @@ def _student_task(
     return task, joined
 
 
-def _check_labels(dataset: Dataset) -> None:
-    labelled = int((dataset.labels != UNLABELLED).sum())
-    if not labelled:
-        raise InputError(f"none of the {len(dataset)} rows has a label; label at least one row of each class")
-    if len(dataset.classes) < 2:
-        raise InputError(
-            f"all {labelled} labelled rows have the class {dataset.classes[0]!r}; expected two classes or more"
-        )
-
-
 def _no_edges(n_nodes: int) -> Graph:
     empty = np.zeros(0, dtype=np.int32)
     return Graph(np.zeros(n_nodes + 1, dtype=np.int64), empty, empty.astype(np.float32))
@@ -249,27 +236,29 @@ def _beside_words(config: TrainConfig) -> StudentConfig:
     return student.model_copy(update={"min_steps": max(student.min_steps, chosen.min_steps)})
 
 
-def _words(
-    texts: Texts, plan: Plan, projection: bytes, taught: Taught, config: TrainConfig, progress: Progress
+def _vocabulary(
+    texts: Texts, blueprint: Blueprint, dataset: Dataset, taught: Taught, config: TrainConfig
 ) -> Vocabulary | None:
-    """The words that the plan has room for, their codes fitted to what the rows look like and what they were taught.
-
-    Where every row has a label, codes that know the labels made a worse student than those of the features alone.
-    """
-    progress(f"words: codes of {config.code_dimensions} signs")
-    certain = taught.graph is None
-    views = [] if taught.features is None else [taught.features]
-    views += [] if certain and views else [taught.labels.probabilities]
-    targets = np.hstack([view / np.sqrt(np.square(view).sum(axis=1).mean()) for view in views])
+    """The words that the plan has room for."""
     return build_vocabulary(
-        projection,
+        blueprint.projection,
         texts,
-        targets,
-        most=plan.words,
+        _word_targets(dataset, taught),
+        most=blueprint.plan.words,
         dimensions=config.code_dimensions,
         seed=config.seed,
         encoder=taught.encoder,
     )
+
+
+def _word_targets(dataset: Dataset, taught: Taught) -> FloatArray:
+    """(n, d) what codes of words are fitted to: what the rows look like, beside what they were taught.
+
+    Where every row has a label, codes that know the labels made a worse student than those of the features alone.
+    """
+    views = [] if taught.features is None else [taught.features]
+    views += [] if dataset.all_labelled and views else [taught.labels.probabilities]
+    return np.hstack([view / np.sqrt(np.square(view).sum(axis=1).mean()) for view in views])
 
 
 def _learn(task: StudentTask, taught: Taught, listener: Listener | None) -> tuple[Student, SoftLabels]:

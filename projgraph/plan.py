@@ -18,7 +18,7 @@ from projgraph.config import TrainConfig
 from projgraph.cost import predicted_nanoseconds
 from projgraph.errors import BudgetError, ConfigError
 from projgraph.pack.format import MAX_INPUT_SUM
-from projgraph.pack.quantise import Shape
+from projgraph.pack.quantised import Shape
 from projgraph.pack.write import predicted_size
 
 PROVENANCE_ROOM = 1024
@@ -38,7 +38,8 @@ _WIDE = (*_LARGEST, (1408, 128))
 _NARROW = ((1408, 96), (2048, 64), (2816, 32), (1216, 64), (2048, 32), (1024, 32))
 """Of such weights, worth more than a linear head of less than ``_LINEAR_LEAST`` bits."""
 _LINEAR_MOST = 4096
-_LINEAR_ENOUGH = 2048
+ENOUGH_BITS = 2048
+"""Of a linear head, worth more than eight-bit weights; of a hidden layer, more than four-bit ones."""
 _LINEAR_LEAST = 640
 _STEP = 64
 
@@ -98,20 +99,59 @@ def plan_model(classes: tuple[str, ...], config: TrainConfig, thresholds: bool |
         plans.append(_sized(Plan(bits, units, weight_bits, 0), classes, config, thresholds))
         if _fits(plans[-1], config):
             return replace(plans[-1], left_out=left_out)
-    raise BudgetError(_too_little(plans, len(classes), config))
+    short = shortage(plans, config)
+    raise BudgetError(
+        f"a budget of {short.given} is too small for {len(classes)} classes with these settings; "
+        f"the smallest that works is {short.needed}: give --budget {short.budget} or more"
+    )
 
 
-def smallest_size(classes: tuple[str, ...], config: TrainConfig, bits: int, units: Sequence[int]) -> int:
-    """Bytes of the smallest model of texts with so many bits, without words.
+def smallest_plans(classes: tuple[str, ...], config: TrainConfig, bits: int, units: Sequence[int]) -> list[Plan]:
+    """The smallest plans of texts with so few bits, without words, whether they fit the budgets or not.
 
     Args:
         classes: label names.
         config: the settings.
-        bits: T x d.
+        bits: fewer than ``ENOUGH_BITS``, where only the narrowest weights of a linear head are worth it.
         units: the choices of hidden units, 0 for a linear head.
     """
-    plans = (Plan(bits, count, weight_bits, 0) for count in units for weight_bits in _weight_bits(config))
-    return min(_sized(plan, classes, config).size for plan in plans)
+    narrowest = _weight_bits(config)[-1]
+    shapes = [(count, narrowest) for count in units]
+    shapes += [(count, 1) for count in units if count and weights_are_open(config)]
+    return [_sized(Plan(bits, count, weight_bits, 0), classes, config) for count, weight_bits in shapes]
+
+
+@dataclass(frozen=True)
+class Shortage:
+    """Budgets that are too small, in words.
+
+    Attributes:
+        given: such as "2000 bytes and 10 ns a text"; those alone that are too small.
+        needed: as many bytes and nanoseconds as do.
+        budget: that has room for them, as `--budget` takes it.
+    """
+
+    given: str
+    needed: str
+    budget: str
+
+
+def shortage(plans: Sequence[Plan], config: TrainConfig) -> Shortage:
+    """What is too small for every plan, and the least that would do for one of them."""
+    nearest = _nearest(plans, config)
+    given, needed = [], []
+    if nearest.size > config.budget:
+        given.append(f"{config.budget} bytes")
+        needed.append(f"{nearest.size} bytes")
+    if not _in_time(nearest, config):
+        given.append(f"{config.time_budget} ns a text")
+        needed.append(f"{nearest.nanoseconds} ns")
+    return Shortage(" and ".join(given), " and ".join(needed), _raised(nearest, config))
+
+
+def weights_are_open(config: TrainConfig) -> bool:
+    """Whether the settings leave open how weights are stored."""
+    return config.pack.weight_bits is None and not config.pack.shared and not config.pack.pruning
 
 
 def head_weight_bits(plan: Plan) -> tuple[int, int | None]:
@@ -136,7 +176,7 @@ def _beside_words(classes: tuple[str, ...], config: TrainConfig) -> Iterator[Pla
     fewest = min(FEWEST_WORDS, chosen.most)
     filters = (_FILTERS if config.encoder else (0,)) if chosen.filters is None else (chosen.filters,)
     # Fewer bits a weight lose less than fewer units.
-    shapes, choices = (_HIDDEN_AND_WORDS[:1], (8, 4, 2)) if _any_weights(config) else (_HIDDEN_AND_WORDS, None)
+    shapes, choices = (_HIDDEN_AND_WORDS[:1], (8, 4, 2)) if weights_are_open(config) else (_HIDDEN_AND_WORDS, None)
     heads = dict.fromkeys(
         (config.projection.bits or bits, units if config.student.units is None else config.student.units, weight_bits)
         for bits, units in shapes
@@ -159,25 +199,20 @@ def _with_most_words(least: Plan, classes: tuple[str, ...], config: TrainConfig)
 
 def _sized(plan: Plan, classes: tuple[str, ...], config: TrainConfig, thresholds: bool | None = None) -> Plan:
     """The plan with the bytes of its file and the time of a text."""
-    output, hidden = head_weight_bits(plan)
+    shape = plan_shape(plan, len(classes), config)
     size = predicted_size(
-        len(classes),
+        shape,
         sum(len(name.encode("utf-8", "surrogatepass")) for name in classes),
-        plan.bits,
-        output,
-        units=plan.units,
-        hidden_weight_bits=hidden,
-        provenance_length=PROVENANCE_ROOM,
-        thresholds=thresholds,
-        words=(plan.words, config.code_dimensions) if plan.words else None,
-        filters=plan.filters,
+        *head_weight_bits(plan),
+        words=plan.words,
         width=config.projection.words.width,
         pruning=config.pack.pruning,
         shared=config.pack.shared,
+        thresholds=thresholds,
+        provenance_length=PROVENANCE_ROOM,
     )
     if thresholds is not None:
         return replace(plan, size=size)
-    shape = plan_shape(plan, len(classes), config)
     time = predicted_nanoseconds(shape, plan.weight_bits, config.projection, plan.words, config.pack)
     return replace(plan, size=size, nanoseconds=time)
 
@@ -200,27 +235,11 @@ def _nearest(plans: Sequence[Plan], config: TrainConfig) -> Plan:
 
 
 def _raised(plan: Plan, config: TrainConfig) -> str:
-    """The option that makes room for a plan."""
+    """The budget that makes room for a plan."""
     size = f"{-(-plan.size // 1024)}KB" if plan.size > config.budget else f"{config.budget}"
     if config.time_budget is None:
-        return f"--budget {size}"
-    return f"--budget {size},{max(plan.nanoseconds or 0, config.time_budget)}ns"
-
-
-def _too_little(plans: Sequence[Plan], classes: int, config: TrainConfig) -> str:
-    """What is too small for every plan, and what would do."""
-    nearest = _nearest(plans, config)
-    given, needed = [], []
-    if nearest.size > config.budget:
-        given.append(f"{config.budget} bytes")
-        needed.append(f"{nearest.size} bytes")
-    if not _in_time(nearest, config):
-        given.append(f"{config.time_budget} ns a text")
-        needed.append(f"{nearest.nanoseconds} ns")
-    return (
-        f"a budget of {' and '.join(given)} is too small for {classes} classes with these settings; "
-        f"the smallest that works is {' and '.join(needed)}: give {_raised(nearest, config)} or more"
-    )
+        return size
+    return f"{size},{max(plan.nanoseconds or 0, config.time_budget)}ns"
 
 
 def _left_out(plans: Sequence[Plan], config: TrainConfig) -> str:
@@ -233,7 +252,7 @@ def _left_out(plans: Sequence[Plan], config: TrainConfig) -> str:
     allowed = "" if config.time_budget is None else f" and {config.time_budget} ns"
     return (
         f"{asked}{nearest.words} of them need {nearest.size} bytes{time}, "
-        f"the budget is {config.budget} bytes{allowed}: give {_raised(nearest, config)} or more"
+        f"the budget is {config.budget} bytes{allowed}: give --budget {_raised(nearest, config)} or more"
     )
 
 
@@ -244,17 +263,12 @@ def _weight_bits(config: TrainConfig) -> tuple[int, ...]:
     return (config.pack.weight_bits,) if config.pack.weight_bits else (8, 4)
 
 
-def _any_weights(config: TrainConfig) -> bool:
-    """Whether the settings leave open how weights are stored."""
-    return config.pack.weight_bits is None and not config.pack.shared and not config.pack.pruning
-
-
 def _hidden(config: TrainConfig) -> tuple[list[tuple[int, int, int]], list[tuple[int, int, int]]]:
     """(bits, units, weight bits) of heads with a hidden layer: those wanted before a linear one, and the others."""
     choices, fixed = _weight_bits(config), config.projection.bits
     if config.student.units is not None:
         return [], []
-    if _any_weights(config):
+    if weights_are_open(config):
         first = [(bits, units, weight_bits) for bits, units in _LARGEST for weight_bits in choices]
         first += [(bits, units, 1) for bits, units in _WIDE]
         second = [(bits, units, 1) for bits, units in _NARROW]
@@ -273,8 +287,8 @@ def _candidates(config: TrainConfig) -> Iterator[tuple[int, int, int]]:
         yield from ((fixed_bits, units, weight_bits) for weight_bits in choices)
         yield from narrow
         return
-    for bits in range(_LINEAR_MOST, _LINEAR_ENOUGH - 1, -_STEP):
+    for bits in range(_LINEAR_MOST, ENOUGH_BITS - 1, -_STEP):
         yield from ((bits, units, weight_bits) for weight_bits in choices)
-    yield from ((bits, units, choices[-1]) for bits in range(_LINEAR_ENOUGH - _STEP, _LINEAR_LEAST - 1, -_STEP))
+    yield from ((bits, units, choices[-1]) for bits in range(ENOUGH_BITS - _STEP, _LINEAR_LEAST - 1, -_STEP))
     yield from narrow
     yield from ((bits, units, choices[-1]) for bits in range(_LINEAR_LEAST - _STEP, 0, -_STEP))

@@ -187,6 +187,11 @@ class Dataset:
             return self.rows
         raise InputError(f"the {len(self.rows)} rows are vectors of {self.rows.n_columns} columns; expected texts")
 
+    @property
+    def all_labelled(self) -> bool:
+        """Whether every row has a label, so that a graph has nothing to teach."""
+        return bool((self.labels != UNLABELLED).all())
+
     def __len__(self) -> int:
         return len(self.rows)
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from projgraph.blueprint import draw_blueprint, plan_rows
 from projgraph.config import TrainConfig
 from projgraph.errors import BudgetError
-from projgraph.pipeline import Trained, learn, plan_rows
-from projgraph.plan import Plan, smallest_size
+from projgraph.pipeline import Trained, learn
+from projgraph.plan import ENOUGH_BITS, Plan, shortage, smallest_plans, weights_are_open
 from projgraph.records import Dataset, Progress
 from projgraph.teach import Taught
 
@@ -55,40 +56,62 @@ def best_student(
         BudgetError: no model of ``FEWEST_BITS`` fits the budget, unless the settings ask for fewer; the message names
             the smallest size that is worth it.
     """
-    plans = [plan_rows(dataset, config)]
-    if plans[0].bits < FEWEST_BITS and config.projection.bits is None:
-        plans = list(shapes(dataset, config))
-        if not plans:
-            raise BudgetError(_too_small(dataset, config))
-        plans = plans if search else plans[:1]
-    elif search:
-        plans += [plan for plan in shapes(dataset, config) if _dimensions(plan) != _dimensions(plans[0])]
-    students = [learn(dataset, taught, config, progress, plan=plan, judge=True) for plan in plans]
+    plans = plans_to_fit(dataset, config, search=search)
+    blueprints = (draw_blueprint(dataset, config, plan) for plan in plans)
+    students = [learn(dataset, taught, config, progress, blueprint=each, judge=True) for each in blueprints]
     # The first of the best, and shapes come with the fewest steps a text first: a tie goes to the faster one.
     chosen = max(students, key=lambda student: student.held_out_accuracy or 0.0)
     tried = tuple(Tried(each.plan.size, each.held_out_accuracy, shape_in_words(each)) for each in students)
     return Search(chosen, tried)
 
 
+def plans_to_fit(dataset: Dataset, config: TrainConfig, *, search: bool = False) -> list[Plan]:
+    """The preferred plan, and with a search one of each shape; shapes alone where the preferred one has few bits.
+
+    Raises:
+        BudgetError: as ``best_student``.
+    """
+    preferred = _fitting(dataset, config)
+    if preferred is None and config.projection.bits is not None:
+        preferred = plan_rows(dataset, config)  # says which budget would do
+    if preferred is not None and (preferred.bits >= FEWEST_BITS or config.projection.bits is not None):
+        others = shapes(dataset, config) if search else ()
+        return [preferred, *(plan for plan in others if _dimensions(plan) != _dimensions(preferred))]
+    plans = list(shapes(dataset, config))
+    if not plans:
+        raise BudgetError(_too_small(dataset, config))
+    return plans if search else plans[:1]
+
+
 def shapes(dataset: Dataset, config: TrainConfig) -> Iterator[Plan]:
-    """The preferred plan for each number of hidden units that leaves room for enough bits."""
-    for units in UNITS:
-        if config.student.units not in (None, units):
-            continue
-        try:
-            plan = plan_rows(dataset, config.model_copy(update={"student": _with_units(config, units)}))
-        except BudgetError:
-            continue
-        if plan.bits >= FEWEST_BITS:
-            yield plan
+    """The preferred plan for each number of hidden units that leaves room for enough bits.
+
+    Where the weights of such a hidden layer cost bits that are worth more, and the settings leave them open, there is
+    one of binary weights beside it, as plans of no fixed number of units have.
+    """
+    for units in UNITS if config.student.units is None else (config.student.units,):
+        chosen = _with(config, "student", units=units)
+        plan = _fitting(dataset, chosen)
+        found = [plan]
+        if units and weights_are_open(config) and (plan is None or plan.bits < ENOUGH_BITS):
+            found.append(_fitting(dataset, _with(chosen, "pack", weight_bits=1)))
+        yield from (each for each in found if each is not None and each.bits >= FEWEST_BITS)
+
+
+def _fitting(dataset: Dataset, config: TrainConfig) -> Plan | None:
+    """The preferred plan, if one fits."""
+    try:
+        return plan_rows(dataset, config)
+    except BudgetError:
+        return None
 
 
 def _too_small(dataset: Dataset, config: TrainConfig) -> str:
     units = UNITS if config.student.units is None else (config.student.units,)
-    needed = smallest_size(dataset.classes, config, FEWEST_BITS, units)
+    short = shortage(smallest_plans(dataset.classes, config, FEWEST_BITS, units), config)
     return (
-        f"a budget of {config.budget} bytes has room for fewer than {FEWEST_BITS} bits beside {len(dataset.classes)} "
-        f"classes; the smallest size that is worth it is {needed} bytes: give {-(-needed // 1024)}KB or more, or set "
+        f"a budget of {short.given} has room for fewer than {FEWEST_BITS} bits beside {len(dataset.classes)} "
+        f"classes; the smallest that is worth it is {short.needed}: give {short.budget} or more, or set "
         "projection.bits to have fewer all the same"
     )
 
@@ -101,8 +124,8 @@ def shape_in_words(trained: Trained) -> str:
     return f"{plan.bits:,} bits, {units}, {trained.model.over_bits.format_name} weights{words}"
 
 
-def _with_units(config: TrainConfig, units: int) -> object:
-    return config.student.model_copy(update={"units": units})
+def _with(config: TrainConfig, stage: str, **changes: int) -> TrainConfig:
+    return config.model_copy(update={stage: getattr(config, stage).model_copy(update=changes)})
 
 
 def _dimensions(plan: Plan) -> tuple[int, int, int, int, int]:

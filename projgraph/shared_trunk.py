@@ -19,7 +19,8 @@ from projgraph.errors import ConfigError
 from projgraph.evaluate.calibration import fit_temperature
 from projgraph.lesson import KeptRun
 from projgraph.pack.model import ProjectionModel
-from projgraph.pack.quantise import QuantisedModel, quantise
+from projgraph.pack.quantise import quantise
+from projgraph.pack.quantised import QuantisedModel
 from projgraph.pipeline import weight_packing, weight_tuning, with_copies
 from projgraph.plan import weight_bits_of
 from projgraph.projection.fit import HeadLayers, Listener, Student, StudentTask, Targets, sharpen

@@ -108,7 +108,7 @@ def vector_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import numpy as np
 
     from projgraph.pack.layer import QuantisedLayer
-    from projgraph.pack.quantise import QuantisedModel
+    from projgraph.pack.quantised import QuantisedModel
     from projgraph.pack.vector import VectorSpec
     from projgraph.pack.write import write_model
 

@@ -431,6 +431,8 @@ for arguments in json.loads(sys.argv[1]):
 def test_wrong_input_is_refused_before_anything_heavy_is_imported(few, tmp_path):
     """torch alone takes seconds; one process tries them all, the cheapest to refuse first."""
     out, nothing = ["--out", str(tmp_path / "out")], str(tmp_path / "no.csv")
+    plain = tmp_path / "plain.csv"
+    plain.write_text("text,label\nlamp,\ndoor,\n")
     commands = [
         ["train", str(few), "--set", "student.epoch=3", *out],
         ["train", str(few), "--budget", "64KB,5", *out],
@@ -439,6 +441,9 @@ def test_wrong_input_is_refused_before_anything_heavy_is_imported(few, tmp_path)
         ["train", str(few), "--unlabelled", nothing, *out],
         ["train", str(few), "--labels-per-class", "9", *out],
         ["train", str(few), "--out", str(few)],
+        ["train", str(few), "--budget", "10", *out],
+        ["train", str(few), "--set", "projection.bits=100", "--set", "projection.functions=64", *out],
+        ["train", str(plain), *out],
         ["graph", "build", nothing, *out],
         ["graph", "build", nothing, "--set", "student.epoch=3", *out],
         ["graph", "propagate", nothing, *out],
@@ -449,6 +454,8 @@ def test_wrong_input_is_refused_before_anything_heavy_is_imported(few, tmp_path)
     done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60)
     assert done.stdout.splitlines() == ["2"] * len(commands), done.stderr
     assert done.stderr.count("projgraph: ") == len(commands)
+    for message in ("a budget of 10 bytes is too small", "functions is 64; expected a divisor", "rows has a label"):
+        assert message in done.stderr
 
 
 def test_interrupted(run, few, small, tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ from projgraph import native
 from projgraph.bits import text_projection
 from projgraph.config import ProjectionConfig, TrainConfig
 from projgraph.cost import PICOSECONDS, WORDS, predicted_nanoseconds, steps
-from projgraph.pack.quantise import Shape
+from projgraph.pack.quantised import Shape
 from projgraph.read import read_texts
 from projgraph.records import Texts
 

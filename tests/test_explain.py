@@ -17,7 +17,7 @@ from projgraph.nearest import NearestTexts
 from projgraph.pack.format import Quantiser
 from projgraph.pack.layer import QuantisedLayer
 from projgraph.pack.projection import ProjectionSpec
-from projgraph.pack.quantise import QuantisedModel
+from projgraph.pack.quantised import QuantisedModel
 from projgraph.pack.read import read_model
 from projgraph.pack.words import WordTable
 from projgraph.predict import run

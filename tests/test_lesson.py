@@ -54,6 +54,18 @@ def test_a_student_of_the_run_is_the_model_of_the_training(trained: Path) -> Non
     assert model_bytes(again.model, provenance) == trained.read_bytes()
 
 
+def test_the_words_of_a_run_know_the_beliefs_too(intents: Path, config: TrainConfig, tmp_path: Path) -> None:
+    """The graph is not kept, and rows without a label are no less taught for that."""
+    roomy = change_config(config, ["projection.words.most=400", "projection.words.min_steps=30"], {"budget": "128KB"})
+    out = tmp_path / "model.pgb"
+    job = TrainJob(intents / "train.csv", out, labels_per_class=5, track=False, keep_run=True)
+    run_training(job, roomy, quiet)
+    run = read_run(tmp_path / "model.run.npz")
+    again = pipeline.learn(run.dataset, run.taught, run.config, quiet)
+    assert (again.plan.words, run.taught.graph, run.dataset.all_labelled) == (400, None, False)
+    assert model_bytes(again.model, describe_training(run.dataset, run.config, again.temperature)) == out.read_bytes()
+
+
 def test_a_smaller_student_fits_its_budget_and_is_judged_on_rows_that_it_did_not_see(trained: Path) -> None:
     run = read_run(trained.with_name("model.run.npz"))
     smaller = change_config(run.config, (), {"budget": "3KB"})

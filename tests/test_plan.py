@@ -16,7 +16,7 @@ from projgraph.errors import BudgetError, ConfigError
 from projgraph.pack.convolution import QuantisedConvolution
 from projgraph.pack.layer import QuantisedLayer
 from projgraph.pack.projection import ProjectionSpec
-from projgraph.pack.quantise import QuantisedModel
+from projgraph.pack.quantised import QuantisedModel
 from projgraph.pack.words import WordTable
 from projgraph.pack.write import model_bytes
 from projgraph.plan import PROVENANCE_ROOM, Plan, head_weight_bits, plan_model, plan_shape

@@ -86,6 +86,26 @@ def test_unknown_column_names_those_there_are(small_model, tmp_path, capfd):
     assert "text" in err
 
 
+@pytest.mark.parametrize("options", [[], ["--proba"], ["--proba", "--oos-label", "nobody"]])
+@pytest.mark.parametrize("threshold", [0, 1 << 30])
+def test_a_text_is_read_once(small_model, tmp_path, monkeypatch, capfdbinary, options, threshold):
+    model, provenance = read_model(small_model)
+    write_model(tmp_path / "m.pgb", dataclasses.replace(model, threshold=threshold), provenance)
+    (tmp_path / "texts.txt").write_bytes(joined(LINES))
+    calls: list[str] = []
+    for name in ("predict_one", "scores", "labels"):
+        real = getattr(NativeModel, name)
+
+        def counted(self: NativeModel, *rows: object, _name: str = name, _real=real, **named: object) -> object:
+            calls.append(_name)
+            return _real(self, *rows, **named)
+
+        monkeypatch.setattr(NativeModel, name, counted)
+    assert run([str(tmp_path / "m.pgb"), str(tmp_path / "texts.txt"), *options]) == 0
+    assert len(calls) == len(LINES)
+    capfdbinary.readouterr()
+
+
 def test_proba_agrees_with_the_label_and_the_runtime(small_model, tmp_path, capfdbinary):
     path = tmp_path / "texts.txt"
     path.write_bytes(joined(LINES))

@@ -18,7 +18,7 @@ from projgraph.native import NativeModel, project
 from projgraph.pack.format import Quantiser
 from projgraph.pack.layer import QuantisedLayer
 from projgraph.pack.projection import ProjectionSpec
-from projgraph.pack.quantise import QuantisedModel
+from projgraph.pack.quantised import QuantisedModel
 from projgraph.pack.write import model_bytes, write_model
 from projgraph.records import Texts
 from projgraph.runtime import FEW, Model

@@ -18,7 +18,8 @@ from projgraph.config import change_config, weight_settings
 from projgraph.errors import InputError, ProjgraphError
 from projgraph.native import NativeModel
 from projgraph.pack.export import export_model, make_folder
-from projgraph.pack.read import model_file_bytes, parse_model
+from projgraph.pack.read import parse_model
+from projgraph.pack.sections import model_file_bytes
 
 if TYPE_CHECKING:
     from projgraph.lesson import KeptRun

@@ -7,7 +7,8 @@
  *
  * Compiled with -DPG_SMALL the core needs a third of the scratch or less, and up to twice the time, for the same
  * scores: a model of 2,048 bits and 77 classes runs in 8 KB of RAM, in 4 KB if its repeat filter has 128 slots.
- * With -DPG_PLAIN_WEIGHTS it takes weights of int8 and int4 alone, in 2 KB less of code. */
+ * With -DPG_PLAIN_WEIGHTS it takes weights of int8 and int4 alone, in 2 KB less of code. With -DPG_COMPACT rows of
+ * weights are added one at a time, for the same scores: 1 to 2 KB less of code, and up to twice the time. */
 
 #ifndef PROJGRAPH_H
 #define PROJGRAPH_H

@@ -14,7 +14,8 @@ from projgraph.atomic import atomic_write
 from projgraph.errors import InputError, ModelFileError, OutputError
 from projgraph.native import NativeModel
 from projgraph.pack.export import make_folder
-from projgraph.pack.read import model_file_bytes, parse_model
+from projgraph.pack.read import parse_model
+from projgraph.pack.sections import model_file_bytes
 from projgraph.pack.wasm import core_for, module_source
 from projgraph.read import read_dataset
 from projgraph.records import UNLABELLED, Dataset

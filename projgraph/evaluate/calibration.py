@@ -84,6 +84,13 @@ class TemperaturePrior:
     deviation: float
 
 
+def _expected_logits(z: NDArray[np.float64], targets: NDArray[Any], softening: float) -> NDArray[np.float64]:
+    """(n,) sum_c q_c z_c; of a true class, q is its one-hot label of which all classes share ``softening``."""
+    if targets.ndim == 2:
+        return np.asarray((targets * z).sum(axis=1))
+    return np.asarray((1 - softening) * z[np.arange(len(z)), targets] + softening * z.mean(axis=1))
+
+
 def fit_temperature(
     logits: NDArray[Any],
     targets: NDArray[Any],
@@ -118,12 +125,7 @@ def fit_temperature(
     w = np.ones(len(z)) if weights is None else np.asarray(weights, dtype=np.float64)[known]
     share = w / w.sum()
     rows = 1 / float(share @ share)
-    if targets.ndim == 1:
-        softening = 1 / (rows + 2)
-        own = z[np.arange(len(z)), targets[known]]
-        target = float(share @ ((1 - softening) * own + softening * z.mean(axis=1)))
-    else:
-        target = float(share @ (targets * z).sum(axis=1))
+    target = float(share @ _expected_logits(z, targets[known], 1 / (rows + 2)))
 
     def loss(log_temperature: float) -> float:
         inverse = np.exp(-log_temperature)

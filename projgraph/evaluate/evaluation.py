@@ -203,14 +203,7 @@ def evaluate(
     Raises:
         InputError: no row has a label, or the lengths differ.
     """
-    if not len(texts) == len(labels) == len(labels if trainer_labels is None else trainer_labels):
-        given = "no" if trainer_labels is None else len(trainer_labels)
-        raise InputError(
-            f"{len(texts)} texts, {len(labels)} labels and {given} trainer labels; expected one of each for every row"
-        )
-    kept = np.flatnonzero(labels != UNLABELLED)
-    if not len(kept):
-        raise InputError(f"none of the {len(labels)} test rows has a label; give a test file with a label column")
+    kept = _labelled(texts, labels, trainer_labels)
     texts = texts if len(kept) == len(labels) else texts.select(kept)
     true = metrics.align_labels(labels[kept], classes, model.classes)
     decided = _decide_all(model, texts, true, temperature)
@@ -248,6 +241,19 @@ def evaluate(
         wrong=_most_confident_errors(texts, names, model.classes, decisions.predicted, confidence, right),
         slow=slow,
     )
+
+
+def _labelled(texts: Texts, labels: IndexArray, trainer_labels: IndexArray | None) -> IndexArray:
+    """The rows to measure on, of which there is one at least."""
+    if not len(texts) == len(labels) == len(labels if trainer_labels is None else trainer_labels):
+        given = "no" if trainer_labels is None else len(trainer_labels)
+        raise InputError(
+            f"{len(texts)} texts, {len(labels)} labels and {given} trainer labels; expected one of each for every row"
+        )
+    kept = np.flatnonzero(labels != UNLABELLED)
+    if not len(kept):
+        raise InputError(f"none of the {len(labels)} test rows has a label; give a test file with a label column")
+    return kept
 
 
 @dataclass(frozen=True)

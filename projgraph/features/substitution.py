@@ -11,13 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from projgraph.features.tokens import SPELT_WORD, token_of
 from projgraph.records import FloatArray
 
 _MOST = 12
 """Words near a word."""
 _LEAST_COSINE = 0.35
 _ROWS_AT_ONCE = 1024
-_WORD = re.compile(r"[^\W\d_]+(?:['\u2019\u02bc][^\W\d_]+)?")
 _SMALLEST = 1e-9
 
 
@@ -60,8 +60,7 @@ def _substitute(text: str, near: Mapping[str, tuple[str, ...]], rate: float, gen
     def other(match: re.Match[str]) -> str:
         if generator.random() >= rate:
             return match.group()
-        # The core reads a word without its apostrophes.
-        found = near.get(re.sub(r"\W", "", match.group().lower()))
+        found = near.get(token_of(match.group()))
         return match.group() if found is None else found[int(generator.integers(len(found)))]
 
-    return _WORD.sub(other, text)
+    return SPELT_WORD.sub(other, text)

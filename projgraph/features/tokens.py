@@ -7,6 +7,7 @@ vanish. The classes come from the running Python's Unicode tables, which matters
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 
@@ -30,7 +31,10 @@ _UNSPACED_SCRIPTS = (
     "TAI",
     "THAI",
 )
-_IGNORED = frozenset("'\u2019\u02bc")
+_APOSTROPHES = "'\u2019\u02bc"
+SPELT_WORD = re.compile(rf"[^\W\d_]+(?:[{_APOSTROPHES}][^\W\d_]+)?")
+"""A word of letters as it stands in a text, with the apostrophe within it that its token lacks, see `token_of`."""
+_NOT_OF_A_TOKEN = re.compile(rf"[\W{_APOSTROPHES}]")
 
 
 @dataclass(frozen=True)
@@ -77,10 +81,15 @@ def tokenize(texts: Texts) -> Tokens:
     return Tokens(ids, offsets, tuple(vocabulary))
 
 
+def token_of(spelt: str) -> str:
+    """The token of a ``SPELT_WORD``: lower case, without its apostrophe."""
+    return _NOT_OF_A_TOKEN.sub("", spelt.lower())
+
+
 def _replacement(character: str) -> str:
     """What stands for a code point: nothing, a space, its lower case, or itself as a token of its own."""
     category, name = unicodedata.category(character), unicodedata.name(character, "")
-    if character in _IGNORED or category == "Cf" or name.startswith("VARIATION SELECTOR"):
+    if character in _APOSTROPHES or category == "Cf" or name.startswith("VARIATION SELECTOR"):
         return ""
     if category[0] in "PS" or category == "Co":
         return f" {character} "

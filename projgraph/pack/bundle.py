@@ -31,14 +31,14 @@ from projgraph.pack.format import (
     Section,
     struct_code,
 )
-from projgraph.pack.quantise import QuantisedModel
-from projgraph.pack.read import (
+from projgraph.pack.quantised import QuantisedModel
+from projgraph.pack.read import parse_model
+from projgraph.pack.sections import (
     SKIPPABLE_FROM,
     Entry,
     check_header,
     check_rows,
     model_file_bytes,
-    parse_model,
     read_table,
     refuse,
 )

@@ -13,7 +13,8 @@ from projgraph.errors import ConfigError, ModelFileError, OutputError
 from projgraph.native import NativeModel
 from projgraph.pack.format import MAGIC, MAX_VALUES
 from projgraph.pack.onnx_graph import onnx_bytes
-from projgraph.pack.read import model_file_bytes, parse_model
+from projgraph.pack.read import parse_model
+from projgraph.pack.sections import model_file_bytes
 from projgraph.pack.wasm import wasm_files
 
 Target = Literal["pgb", "c", "wasm", "onnx"]

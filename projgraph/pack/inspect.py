@@ -33,7 +33,8 @@ from projgraph.pack.format import (
 )
 from projgraph.pack.layer import WEIGHT_RANGES, QuantisedLayer
 from projgraph.pack.projection import FAMILY_STRUCT, PROJECTION_STRUCT
-from projgraph.pack.read import Entry, model_file_bytes, parse_model, read_table
+from projgraph.pack.read import parse_model
+from projgraph.pack.sections import Entry, model_file_bytes, read_table
 from projgraph.pack.vector import VECTOR_STRUCT, input_kind
 from projgraph.pack.words import WORDS_STRUCT, WordTable
 from projgraph.pack.write import HEADER_STRUCT, SECTION_STRUCT

@@ -13,7 +13,7 @@ from rich.text import Text
 from projgraph.errors import ModelFileError
 from projgraph.pack.bundle import bundle_heads, read_bundle
 from projgraph.pack.format import BUNDLE_MAGIC
-from projgraph.pack.read import model_file_bytes
+from projgraph.pack.sections import model_file_bytes
 
 Account = dict[str, Any]
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from projgraph.pack.format import CODEBOOK_SIZE, MAX_BIAS, MAX_SHIFT, WEIGHT_NAMES, WEIGHTS_SHARED, WEIGHTS_SPARSE
 from projgraph.pack.vector import SMALLEST_SCALE
+from projgraph.ternary import ternary_steps
 
 WEIGHT_RANGES = {8: (-128, 127), 4: (-8, 7), 2: (-1, 1), 1: (-1, 1)}
 """The integers that a weight of so many bits can be; one of 1 bit is never 0."""
@@ -20,8 +21,6 @@ MAX_MULTIPLIER = 255
 MAX_ACTIVATION = 127
 CLIP_RATIOS = np.linspace(0.2, 1.0, 17)
 """Candidates for the largest representable value as a share of the largest one seen."""
-FIRST_THRESHOLD = 0.7
-"""Times the mean size of the weights: where the rounds for a ternary step begin (Li & Liu 2016, equation 6)."""
 TERNARY_ROUNDS = 20
 K_MEANS_ROUNDS = 50
 CHUNK = 1 << 20
@@ -185,19 +184,17 @@ def best_steps(weights: Doubles, weight_bits: int) -> Doubles:
 
 
 def _mean_steps(sizes: Doubles, weight_bits: int) -> Doubles:
-    """The step of each column of weights of these sizes, of which all have it, or all that are larger than half of it.
-
-    For ternary ones it is found in rounds that each lower the squared error (Li & Liu 2016).
-    """
-    steps: Doubles = sizes.mean(axis=0)
+    """The step of each column of weights of these sizes: all have it, or all that are larger than half of it."""
+    means: Doubles = sizes.mean(axis=0)
     if weight_bits == 1 or not sizes.size:
-        return steps
-    thresholds = FIRST_THRESHOLD * steps
-    for _ in range(TERNARY_ROUNDS):
+        return means
+
+    def mean_above(thresholds: Doubles) -> Doubles:
         kept = sizes > thresholds
-        steps = (sizes * kept).sum(axis=0) / np.maximum(kept.sum(axis=0), 1)
-        thresholds = steps / 2
-    return steps
+        mean: Doubles = (sizes * kept).sum(axis=0) / np.maximum(kept.sum(axis=0), 1)
+        return mean
+
+    return ternary_steps(means, mean_above, TERNARY_ROUNDS)
 
 
 def best_activation_step(activations: Doubles) -> float:

@@ -33,7 +33,7 @@ from projgraph.errors import ConfigError, InputError
 from projgraph.pack.convolution import QuantisedConvolution
 from projgraph.pack.format import MAX_VALUES, Quantiser
 from projgraph.pack.layer import MAX_ACTIVATION, QuantisedLayer
-from projgraph.pack.quantise import QuantisedModel
+from projgraph.pack.quantised import QuantisedModel
 from projgraph.pack.vector import VectorSpec, read_projection
 from projgraph.pack.words import LARGEST_SUM, WordTable
 from projgraph.records import Texts, Vectors

@@ -1,19 +1,18 @@
-"""Float layers to the integers of the model file, and those integers' scores in numpy; it knows no byte order."""
+"""Float layers to the integers of the model file, with the least squared error; it knows no byte order."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from projgraph.errors import ConfigError
 from projgraph.pack.convolution import Convolution, QuantisedConvolution, round_convolution, shape_problems
-from projgraph.pack.format import MAX_CLASSES, MAX_INPUT_SUM, MAX_NORM_SHIFT, MAX_SHIFT, MAX_UNITS, InputKind
+from projgraph.pack.format import MAX_NORM_SHIFT
 from projgraph.pack.layer import (
-    MAX_ACTIVATION,
     WEIGHT_BITS,
     WEIGHT_RANGES,
     Doubles,
@@ -27,7 +26,8 @@ from projgraph.pack.layer import (
 )
 from projgraph.pack.model import ProjectionModel
 from projgraph.pack.packing import Packing
-from projgraph.pack.vector import LARGEST_SCALE, SMALLEST_SCALE, input_kind, read_projection
+from projgraph.pack.quantised import QuantisedModel, Shape, name_problems, word_problems
+from projgraph.pack.vector import LARGEST_SCALE, SMALLEST_SCALE, read_projection
 from projgraph.pack.words import Sequences, WordTable
 from projgraph.records import Layer
 
@@ -36,188 +36,18 @@ UNIT_POWERS = (-1, 0, 1, 2, 3, 4)
 ROWS_THAT_CHOOSE = 512
 """Calibration rows whose errors choose norm_shift and the unit of the filters."""
 
-MAX_THRESHOLD = 2**31 - 1
-"""Of a score, as large as 32 bits hold."""
-
 
 @dataclass(frozen=True)
-class Shape:
-    """Inputs and outputs of a model's layers.
+class _Inputs:
+    """What a layer sees of the calibration rows, in integers.
 
     Attributes:
-        n_bits: bits of the projection.
-        classes: outputs.
-        units: hidden units; None for a linear head.
-        dimensions: D, the numbers of a word's code; 0 without words.
-        filters: of the convolution; 0 without one.
+        values: (n, inputs), no row where none is needed.
+        scales: (inputs,) what 1 of each is worth.
     """
 
-    n_bits: int
-    classes: int
-    units: int | None
-    dimensions: int
-    filters: int
-
-    @property
-    def first(self) -> int:
-        """Inputs of the layer over the bits."""
-        return self.n_bits + self.dimensions
-
-    @property
-    def hidden(self) -> tuple[int, int]:
-        """(inputs, units) of the hidden layer."""
-        return self.first, self.units or 0
-
-    @property
-    def output(self) -> tuple[int, int]:
-        """(inputs, classes) of the output layer."""
-        return (self.first if self.units is None else self.units) + self.filters, self.classes
-
-    @property
-    def largest_sum(self) -> int:
-        """The largest sum of one layer's inputs: a bit is at most 1 in size, every other input ``MAX_ACTIVATION``."""
-        first = self.n_bits + MAX_ACTIVATION * self.dimensions
-        return max(
-            first, MAX_ACTIVATION * self.filters + (first if self.units is None else MAX_ACTIVATION * self.units)
-        )
-
-    def problems(self) -> Iterator[str]:
-        """What would let a layer's sums leave 32 bits, and layers too large or empty."""
-        if not 1 <= self.classes <= MAX_CLASSES:
-            yield f"there are {self.classes} classes; expected 1 to {MAX_CLASSES}"
-        if self.units is not None and not 1 <= self.units <= MAX_UNITS:
-            yield f"there are {self.units} hidden units; expected 1 to {MAX_UNITS}"
-        if self.largest_sum > MAX_INPUT_SUM:
-            yield (
-                f"{self.n_bits} bits, {self.dimensions} dimensions of words, {self.units or 0} hidden units and "
-                f"{self.filters} filters are too many inputs for a layer's sums; expected fewer units or filters"
-            )
-
-
-@dataclass(frozen=True)
-class QuantisedModel:
-    """What a model file holds, and what its integers say.
-
-    Attributes:
-        projection: bytes of the projection section.
-        output: (units, or else n_bits + D; then the filters) x classes.
-        hidden: (n_bits + D) x units, or None for a linear head.
-        hidden_shift: right shift of a hidden sum; 0 without a hidden layer.
-        scale: ``logit = score * scale``, a float32 value; the temperature is in it.
-        classes: label names.
-        words: the codes of words, D numbers each, or None.
-        norm_shift: of the code sums; 0 without words.
-        convolution: filters over those codes, or None.
-        threshold: a largest score below it gives no label; 0 for none.
-
-    Raises:
-        ConfigError: listing everything that a model file cannot hold.
-    """
-
-    projection: bytes
-    output: QuantisedLayer
-    hidden: QuantisedLayer | None
-    hidden_shift: int
-    scale: float
-    classes: tuple[str, ...]
-    words: WordTable | None = None
-    norm_shift: int = 0
-    convolution: QuantisedConvolution | None = None
-    threshold: int = 0
-
-    def __post_init__(self) -> None:
-        problems = list(self._problems())
-        if problems:
-            raise ConfigError("the model cannot be packed: " + "; ".join(problems))
-
-    @property
-    def n_bits(self) -> int:
-        """Bits of the projection."""
-        return read_projection(self.projection).n_bits
-
-    @property
-    def dimensions(self) -> int:
-        """D, the numbers of a word's code; 0 without words."""
-        return self.words.dimensions if self.words else 0
-
-    @property
-    def filters(self) -> int:
-        """Filters of the convolution, 0 without one."""
-        return self.convolution.filters if self.convolution else 0
-
-    @property
-    def units(self) -> int:
-        """Hidden units, 0 for a linear head."""
-        return int(self.hidden.weights.shape[1]) if self.hidden else 0
-
-    @property
-    def over_bits(self) -> QuantisedLayer:
-        """The layer over the bits, which has nearly all weights."""
-        return self.hidden or self.output
-
-    def scores(self, values: NDArray[np.int8], sequences: Sequences | None = None) -> NDArray[np.int32]:
-        """(n, classes) int32 scores of n texts, the same integers as the core's.
-
-        Args:
-            values: (n, n_bits) bits of -1, 0 and +1.
-            sequences: rows of the table of words, -1 of an unknown one, and (n + 1,) where those of each text start;
-                for a model with words.
-        """
-        if self.words is not None and sequences is None:
-            raise ConfigError("the model has word codes; expected the sequences of the texts' words too")
-        inputs = values
-        if self.words is not None and sequences is not None:
-            inputs = np.concatenate([inputs, self.words.sums(*sequences, self.norm_shift)], axis=1)
-        if self.hidden is not None:
-            inputs = rectified(self.hidden.sums(inputs), self.hidden_shift)
-        if self.convolution is not None and self.words is not None and sequences is not None:
-            inputs = np.concatenate([inputs, self.convolution.activations(self.words, sequences)], axis=1)
-        return self.output.sums(inputs)
-
-    def labels(self, values: NDArray[np.int8], sequences: Sequences | None = None) -> NDArray[np.int64]:
-        """(n,) class indices of n texts, given as to ``scores``; -1 where no score reaches the threshold."""
-        scores = self.scores(values, sequences)
-        found: NDArray[np.int64] = scores.argmax(axis=1).astype(np.int64)
-        if self.threshold:
-            found[scores.max(axis=1) < self.threshold] = -1
-        return found
-
-    def _problems(self) -> Iterator[str]:
-        units = self.units if self.hidden else None
-        shape = Shape(self.n_bits, len(self.classes), units, self.dimensions, self.filters)
-        yield from shape.problems()
-        yield from _unwritable(self.classes)
-        yield from _word_limits(self.projection, self.words, self.norm_shift, self.convolution is not None)
-        for name, layer, expected in (("hidden", self.hidden, shape.hidden), ("output", self.output, shape.output)):
-            if layer is not None:
-                if layer.weights.shape != expected:
-                    yield f"{name}.weights has shape {layer.weights.shape}; expected {expected}"
-                yield from layer.problems(name)
-        if self.convolution is not None:
-            yield from self.convolution.problems(self.dimensions)
-        if not 0 <= self.hidden_shift <= (MAX_SHIFT if self.hidden else 0):
-            yield f"hidden_shift is {self.hidden_shift}; expected 0, or up to {MAX_SHIFT} with a hidden layer"
-        if not -MAX_THRESHOLD - 1 <= self.threshold <= MAX_THRESHOLD:
-            yield f"threshold is {self.threshold}; expected a 32-bit integer"
-        if not SMALLEST_SCALE <= self.scale <= LARGEST_SCALE or self.scale != float(np.float32(self.scale)):
-            yield f"scale is {self.scale!r}; expected a positive normal float32 value"
-
-
-def _word_limits(projection: bytes, words: WordTable | None, norm_shift: int, convolution: bool) -> Iterator[str]:
-    if words is not None and input_kind(projection) != InputKind.TEXT:
-        yield "there are words in a model of vectors; expected a projection of texts"
-    if convolution and words is None:
-        yield "there is a convolution without words; expected their codes"
-    if not 0 <= norm_shift <= (MAX_NORM_SHIFT if words is not None else 0):
-        yield f"norm_shift is {norm_shift}; expected 0, or up to {MAX_NORM_SHIFT} with words"
-
-
-def _unwritable(classes: tuple[str, ...]) -> Iterator[str]:
-    for name in classes:
-        try:
-            name.encode()
-        except UnicodeEncodeError:
-            yield f"the class {name!r} has no UTF-8 form; expected names without lone surrogates"
+    values: NDArray[np.int8]
+    scales: Doubles
 
 
 def quantise(
@@ -249,23 +79,16 @@ def quantise(
     problems += packing.problems(over_bits)
     if problems:
         raise ConfigError("the model cannot be packed: " + "; ".join(problems))
-    norm_shift, inputs = 0, calibration
-    if model.words is not None and sequences is not None and calibration is not None:
-        norm_shift = _best_norm_shift(model, model.words, packing.rounded_to(over_bits), calibration, sequences)
-        inputs = np.concatenate([calibration, model.words.sums(*sequences, norm_shift)], axis=1)
-    hidden, hidden_shift, scales = None, 0, _input_scales(model, norm_shift)
-    if model.hidden is not None and inputs is not None:
-        rounded_to = packing.rounded_to(hidden_weight_bits)
-        hidden, hidden_shift, unit = _round_hidden(*_scaled(model.hidden, scales), rounded_to, inputs)
-        hidden = packing.pack(hidden)
-        scales, inputs = np.full(len(model.hidden.bias), unit), rectified(hidden.sums(inputs), hidden_shift)
-    convolution = None
-    if model.convolution is not None and model.words is not None and sequences is not None and inputs is not None:
+    norm_shift, inputs = _first_inputs(model, packing.rounded_to(over_bits), calibration, sequences)
+    hidden, hidden_shift, convolution = None, 0, None
+    if model.hidden is not None:
+        hidden, hidden_shift, inputs = _round_hidden(model.hidden, hidden_weight_bits, packing, inputs)
+    if model.convolution is not None and model.words is not None and sequences is not None:
         filters, words = model.convolution, model.words
-        convolution, unit = _best_convolution(model.output, filters, words, weight_bits, scales, inputs, sequences)
-        scales = np.concatenate([scales, np.full(convolution.filters, unit)])
+        convolution, unit = _best_convolution(model.output, filters, words, weight_bits, inputs, sequences)
+        inputs = replace(inputs, scales=np.concatenate([inputs.scales, np.full(convolution.filters, unit)]))
     rounded_to = weight_bits if hidden else packing.rounded_to(weight_bits)
-    output, scale = _round_output(*_scaled(model.output, scales), rounded_to)
+    output, scale = _round_output(*_scaled(model.output, inputs.scales), rounded_to)
     output = output if hidden else packing.pack(output)
     return QuantisedModel(
         projection=model.projection,
@@ -292,12 +115,28 @@ def _scaled(layer: Layer, scales: Doubles) -> tuple[Doubles, Doubles]:
     return layer.weights.astype(np.float64) * scales[:, None], layer.bias.astype(np.float64)
 
 
+def _first_inputs(
+    model: ProjectionModel, weight_bits: int, calibration: NDArray[np.int8] | None, sequences: Sequences | None
+) -> tuple[int, _Inputs]:
+    """norm_shift, and the bits with the sums of codes behind them."""
+    if calibration is None:
+        calibration = np.zeros((0, read_projection(model.projection).n_bits), dtype=np.int8)
+    if model.words is None or sequences is None:
+        return 0, _Inputs(calibration, _input_scales(model, 0))
+    norm_shift = _best_norm_shift(model, model.words, weight_bits, calibration, sequences)
+    values = np.concatenate([calibration, model.words.sums(*sequences, norm_shift)], axis=1)
+    return norm_shift, _Inputs(values, _input_scales(model, norm_shift))
+
+
 def _round_hidden(
-    weights: Doubles, bias: Doubles, weight_bits: int, inputs: NDArray[np.int8]
-) -> tuple[QuantisedLayer, int, float]:
-    """The hidden layer in integers, the shift of its sums and what one step of its units is worth on these inputs."""
-    step = best_activation_step(np.maximum(inputs.astype(np.float64) @ weights + bias, 0.0))
-    return round_rectified(weights, bias, weight_bits, step)
+    layer: Layer, weight_bits: int, packing: Packing, inputs: _Inputs
+) -> tuple[QuantisedLayer, int, _Inputs]:
+    """The hidden layer in integers, the shift of its sums, and its units as inputs of the layer behind it."""
+    weights, bias = _scaled(layer, inputs.scales)
+    step = best_activation_step(np.maximum(inputs.values.astype(np.float64) @ weights + bias, 0.0))
+    rounded, shift, unit = round_rectified(weights, bias, packing.rounded_to(weight_bits), step)
+    hidden = packing.pack(rounded)
+    return hidden, shift, _Inputs(rectified(hidden.sums(inputs.values), shift), np.full(len(bias), unit))
 
 
 def _round_output(weights: Doubles, bias: Doubles, weight_bits: int) -> tuple[QuantisedLayer, float]:
@@ -331,8 +170,7 @@ def _best_convolution(
     convolution: Convolution,
     words: WordTable,
     weight_bits: int,
-    scales: Doubles,
-    inputs: NDArray[np.int8],
+    inputs: _Inputs,
     sequences: Sequences,
 ) -> tuple[QuantisedConvolution, float]:
     """The filters in integers and what a step of them is worth: the one with the least squared error of the logits.
@@ -340,16 +178,16 @@ def _best_convolution(
     Filters share the steps of the output layer's weights with its other inputs, so the best step of their activations
     alone may be too small or too large for its weights.
     """
-    inputs = inputs[:ROWS_THAT_CHOOSE]
-    rows = (sequences[0], sequences[1][: len(inputs) + 1])
+    values, scales = inputs.values[:ROWS_THAT_CHOOSE], inputs.scales
+    rows = (sequences[0], sequences[1][: len(values) + 1])
     activations = convolution.activations(words, rows)
-    exact = np.concatenate([inputs * scales, activations], axis=1) @ output_layer.weights
+    exact = np.concatenate([values * scales, activations], axis=1) @ output_layer.weights
     step, found = best_activation_step(activations), []
     for power in UNIT_POWERS:
         rounded, unit = round_convolution(convolution, step * 2.0**power)
         layer = _scaled(output_layer, np.concatenate([scales, np.full(rounded.filters, unit)]))
         output, scale = _round_output(*layer, weight_bits)
-        sums = output.sums(np.concatenate([inputs, rounded.activations(words, rows)], axis=1)) - output.bias
+        sums = output.sums(np.concatenate([values, rounded.activations(words, rows)], axis=1)) - output.bias
         found.append((float(np.square(sums * scale - exact).sum()), rounded, unit))
     _, rounded, unit = min(found, key=lambda candidate: candidate[0])
     return rounded, unit
@@ -373,8 +211,8 @@ def _unusable(
     filters = 0 if model.convolution is None else len(model.convolution.layer.bias)
     shape = Shape(n_bits, len(model.classes), units, dimensions, filters)
     yield from shape.problems()
-    yield from _unwritable(model.classes)
-    yield from _word_limits(model.projection, model.words, 0, model.convolution is not None)
+    yield from name_problems(model.classes)
+    yield from word_problems(model.projection, model.words, 0, model.convolution is not None)
     yield from _uncalibrated(model, n_bits, calibration, sequences)
     layers = [("output", model.output, shape.output)]
     if model.hidden is not None:

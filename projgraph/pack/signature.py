@@ -16,7 +16,7 @@ from projgraph.atomic import atomic_create, atomic_write, check_target
 from projgraph.errors import InputError, MissingExtraError, ModelFileError, SignatureError
 from projgraph.native import NativeBundle, NativeModel
 from projgraph.pack.format import BUNDLE_MAGIC
-from projgraph.pack.read import model_file_bytes
+from projgraph.pack.sections import model_file_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -35,7 +35,7 @@ from projgraph.pack.format import (
 )
 from projgraph.pack.layer import QuantisedLayer
 from projgraph.pack.projection import FAMILY_STRUCT, PROJECTION_STRUCT
-from projgraph.pack.quantise import QuantisedModel
+from projgraph.pack.quantised import QuantisedModel, Shape
 from projgraph.pack.rows import pack_weights, weights_length
 from projgraph.pack.vector import VECTOR_STRUCT, input_kind
 from projgraph.pack.words import section_length
@@ -95,55 +95,48 @@ def model_bytes(model: QuantisedModel, provenance: Mapping[str, Any]) -> bytes:
 
 
 def predicted_size(
-    classes: int,
+    shape: Shape,
     label_bytes: int,
-    bits: int,
     weight_bits: int,
-    *,
-    units: int = 0,
     hidden_weight_bits: int | None = None,
-    families: int = 2,
-    provenance_length: int = 2,
-    thresholds: bool | None = None,
-    words: tuple[int, int] | None = None,
-    filters: int = 0,
+    *,
+    words: int = 0,
     width: int = 3,
     pruning: float = 0.0,
     shared: bool = False,
+    families: int = 2,
+    thresholds: bool | None = None,
+    provenance_length: int = 2,
 ) -> int:
     """Bytes of a model file of these dimensions, exactly where no weight is pruned.
 
     Args:
-        classes: outputs.
+        shape: inputs and outputs of the layers.
         label_bytes: UTF-8 bytes of all label names together.
-        bits: T x d.
         weight_bits: 8, 4, 2 or 1, of the output layer.
-        units: hidden units, 0 for a linear head.
         hidden_weight_bits: likewise; as ``weight_bits`` unless given.
-        families: feature families of the projection.
-        provenance_length: ``len(provenance_bytes(provenance))``.
-        thresholds: None for a projection of texts; whether one of vectors, which has no families, has thresholds.
-        words: the number of words and the dimensions of their codes, or None.
-        filters: of the convolution over words, 0 without one.
-        width: words of its windows.
+        words: in the model's table, 0 without one.
+        width: words of the convolution's windows.
         pruning: share of the weights over the bits that are 0 and left out where that takes fewer bytes; more of them
             may be, so that the file may be smaller.
         shared: whether those weights have a codebook.
+        families: feature families of the projection.
+        thresholds: None for a projection of texts; whether one of vectors, which has no families, has thresholds.
+        provenance_length: ``len(provenance_bytes(provenance))``.
     """
-    hidden_weight_bits = weight_bits if hidden_weight_bits is None else hidden_weight_bits
-    rest = families * FAMILY_STRUCT.size if thresholds is None else VECTOR_STRUCT.size + 4 * bits * thresholds
+    rest = families * FAMILY_STRUCT.size if thresholds is None else VECTOR_STRUCT.size + 4 * shape.n_bits * thresholds
     lengths = [PROJECTION_STRUCT.size + rest, HEAD_STRUCT.size]
-    dimensions = words[1] if words else 0
-    first, last = bits + dimensions, (units or bits + dimensions) + filters
-    over_bits = (first, units, hidden_weight_bits) if units else (last, classes, weight_bits)
-    if units:
-        lengths += layer_lengths(last, classes, weight_bits)
-    lengths += _packed_lengths(*over_bits, pruning, shared)
+    if shape.units is None:
+        lengths += _packed_lengths(*shape.output, weight_bits, pruning, shared)
+    else:
+        lengths += layer_lengths(*shape.output, weight_bits)
+        over_bits = weight_bits if hidden_weight_bits is None else hidden_weight_bits
+        lengths += _packed_lengths(*shape.hidden, over_bits, pruning, shared)
     if words:
-        lengths.append(section_length(*words))
-    if filters:
-        lengths += [CONVOLUTION_STRUCT.size, *layer_lengths(width * dimensions, filters, 8)]
-    lengths += [4 + 4 * (classes + 1) + label_bytes, provenance_length]
+        lengths.append(section_length(words, shape.dimensions))
+    if shape.filters:
+        lengths += [CONVOLUTION_STRUCT.size, *layer_lengths(width * shape.dimensions, shape.filters, 8)]
+    lengths += [4 + 4 * (shape.classes + 1) + label_bytes, provenance_length]
     return layout(lengths)[1]
 
 

@@ -19,10 +19,10 @@ import torch
 from torch.nn.utils import parametrize
 
 from projgraph.pack.format import MAX_NORM_SHIFT
+from projgraph.ternary import ternary_steps
 
-_FIRST_THRESHOLD = 0.7
-"""Times the mean of |W|: where the rounds for a ternary step begin (Li & Liu 2016, equation 6)."""
 _ROUNDS = 6
+"""For a ternary step, in every step of a fit; packing takes more."""
 
 
 @dataclass(frozen=True)
@@ -83,12 +83,13 @@ def binary(weights: torch.Tensor) -> torch.Tensor:
 def ternary(weights: torch.Tensor) -> torch.Tensor:
     """(outputs, inputs) weights rounded to -s, 0 and +s, in rounds that each lower the squared error."""
     sizes = weights.abs()
-    thresholds = _FIRST_THRESHOLD * sizes.mean(dim=1, keepdim=True)
-    for _ in range(_ROUNDS):
+
+    def mean_above(thresholds: torch.Tensor) -> torch.Tensor:
         kept = sizes > thresholds
-        steps = (sizes * kept).sum(dim=1, keepdim=True) / kept.sum(dim=1, keepdim=True).clamp(min=1)
-        thresholds = steps / 2
-    return torch.sign(weights) * (sizes > thresholds) * steps
+        return (sizes * kept).sum(dim=1, keepdim=True) / kept.sum(dim=1, keepdim=True).clamp(min=1)
+
+    steps = ternary_steps(sizes.mean(dim=1, keepdim=True), mean_above, _ROUNDS)
+    return torch.sign(weights) * (sizes > steps / 2) * steps
 
 
 def _signs(weights: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -116,8 +116,8 @@ def test_every_entry_ends_and_those_that_fail_say_why(done: tuple[BatchResult, l
         "cut-4KB",
     ]
     told = dict(failure.split(": ", 1) for failure in result.failures)
-    assert "a budget of 1024 bytes is too small for 5 classes" in told["intents-1KB-8bit"]
-    assert "the smallest that works is" in told["intents-1KB-8bit"]
+    assert "a budget of 1024 bytes has room for fewer than 256 bits beside 5 classes" in told["intents-1KB-8bit"]
+    assert "the smallest that is worth it is" in told["intents-1KB-8bit"]
     assert "expected the" in told["damaged"]
     assert "is no run, or is damaged" in told["cut-4KB"]
     assert len(lines) == 9
@@ -161,7 +161,7 @@ def test_the_page_asks_nothing_of_a_network_and_draws_the_front(done: tuple[Batc
     assert "https://" not in page
     assert '<svg role="img" aria-label="Accuracy against bytes"' in page
     assert page.count("<h2>") == 4, "the model of several sizes, entries, checksums, failures"
-    for part in ("intents-6KB-8bit", "damaged", "the smallest that works is", "SHA-256"):
+    for part in ("intents-6KB-8bit", "damaged", "the smallest that is worth it is", "SHA-256"):
         assert part in page
 
 
@@ -320,7 +320,7 @@ def test_records_come_back(done: tuple[BatchResult, list[str]]) -> None:
 def test_a_size_with_too_few_bits_is_refused_by_the_smallest_that_is_worth_it(run_file: Path, tmp_path: Path) -> None:
     result = run_batch(family(run_file, "2KB", ("pgb",)), tmp_path / "small", 1, quiet)
     (failure,) = result.failures
-    assert "a budget of 2048 bytes has room for fewer than 256 bits beside 5 classes; the smallest size" in failure
+    assert "a budget of 2048 bytes has room for fewer than 256 bits beside 5 classes; the smallest that is" in failure
     needed = int(failure.split("worth it is ")[1].split(" bytes")[0])
     enough = family(run_file, f"{needed}B", ("pgb",))
     done = run_batch(enough, tmp_path / "enough", 1, quiet).outcomes[0].done

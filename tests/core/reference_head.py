@@ -19,7 +19,7 @@ from projgraph.pack.convolution import QuantisedConvolution
 from projgraph.pack.format import MAX_BIAS
 from projgraph.pack.layer import WEIGHT_RANGES, QuantisedLayer
 from projgraph.pack.projection import ProjectionSpec
-from projgraph.pack.quantise import QuantisedModel
+from projgraph.pack.quantised import QuantisedModel
 from projgraph.pack.vector import VectorSpec
 from projgraph.pack.words import WordTable
 from projgraph.pack.write import model_bytes

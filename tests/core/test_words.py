@@ -15,7 +15,7 @@ from projgraph.native import NativeModel, features, project, word_fingerprints
 from projgraph.pack.convolution import QuantisedConvolution
 from projgraph.pack.format import MAX_BIAS, MAX_INPUT_SUM, MAX_WORDS, FamilyKind, Quantiser
 from projgraph.pack.projection import Family, ProjectionSpec
-from projgraph.pack.quantise import QuantisedModel
+from projgraph.pack.quantised import QuantisedModel
 from projgraph.pack.read import read_model
 from projgraph.pack.rows import FORMATS
 from projgraph.pack.vector import VectorSpec

@@ -25,7 +25,7 @@ import numpy as np
 from projgraph.pack.convolution import QuantisedConvolution
 from projgraph.pack.format import MAX_CLASSES, Quantiser
 from projgraph.pack.projection import ProjectionSpec
-from projgraph.pack.quantise import QuantisedModel
+from projgraph.pack.quantised import QuantisedModel
 from projgraph.pack.vector import VectorSpec
 from projgraph.pack.words import WordTable
 from projgraph.pack.write import model_bytes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from projgraph.features.tokens import Tokens, tokenize
+from projgraph.features.tokens import SPELT_WORD, Tokens, token_of, tokenize
 from projgraph.records import Texts
 
 
@@ -39,6 +39,13 @@ def words(text: str) -> list[str]:
 )
 def test_words_of_a_text(text: str, expected: list[str]) -> None:
     assert words(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["Don't WAIT", "what\u2019s up", "l\u02bceau Straße ΩMEGA", "İstanbul", "안녕 하세요", "re-open it"]
+)
+def test_the_token_of_a_word_as_it_is_spelt(text: str) -> None:
+    assert [token_of(spelt) for spelt in SPELT_WORD.findall(text)] == [word for word in words(text) if word != "-"]
 
 
 def test_offsets_rows_and_counts() -> None:

@@ -20,7 +20,7 @@ from projgraph.pack.bundle import bundle_bytes
 from projgraph.pack.convolution import QuantisedConvolution
 from projgraph.pack.format import FamilyKind, Quantiser
 from projgraph.pack.projection import Family, ProjectionSpec
-from projgraph.pack.quantise import QuantisedModel
+from projgraph.pack.quantised import QuantisedModel
 from projgraph.pack.vector import VectorSpec
 from projgraph.pack.words import WordTable
 from projgraph.pack.write import model_bytes

@@ -12,7 +12,7 @@ from projgraph.pack.convolution import QuantisedConvolution
 from projgraph.pack.format import MAX_BIAS, FamilyKind, Quantiser
 from projgraph.pack.layer import WEIGHT_RANGES, QuantisedLayer
 from projgraph.pack.projection import Family, ProjectionSpec
-from projgraph.pack.quantise import QuantisedModel
+from projgraph.pack.quantised import QuantisedModel
 from projgraph.pack.words import WordTable
 from projgraph.records import Texts
 

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from projgraph.errors import InputError, ModelFileError
 from projgraph.native import NativeModel
 from projgraph.pack.format import MAX_LENGTH, Section
-from projgraph.pack.quantise import QuantisedModel
-from projgraph.pack.read import Entry, read_model, read_table
+from projgraph.pack.quantised import QuantisedModel
+from projgraph.pack.read import read_model
+from projgraph.pack.sections import Entry, read_table
 from projgraph.pack.vector import VectorSpec
 from projgraph.pack.write import model_bytes
 

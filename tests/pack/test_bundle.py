@@ -25,9 +25,9 @@ from projgraph.pack.export import export_model
 from projgraph.pack.format import PACKED_MINOR, WEIGHT_NAMES, BundleSection, Section
 from projgraph.pack.inspect_bundle import describe_bundle, is_bundle, render_bundle
 from projgraph.pack.projection import ProjectionSpec
-from projgraph.pack.quantise import QuantisedModel
-from projgraph.pack.read import SECTION_STRUCT, read_model
-from projgraph.pack.write import HEADER_STRUCT, model_bytes
+from projgraph.pack.quantised import QuantisedModel
+from projgraph.pack.read import read_model
+from projgraph.pack.write import HEADER_STRUCT, SECTION_STRUCT, model_bytes
 from projgraph.records import Texts
 from projgraph.runtime import load, load_bundle
 

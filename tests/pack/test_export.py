@@ -15,7 +15,7 @@ import pytest
 from projgraph.errors import ConfigError, InputError, ModelFileError, OutputError
 from projgraph.native import NativeModel
 from projgraph.pack.export import export_model
-from projgraph.pack.quantise import QuantisedModel
+from projgraph.pack.quantised import QuantisedModel
 from projgraph.pack.vector import VectorSpec
 from projgraph.pack.write import model_bytes, write_model
 from projgraph.records import Texts

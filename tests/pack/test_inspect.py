@@ -13,7 +13,7 @@ from projgraph.errors import InputError, ModelFileError
 from projgraph.pack.format import HEADER, PROJECTION, WEIGHT_NAMES
 from projgraph.pack.inspect import Account, describe, render
 from projgraph.pack.projection import ProjectionSpec
-from projgraph.pack.quantise import QuantisedModel
+from projgraph.pack.quantised import QuantisedModel
 from projgraph.pack.write import model_bytes, write_model
 
 from ..core.reference_head import random_file

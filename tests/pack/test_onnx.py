@@ -17,7 +17,7 @@ from projgraph.native import NativeModel
 from projgraph.pack.export import export_model
 from projgraph.pack.format import Quantiser
 from projgraph.pack.onnx_graph import onnx_bytes, onnx_inputs
-from projgraph.pack.quantise import QuantisedModel
+from projgraph.pack.quantised import QuantisedModel
 from projgraph.pack.read import read_model
 from projgraph.pack.vector import VectorSpec
 from projgraph.pack.write import model_bytes

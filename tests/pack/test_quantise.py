@@ -10,7 +10,8 @@ from projgraph.pack.layer import WEIGHT_RANGES, QuantisedLayer, best_steps, shar
 from projgraph.pack.model import ProjectionModel
 from projgraph.pack.packing import Packing
 from projgraph.pack.projection import ProjectionSpec
-from projgraph.pack.quantise import QuantisedModel, quantise
+from projgraph.pack.quantise import quantise
+from projgraph.pack.quantised import QuantisedModel
 from projgraph.records import Layer
 
 BITS = 256

@@ -15,7 +15,7 @@ from projgraph.native import NativeModel, project
 from projgraph.pack.format import CODEBOOK_SIZE, PACKED_MINOR, WEIGHT_NAMES, Section
 from projgraph.pack.layer import QuantisedLayer
 from projgraph.pack.projection import ProjectionSpec
-from projgraph.pack.quantise import QuantisedModel
+from projgraph.pack.quantised import QuantisedModel
 from projgraph.pack.read import read_model
 from projgraph.pack.rows import FORMATS, pack_weights, row_length, weights_length
 from projgraph.pack.write import model_bytes

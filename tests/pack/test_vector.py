@@ -14,7 +14,7 @@ from projgraph.pack.format import Quantiser
 from projgraph.pack.inspect import describe, render
 from projgraph.pack.layer import QuantisedLayer
 from projgraph.pack.projection import ProjectionSpec
-from projgraph.pack.quantise import QuantisedModel
+from projgraph.pack.quantised import QuantisedModel
 from projgraph.pack.read import parse_model
 from projgraph.pack.vector import VectorSpec, read_projection, scale_for
 from projgraph.pack.write import model_bytes

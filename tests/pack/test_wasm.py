@@ -19,7 +19,7 @@ from projgraph.core.wasm_core import CannotBuildError, built_path, compile_core,
 from projgraph.errors import ConfigError, OutputError
 from projgraph.native import NativeModel, project
 from projgraph.pack.export import export_model
-from projgraph.pack.quantise import QuantisedModel
+from projgraph.pack.quantised import QuantisedModel
 from projgraph.pack.vector import VectorSpec
 from projgraph.pack.wasm import module_source, package_name
 from projgraph.pack.write import model_bytes

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from projgraph.errors import ConfigError, OutputError
 from projgraph.pack.format import ALIGNMENT, MAGIC, ROW_PADDING
 from projgraph.pack.layer import QuantisedLayer
-from projgraph.pack.quantise import QuantisedModel
-from projgraph.pack.read import read_model, read_table
+from projgraph.pack.quantised import QuantisedModel, Shape
+from projgraph.pack.read import read_model
 from projgraph.pack.rows import pack_weights
+from projgraph.pack.sections import read_table
 from projgraph.pack.write import model_bytes, predicted_size, provenance_bytes, write_model
 
 MakeModel = Callable[..., QuantisedModel]
@@ -88,10 +89,8 @@ def test_any_model_survives_its_bytes(
 @given(dimensions=DIMENSIONS)
 def test_the_predicted_size_is_the_real_one(make_model: MakeModel, dimensions: dict[str, int]) -> None:
     model = make_model(**dimensions)
-    given = {name: value for name, value in dimensions.items() if name != "seed"}
-    label_bytes = sum(len(name.encode()) for name in model.classes)
     provenance = {"run": "r" * dimensions["classes"]}
-    predicted = predicted_size(label_bytes=label_bytes, provenance_length=len(provenance_bytes(provenance)), **given)
+    predicted = size_of(model, dimensions, provenance_length=len(provenance_bytes(provenance)))
     assert predicted == len(model_bytes(model, provenance))
 
 
@@ -102,11 +101,18 @@ def test_the_predicted_size_of_words_and_filters_is_the_real_one(
 ) -> None:
     model = make_model(**dimensions, **of_words)
     assert model.words is not None
-    given = {name: value for name, value in dimensions.items() if name != "seed"}
-    given |= {"filters": of_words["filters"], "width": of_words["width"]}
+    predicted = size_of(model, dimensions, words=len(model.words), width=of_words["width"])
+    assert predicted == len(model_bytes(model, {}))
+
+
+def size_of(model: QuantisedModel, dimensions: dict[str, int], **given: int) -> int:
+    """The predicted size from the dimensions of a model alone."""
+    shape = Shape(
+        dimensions["bits"], dimensions["classes"], dimensions["units"] or None, model.dimensions, model.filters
+    )
+    weight_bits = dimensions["weight_bits"], dimensions["hidden_weight_bits"]
     label_bytes = sum(len(name.encode()) for name in model.classes)
-    words = (len(model.words), of_words["dimensions"])
-    assert predicted_size(label_bytes=label_bytes, words=words, **given) == len(model_bytes(model, {}))
+    return predicted_size(shape, label_bytes, *weight_bits, families=dimensions["families"], **given)
 
 
 @settings(deadline=None)
@@ -139,7 +145,7 @@ def test_the_size_of_a_model_of_clinc150() -> None:
     weights, bias, multipliers = 2048 * 75 + 32, 600 + 8, 150 + 10  # with their padding
     labels, provenance = 4 + 4 * 151 + 1800 + 8, 100
     size = header_and_table + projection + head + weights + bias + multipliers + labels + provenance
-    assert predicted_size(150, 1800, 2048, 4, provenance_length=100) == size
+    assert predicted_size(Shape(2048, 150, None, 0, 0), 1800, 4, provenance_length=100) == size
 
 
 def test_the_layout_is_aligned_and_tight(make_model: MakeModel) -> None:
