@@ -26,6 +26,13 @@ from projgraph.trainers.prior import FEW_LABELS_L2, fit_prior, predict_prior
 _LATER_L2 = 1e-5
 _TARGET_POWER = 2
 _SMALLEST_MASS = 1e-9
+_LABELLED = 0.5
+"""What a labelled row counts for the frequencies of the labels among the others, of which there may be few.
+
+Hidden training rows, 4 seeds, 0 / 0.5 / the estimate on all rows instead: BANKING77 thinned to 1,400 rows, 5 labels a
+class 62.0 / 63.1 / 63.4; CLINC150 to 3,000 77.6 / 79.2 / 79.4; skewed ATIS, 1 label 31.3 / 31.1 / 30.2; a skewed set of
+241 rows with 10 labels a class, which use up the rare ones, 64.5 / 61.4 / 54.7.
+"""
 _STATE = "prior_smoothing"
 
 
@@ -61,7 +68,8 @@ def prior_smoothing(
     frequencies = clamped.mean(axis=0)
     # Of the rows that the prior speaks for: labels may have used up the rare classes.
     unlabelled = posteriors[task.labels == UNLABELLED]
-    estimate = estimate_class_prior(unlabelled, frequencies, config.prior_strength / per_class)
+    strength = config.prior_strength / per_class + _LABELLED * len(labelled) / max(len(unlabelled), 1)
+    estimate = estimate_class_prior(unlabelled, frequencies, strength)
     class_prior = shrink(estimate, frequencies, config.prior_noise)
     prior = reweigh(posteriors, class_prior / frequencies)
     kept = task.states.load(_STATE) if task.states else None

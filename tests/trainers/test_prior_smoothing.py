@@ -11,6 +11,8 @@ from projgraph.errors import InputError
 from projgraph.graph.csr import from_csr, normalised, to_csr
 from projgraph.graph.knn import knn_graph
 from projgraph.records import UNLABELLED, Graph, Progress, SoftLabels, TrainerTask
+from projgraph.trainers.class_prior import estimate_class_prior, reweigh, shrink
+from projgraph.trainers.prior import FEW_LABELS_L2, fit_prior, predict_prior
 from projgraph.trainers.prior_smoothing import prior_smoothing
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -210,16 +212,18 @@ def test_balance_pulls_the_masses_to_the_class_prior():
     assert masses[0] < masses[1] < masses[2] < 0.55, "the class prior is one half"
 
 
-def test_labelled_rows_do_not_count_for_the_class_prior_of_the_others():
-    beliefs = []
-    for copies in (1, 4):
-        features = np.array([[1, 0], [0, 1]] * copies + [[0.2, 0.8], [0.4, 0.6], [0.5, 0.5]], dtype=np.float32)
-        labels = labels_of(len(features), {row: row % 2 for row in range(2 * copies)})
-        # The same regression and the same weight of the labels' frequencies; no edges, so the prior alone speaks.
-        config = spreading(prior_strength=0.1 * copies)
-        beliefs.append(taught(graph_of(len(features), {}), features, labels, 2, config).probabilities[-3:])
-    np.testing.assert_allclose(beliefs[0], beliefs[1], atol=1e-4)
-    assert beliefs[0][-1, 1] > 0.6, "between the two, but the other rows are of class 1"
+def test_the_class_prior_is_that_of_the_rows_without_a_label():
+    features = np.array([[1, 0], [0, 1]] * 4 + [[0.2, 0.8], [0.4, 0.6], [0.5, 0.5]], dtype=np.float32)
+    labels = labels_of(len(features), {row: row % 2 for row in range(8)})
+    # No edges, so the prior alone speaks.
+    found = taught(graph_of(len(features), {}), features, labels, 2, spreading(prior_strength=0.2)).probabilities[8:]
+    even = np.full(2, 0.5, dtype=np.float32)
+    regression = fit_prior(features[:8], np.eye(2, dtype=np.float32)[labels[:8]], np.ones(8, np.float32), FEW_LABELS_L2)
+    posteriors = predict_prior(features[8:], regression)
+    # Four labels a class, and half of eight labelled rows beside three others.
+    class_prior = shrink(estimate_class_prior(posteriors, even, 0.2 / 4 + 0.5 * 8 / 3), even, 0.1)
+    np.testing.assert_allclose(found, reweigh(posteriors, class_prior / even), atol=1e-5)
+    assert found[-1, 1] > 0.51, "between the two, but the other rows are of class 1"
 
 
 def test_progress_names_every_round(clusters):
