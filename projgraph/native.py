@@ -163,6 +163,7 @@ class NativeModel:
     Args:
         buffer: the bytes; used in place if read-only, copied if not, since the core checks them only once.
         head: the index of a head where they are of a bundle; -1 where they are of one model.
+        plain: whether the portable core is to answer even where wider vectors of the processor give the same integers.
 
     Raises:
         ModelFileError: the bytes are not a model that this version runs; the message carries the core's status.
@@ -177,9 +178,9 @@ class NativeModel:
         scratch_bytes: the memory that one prediction needs besides the model.
     """
 
-    def __init__(self, buffer: Buffer, head: int = -1) -> None:
+    def __init__(self, buffer: Buffer, head: int = -1, plain: bool = False) -> None:
         try:
-            self._model = _core.Model(buffer, head)
+            self._model = _core.Model(buffer, head, plain)
         except _core.StatusError as error:
             raise _refused("the model", error) from error
         try:
