@@ -4,29 +4,11 @@
 
 #include <time.h>
 
-#include "host.h"
-
-/* Memory of one prediction at a time: the host's vectors' if they answer, or else the core's. */
-typedef struct {
-    pg_host_scratch *host;
-    void *core;
-} room;
-
-typedef struct {
-    PyObject_HEAD
-    Py_buffer view; /* obj is NULL once closed */
-    pg_model model;
-    pg_host *host; /* NULL if the plain core answers */
-    room spare;    /* of a call that has ended */
-    size_t scratch_size;
-    Py_ssize_t users; /* calls that run without the GIL */
-} ModelObject;
-
-static PyObject *module_of(PyObject *model) {
+PyObject *module_of_model(PyObject *model) {
     return PyType_GetModule(Py_TYPE(model));
 }
 
-static int is_open(const ModelObject *model) {
+int is_open(const ModelObject *model) {
     if (model->view.obj) return 1;
     PyErr_SetString(PyExc_ValueError, "the model is closed");
     return 0;
@@ -54,8 +36,7 @@ static pg_status open_model(ModelObject *model, Py_ssize_t head) {
 
 static const room NO_ROOM = {NULL, NULL};
 
-/* The room that the last call left, or a new one: taken and given back with the GIL, used without. */
-static int open_room(ModelObject *model, room *scratch) {
+int open_room(ModelObject *model, room *scratch) {
     *scratch = model->spare;
     model->spare = NO_ROOM;
     if (!scratch->host && !scratch->core) {
@@ -67,7 +48,7 @@ static int open_room(ModelObject *model, room *scratch) {
     return 0;
 }
 
-static void close_room(ModelObject *model, room *scratch) {
+void close_room(ModelObject *model, room *scratch) {
     room spare = model->spare;
     model->spare = *scratch;
     pg_host_scratch_close(spare.host);
@@ -109,6 +90,7 @@ static void model_dealloc(PyObject *self) {
     pg_host_scratch_close(model->spare.host);
     PyMem_Free(model->spare.core);
     pg_host_close(model->host);
+    Py_XDECREF(model->names);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
     release(self);
     Py_DECREF(type);
@@ -147,8 +129,8 @@ const char *utf8_of(PyObject *text, Py_ssize_t *length, PyObject **encoded) {
     return copy;
 }
 
-static pg_status predict_text(const ModelObject *model, const char *text, size_t length, const room *scratch,
-                              int32_t *scores, uint32_t *label) {
+pg_status predict_text(const ModelObject *model, const char *text, size_t length, const room *scratch, int32_t *scores,
+                       uint32_t *label) {
     if (!model->host) return pg_predict(&model->model, text, length, scratch->core, model->scratch_size, scores, label);
     *label = pg_host_predict(model->host, text, length, scratch->host, scores);
     return PG_OK;
@@ -171,7 +153,7 @@ static PyObject *model_predict(PyObject *self, PyObject *text) {
     }
     Py_XDECREF(encoded);
     if (!ready) return NULL;
-    return status == PG_OK ? PyLong_FromLongLong(signed_label(label)) : raise_status(module_of(self), status);
+    return status == PG_OK ? PyLong_FromLongLong(signed_label(label)) : raise_status(module_of_model(self), status);
 }
 
 static pg_status predict_row(const ModelObject *model, const rows *r, const row_view *at, const room *scratch,
@@ -202,7 +184,7 @@ static PyObject *predict_range(ModelObject *model, const rows *r, int32_t *score
     Py_END_ALLOW_THREADS
     model->users--;
     close_room(model, &scratch);
-    return rows_result(module_of((PyObject *)model), r, row, r->end, status);
+    return rows_result(module_of_model((PyObject *)model), r, row, r->end, status);
 }
 
 static PyObject *predict_rows(PyObject *self, PyObject *arguments, int vectors, int want_labels) {
@@ -265,7 +247,7 @@ static PyObject *time_rows(ModelObject *model, const rows *r, Py_ssize_t repeats
     Py_END_ALLOW_THREADS
     model->users--;
     close_room(model, &scratch);
-    return rows_result(module_of((PyObject *)model), r, row, count, status);
+    return rows_result(module_of_model((PyObject *)model), r, row, count, status);
 }
 
 /* As predict_rows, but with the number of repeats in the place of start and end. */
@@ -358,6 +340,9 @@ static PyObject *get_scratch_bytes(PyObject *self, void *unused) {
 static PyMethodDef model_methods[] = {
     {"close", model_close, METH_NOARGS, "Let go of the model's bytes."},
     {"predict", model_predict, METH_O, "predict(text: str) -> int: the label's index, or -1."},
+    {"set_names", model_set_names, METH_O, "set_names(names: tuple): what answer gives, by class, the last for none."},
+    {"answer", model_answer, METH_O, "answer(text: str) -> list of one name."},
+    {"answers", model_answers, METH_VARARGS, "answers(texts: tuple, start, end) -> list of names."},
     {"scores", model_scores, METH_VARARGS, "scores(data, offsets, start, end, out): int32 scores of rows."},
     {"labels", model_labels, METH_VARARGS, "labels(data, offsets, start, end, out): int64 labels of rows."},
     {"time_calls", model_time_calls, METH_VARARGS, "time_calls(data, offsets, repeats, out): float64 nanoseconds."},
