@@ -166,7 +166,8 @@ class NativeModel:
     Args:
         buffer: the bytes; used in place if read-only, copied if not, since the core checks them only once.
         head: the index of a head where they are of a bundle; -1 where they are of one model.
-        plain: whether the portable core is to answer even where wider vectors of the processor give the same integers.
+        vectors: bits of the processor's vectors that are to answer, 512 or 256; 0 for the portable core, which answers too
+            where there are none; None for the most. All give the same integers.
 
     Raises:
         ModelFileError: the bytes are not a model that this version runs; the message carries the core's status.
@@ -178,16 +179,17 @@ class NativeModel:
         value_scale: of those numbers, integer value = round(x * value_scale); 0 where it takes texts.
         scale: logit = integer score * scale.
         threshold: a largest score below it gives no label; 0 for none.
-        scratch_bytes: the memory that one prediction needs besides the model.
+        scratch_bytes: the memory that one prediction needs besides the model, in the portable core.
+        vectors: bits of the vectors that answer; 0 for the portable core.
         answer: the name of the class of one text, in a list, empty for no label; straight from the core, so that
             nothing comes between.
     """
 
     answer: Callable[[str], list[str]]
 
-    def __init__(self, buffer: Buffer, head: int = -1, plain: bool = False) -> None:
+    def __init__(self, buffer: Buffer, head: int = -1, vectors: int | None = None) -> None:
         try:
-            self._model = _core.Model(buffer, head, plain)
+            self._model = _core.Model(buffer, head, -1 if vectors is None else vectors)
         except _core.StatusError as error:
             raise _refused("the model", error) from error
         try:
@@ -196,6 +198,7 @@ class NativeModel:
             raise ModelFileError(f"a label is not UTF-8 ({error}): write the model again") from error
         self._model.set_names((*self.classes, NO_LABEL))
         self.answer = self._model.answer
+        self.vectors: int = self._model.vectors
         self.n_bits: int = self._model.n_bits
         self.columns: int = self._model.columns
         self.value_scale: float = self._model.value_scale

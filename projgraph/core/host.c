@@ -10,7 +10,8 @@ enum { ALIGN = 64 };
 
 struct pg_host {
     const pg_model *model;
-    uint8_t *memory;
+    const pg_host_kernels *kernels;
+    void *memory;
     pg_host_layer hidden; /* groups and bits are zero without */
     pg_host_layer output;
     pg_host_index index;
@@ -19,17 +20,16 @@ struct pg_host {
 struct pg_host_scratch {
     pg_host_text text;
     pg_host_found found;
+    uint32_t places[PG_MAX_WORDS + 1];
     int8_t values[PG_MAX_UNITS + 4];
     int32_t scores[PG_HOST_OUTPUTS];
     void *memory;
 };
 
-/* What the vectors of these files need. */
-static int runs_here(void) {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2") &&
-           __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("bmi2");
+static const pg_host_kernels *kernels_of(int vectors) {
+    if (vectors < 0) vectors = pg_host_runs_512() ? 512 : 256;
+    if (vectors == 512 && pg_host_runs_512()) return &pg_host_512;
+    return vectors == 256 && pg_host_runs_256() ? &pg_host_256 : NULL;
 }
 
 static int plain_weights(const pg_layer *layer) {
@@ -47,8 +47,9 @@ static void *aligned(size_t bytes, void **memory) {
     return *memory ? (uint8_t *)*memory + (ALIGN - (uintptr_t)*memory % ALIGN) : NULL;
 }
 
-pg_host *pg_host_open(const pg_model *model) {
-    if (!runs_here() || !takes(model)) return NULL;
+pg_host *pg_host_open(const pg_model *model, int vectors) {
+    const pg_host_kernels *kernels = kernels_of(vectors);
+    if (!kernels || !takes(model)) return NULL;
     uint32_t bits = model->projection.bits, hidden = model->hidden.outputs > 0;
     size_t first = hidden ? pg_host_layer_bytes(&model->hidden, bits) : 0;
     size_t second = pg_host_layer_bytes(&model->output, hidden ? 0 : bits);
@@ -62,8 +63,9 @@ pg_host *pg_host_open(const pg_model *model) {
     }
     host->memory = memory;
     host->model = model;
-    if (hidden) pg_host_lay_out(&model->hidden, bits, at, &host->hidden);
-    pg_host_lay_out(&model->output, hidden ? 0 : bits, at + first, &host->output);
+    host->kernels = kernels;
+    if (hidden) pg_host_lay_out(kernels, &model->hidden, bits, at, &host->hidden);
+    pg_host_lay_out(kernels, &model->output, hidden ? 0 : bits, at + first, &host->output);
     if (model->words) pg_host_index_words(model, (uint32_t *)(void *)(at + first + second), &host->index);
     return host;
 }
@@ -71,6 +73,10 @@ pg_host *pg_host_open(const pg_model *model) {
 void pg_host_close(pg_host *host) {
     if (host) free(host->memory);
     free(host);
+}
+
+unsigned pg_host_vectors(const pg_host *host) {
+    return host ? host->kernels->vectors : 0;
 }
 
 pg_host_scratch *pg_host_scratch_open(void) {
@@ -85,7 +91,7 @@ void pg_host_scratch_close(pg_host_scratch *scratch) {
 }
 
 /* As pg_rectify, to signed bytes. */
-PG_HOST_TARGET static void rectify(const int32_t *scores, uint32_t count, unsigned shift, int8_t *values) {
+PG_HOT static void rectify(const int32_t *scores, uint32_t count, unsigned shift, int8_t *values) {
     for (uint32_t i = 0; i < count; i++) {
         int32_t value = (scores[i] > 0 ? scores[i] : 0) >> shift;
         values[i] = (int8_t)(value < 127 ? value : 127);
@@ -93,7 +99,7 @@ PG_HOST_TARGET static void rectify(const int32_t *scores, uint32_t count, unsign
     memset(values + count, 0, 4);
 }
 
-PG_HOST_TARGET static uint32_t argmax(const int32_t *scores, uint32_t count) {
+PG_HOT static uint32_t argmax(const int32_t *scores, uint32_t count) {
     int32_t largest = scores[0];
     for (uint32_t c = 1; c < count; c++)
         largest = scores[c] > largest ? scores[c] : largest;
@@ -106,15 +112,20 @@ PG_HOST_TARGET static uint32_t argmax(const int32_t *scores, uint32_t count) {
 uint32_t pg_host_predict(const pg_host *host, const char *text, size_t length, pg_host_scratch *scratch,
                          int32_t *scores) {
     const pg_model *model = host->model;
+    const pg_host_kernels *kernels = host->kernels;
     uint32_t units = model->hidden.outputs;
     int8_t *values = scratch->values;
-    pg_host_find(&model->projection, text, length, &scratch->text, &scratch->found);
-    if (model->words) pg_host_code_sums(model, &host->index, scratch->found.tokens, scratch->found.token_count, values);
+    pg_host_find(kernels, &model->projection, text, length, &scratch->text, &scratch->found);
+    if (model->words) {
+        const pg_host_found *found = &scratch->found;
+        size_t known = pg_host_places(model, &host->index, found->tokens, found->token_count, scratch->places);
+        kernels->sum_codes(model, scratch->places, known, values);
+    }
     if (units > 0) {
-        pg_host_layer_scores(&host->hidden, &scratch->found, values, scratch->scores);
+        pg_host_layer_scores(kernels, &host->hidden, &scratch->found, values, scratch->scores);
         rectify(scratch->scores, units, model->hidden_shift, values);
     }
-    pg_host_layer_scores(&host->output, &scratch->found, values, scratch->scores);
+    pg_host_layer_scores(kernels, &host->output, &scratch->found, values, scratch->scores);
     if (scores) memcpy(scores, scratch->scores, model->classes * sizeof *scores);
     uint32_t label = argmax(scratch->scores, model->classes);
     return model->threshold != 0 && scratch->scores[label] < model->threshold ? PG_NO_LABEL : label;
@@ -122,13 +133,18 @@ uint32_t pg_host_predict(const pg_host *host, const char *text, size_t length, p
 
 #else
 
-pg_host *pg_host_open(const pg_model *model) {
-    (void)model;
+pg_host *pg_host_open(const pg_model *model, int vectors) {
+    (void)model, (void)vectors;
     return NULL;
 }
 
 void pg_host_close(pg_host *host) {
     (void)host;
+}
+
+unsigned pg_host_vectors(const pg_host *host) {
+    (void)host;
+    return 0;
 }
 
 pg_host_scratch *pg_host_scratch_open(void) {

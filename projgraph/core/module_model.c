@@ -58,13 +58,13 @@ void close_room(ModelObject *model, room *scratch) {
 static PyObject *model_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
     PyObject *source;
     Py_ssize_t head = -1;
-    int plain = 0;
+    int vectors = -1;
     if (keywords && PyDict_Size(keywords) > 0) {
         PyErr_SetString(PyExc_TypeError,
-                        "Model takes a buffer, perhaps the index of a head and whether to be plain, and no keywords");
+                        "Model takes a buffer, perhaps the index of a head and the bits of a vector, and no keywords");
         return NULL;
     }
-    if (!PyArg_ParseTuple(arguments, "O|np:Model", &source, &head, &plain)) return NULL;
+    if (!PyArg_ParseTuple(arguments, "O|ni:Model", &source, &head, &vectors)) return NULL;
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     ModelObject *model = (ModelObject *)allocate(type, 0);
     if (!model) return NULL;
@@ -79,7 +79,7 @@ static PyObject *model_new(PyTypeObject *type, PyObject *arguments, PyObject *ke
         return raise_status(PyType_GetModule(type), status);
     }
     model->scratch_size = pg_scratch_size(&model->model);
-    model->host = plain ? NULL : pg_host_open(&model->model);
+    model->host = pg_host_open(&model->model, vectors);
     return (PyObject *)model;
 }
 
@@ -307,6 +307,11 @@ static PyObject *get_classes(PyObject *self, void *unused) {
     return PyLong_FromUnsignedLong(((ModelObject *)self)->model.classes);
 }
 
+static PyObject *get_vectors(PyObject *self, void *unused) {
+    (void)unused;
+    return PyLong_FromUnsignedLong(pg_host_vectors(((ModelObject *)self)->host));
+}
+
 static PyObject *get_bits(PyObject *self, void *unused) {
     (void)unused;
     return PyLong_FromUnsignedLong(((ModelObject *)self)->model.projection.bits);
@@ -358,6 +363,7 @@ static PyMethodDef model_methods[] = {
 
 static PyGetSetDef model_attributes[] = {
     {"classes", get_classes, NULL, "number of classes", NULL},
+    {"vectors", get_vectors, NULL, "bits of the processor's vectors that answer; 0 for the plain core", NULL},
     {"n_bits", get_bits, NULL, "bits of the projection", NULL},
     {"scale", get_scale, NULL, "logit = score * scale", NULL},
     {"columns", get_columns, NULL, "columns of a vector; 0 for a model of texts", NULL},
