@@ -166,11 +166,12 @@ class NativeModel:
     Args:
         buffer: the bytes; used in place if read-only, copied if not, since the core checks them only once.
         head: the index of a head where they are of a bundle; -1 where they are of one model.
-        vectors: bits of the processor's vectors that are to answer, 512 or 256; 0 for the portable core, which answers too
-            where there are none; None for the most. All give the same integers.
+        vectors: bits of the processor's vectors that are to answer, 512 or 256; 0 for the portable core, which answers
+            where there are none too; None for the most. All give the same integers.
 
     Raises:
         ModelFileError: the bytes are not a model that this version runs; the message carries the core's status.
+        ConfigError: there are no vectors of so many bits.
 
     Attributes:
         classes: the c class names.
@@ -188,6 +189,8 @@ class NativeModel:
     answer: Callable[[str], list[str]]
 
     def __init__(self, buffer: Buffer, head: int = -1, vectors: int | None = None) -> None:
+        if vectors not in (None, 0, 256, 512):
+            raise ConfigError(f"vectors is {vectors}, expected 0, 256 or 512 bits, or None for the most there are")
         try:
             self._model = _core.Model(buffer, head, -1 if vectors is None else vectors)
         except _core.StatusError as error:
