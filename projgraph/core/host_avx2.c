@@ -157,35 +157,56 @@ PG_HOST_256 static void list_rows(const pg_projection *projection, int16_t *coun
     found->counts[1] = below;
 }
 
-/* Code bits count as 0 and 1. */
+/* Code bits count as 0 and 1: ones of 16 bits each, and of all words the weights and their squares. */
+typedef struct {
+    __m256i ones[PG_MAX_DIMENSIONS / 16];
+    uint32_t weights;
+    uint32_t squares;
+} totals;
+
+PG_HOST_256 static inline void add_code(totals *all, const uint8_t *at, uint32_t bytes, uint32_t weight) {
+    const __m256i bit = _mm256_set_epi16(-32768, 16384, 8192, 4096, 2048, 1024, 512, 256, 128, 64, 32, 16, 8, 4, 2, 1);
+    const __m256i each = _mm256_set1_epi16((short)weight);
+    uint8_t code[PG_MAX_DIMENSIONS / 8] = {0};
+    memcpy(code, at, bytes);
+    all->weights += weight;
+    all->squares += weight * weight;
+    for (uint32_t part = 0; 2 * part < bytes; part++) {
+        __m256i bits = _mm256_and_si256(_mm256_set1_epi16((short)pg_u16(code + 2 * part)), bit);
+        __m256i set = _mm256_and_si256(_mm256_cmpeq_epi16(bits, bit), each);
+        all->ones[part] = _mm256_add_epi16(all->ones[part], set);
+    }
+}
+
+/* As normalise of pg_words.c, eight sums at a time: what is shifted is positive and below 2^38, then below 2^22. */
+PG_HOST_256 static void normalise(const pg_model *model, const totals *all, int8_t *sums) {
+    uint64_t unit = (uint64_t)1 << 2 * (16 + model->norm_shift);
+    __m256i factor = _mm256_set1_epi64x(all->squares > 0 ? (long long)pg_host_root(unit / all->squares) : 0);
+    __m256i weights = _mm256_set1_epi32((int)all->weights);
+    __m256i shifted = _mm256_set1_epi64x(((long long)1 << 37) + (1 << 15));
+    for (uint32_t i = 0; i < model->dimensions; i += 8) {
+        __m128i ones = _mm_loadu_si128((const __m128i *)(const void *)((const uint8_t *)all->ones + 2 * i));
+        __m256i sum = _mm256_sub_epi32(_mm256_slli_epi32(_mm256_cvtepu16_epi32(ones), 1), weights);
+        __m256i even = _mm256_add_epi64(_mm256_mul_epi32(sum, factor), shifted);
+        __m256i odd = _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(sum, 32), factor), shifted);
+        __m256i value = _mm256_blend_epi32(_mm256_srli_epi64(even, 16), _mm256_slli_epi64(odd, 16), 0xAA);
+        value = _mm256_sub_epi32(value, _mm256_set1_epi32(1 << 21));
+        __m128i narrow = _mm_packs_epi32(_mm256_castsi256_si128(value), _mm256_extracti128_si256(value, 1));
+        narrow = _mm_max_epi8(_mm_packs_epi16(narrow, narrow), _mm_set1_epi8(-127));
+        _mm_storel_epi64((__m128i *)(void *)(sums + i), narrow);
+    }
+}
+
 PG_HOST_256 static void sum_codes(const pg_model *model, const uint32_t *places, size_t count, int8_t *sums) {
     const uint8_t *codes = model->words + sizeof(uint32_t) * (size_t)model->word_count;
-    const __m256i bit = _mm256_set_epi16(-32768, 16384, 8192, 4096, 2048, 1024, 512, 256, 128, 64, 32, 16, 8, 4, 2, 1);
-    uint32_t bytes = model->dimensions / 8, weights = 0, squares = 0;
-    uint16_t ones[PG_MAX_DIMENSIONS];
-    __m256i all[PG_MAX_DIMENSIONS / 16];
-    memset(all, 0, sizeof all);
+    uint32_t bytes = model->dimensions / 8;
+    totals all;
+    memset(&all, 0, sizeof all);
     for (size_t i = 0; i < count; i++) {
         uint32_t weight = 1u << (pg_u32(model->words + sizeof weight * places[i]) & 3);
-        uint8_t code[PG_MAX_DIMENSIONS / 8] = {0};
-        memcpy(code, codes + (size_t)places[i] * bytes, bytes);
-        weights += weight;
-        squares += weight * weight;
-        for (uint32_t part = 0; 16 * part < model->dimensions; part++) {
-            __m256i bits = _mm256_and_si256(_mm256_set1_epi16((short)pg_u16(code + 2 * part)), bit);
-            __m256i set = _mm256_and_si256(_mm256_cmpeq_epi16(bits, bit), _mm256_set1_epi16((short)weight));
-            all[part] = _mm256_add_epi16(all[part], set);
-        }
+        add_code(&all, codes + (size_t)places[i] * bytes, bytes, weight);
     }
-    memcpy(ones, all, sizeof ones);
-    uint64_t unit = (uint64_t)1 << 2 * (16 + model->norm_shift);
-    int32_t factor = squares > 0 ? (int32_t)pg_host_root(unit / squares) : 0;
-    int64_t shifted = ((int64_t)1 << 37) + ((int32_t)1 << 15); /* as normalise of pg_words.c */
-    for (uint32_t i = 0; i < model->dimensions; i++) {
-        int32_t sum = (int32_t)(2u * ones[i]) - (int32_t)weights;
-        int64_t value = (int64_t)((uint64_t)((int64_t)sum * factor + shifted) >> 16) - ((int64_t)1 << 21);
-        sums[i] = (int8_t)(value < -127 ? -127 : value > 127 ? 127 : value);
-    }
+    normalise(model, &all, sums);
 }
 
 /* Sums of half a cache line of rows in 16 bits: of the lower half bytes at even and odd bytes, then of the upper ones.
@@ -231,6 +252,22 @@ PG_HOST_256 static inline line_sums sum_bytes(const uint8_t *rows, size_t stride
     return sums;
 }
 
+PG_HOST_256 static inline void add_eight(__m128i eight, int32_t *scores) {
+    store(scores, _mm256_add_epi32(load(scores), _mm256_cvtepi16_epi32(eight)));
+}
+
+/* scores += the first 32 sums of 16 bits, of even and odd bytes, or fewer. */
+PG_HOST_256 static inline void add_line(__m256i even, __m256i odd, size_t count, int32_t *scores) {
+    __m256i low = _mm256_unpacklo_epi16(even, odd), high = _mm256_unpackhi_epi16(even, odd);
+    int32_t few[LINE / 2] = {0}, *to = count < LINE / 2 ? few : scores;
+    add_eight(_mm256_castsi256_si128(low), to);
+    add_eight(_mm256_castsi256_si128(high), to + 8);
+    add_eight(_mm256_extracti128_si256(low, 1), to + 16);
+    add_eight(_mm256_extracti128_si256(high, 1), to + 24);
+    for (size_t k = 0; k < count && to == few; k++)
+        scores[k] += few[k];
+}
+
 PG_HOST_256 static void add_rows(const pg_host_layer *laid, const uint16_t *const at[2], const size_t counts[2],
                                  int32_t *scores) {
     int halves = laid->layer->weight_bits == 4;
@@ -238,7 +275,7 @@ PG_HOST_256 static void add_rows(const pg_host_layer *laid, const uint16_t *cons
     __m256i bias = _mm256_set1_epi16((short)((halves ? 8 : 128) * ((int)counts[0] - (int)counts[1])));
     for (size_t first = 0; first < row; first += LINE / 2) {
         line_sums above, below;
-        int16_t sums[4][BLOCK];
+        __m256i sums[4];
         if (halves) {
             above = sum_halves(laid->rows + first, laid->stride, at[0], counts[0]);
             below = sum_halves(laid->rows + first, laid->stride, at[1], counts[1]);
@@ -247,66 +284,84 @@ PG_HOST_256 static void add_rows(const pg_host_layer *laid, const uint16_t *cons
             below = sum_bytes(laid->rows + first, laid->stride, at[1], counts[1]);
         }
         for (int i = 0; i < 4; i++)
-            store(sums[i], _mm256_sub_epi16(_mm256_sub_epi16(above.of[i], below.of[i]), bias));
-        size_t left = row - first < LINE / 2 ? row - first : LINE / 2;
-        for (size_t k = 0; k < left; k++)
-            scores[first + k] += sums[k % 2][k / 2];
-        for (size_t k = 0; halves && k < left && row + first + k < laid->layer->outputs; k++)
-            scores[row + first + k] += sums[2 + k % 2][k / 2];
+            sums[i] = _mm256_sub_epi16(_mm256_sub_epi16(above.of[i], below.of[i]), bias);
+        add_line(sums[0], sums[1], row - first, scores + first);
+        if (halves) add_line(sums[2], sums[3], laid->layer->outputs - row - first, scores + row + first);
     }
 }
 
 /* Four values times the weights of eight outputs. Values are given apart, those above zero and those below, as unsigned
  * bytes: a sum of two products is at most 2 x 127 x 128 in size and fits 16 bits. */
-PG_HOST_256 static inline __m256i four_times(__m256i weights, __m256i above, __m256i below) {
-    __m256i pairs = _mm256_sub_epi16(_mm256_maddubs_epi16(above, weights), _mm256_maddubs_epi16(below, weights));
+PG_HOST_256 static inline __m256i four_times(__m256i weights, __m256i above, __m256i below, int signs) {
+    __m256i pairs = _mm256_maddubs_epi16(above, weights);
+    if (signs) pairs = _mm256_sub_epi16(pairs, _mm256_maddubs_epi16(below, weights));
     return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
 
-PG_HOST_256 static inline void add_some(const uint8_t *weights, size_t stride, const uint8_t (*values)[MOST_VALUES],
-                                        uint32_t groups, uint32_t blocks, int32_t *scores) {
+/* The weights of a block of outputs, and the values in their two halves; signs: whether any is below zero. */
+typedef struct {
+    const uint8_t *weights;
+    size_t stride; /* to those of the next four inputs */
+    uint32_t groups;
+    int signs;
+    uint8_t values[2][MOST_VALUES];
+} multiples;
+
+PG_HOST_256 static inline void add_some(const multiples *all, uint32_t blocks, int signs, int32_t *scores) {
     __m256i sums[2 * HALF];
+    const uint8_t *weights = all->weights;
     for (uint32_t b = 0; b < 2 * blocks; b++)
         sums[b] = load(scores + 8 * b);
-    for (uint32_t g = 0; g < groups; g++, weights += stride) {
+    for (uint32_t g = 0; g < all->groups; g++, weights += all->stride) {
         int32_t four[2];
-        memcpy(&four[0], values[0] + 4 * g, sizeof four[0]);
-        memcpy(&four[1], values[1] + 4 * g, sizeof four[1]);
+        memcpy(&four[0], all->values[0] + 4 * g, sizeof four[0]);
+        memcpy(&four[1], all->values[1] + 4 * g, sizeof four[1]);
         __m256i above = _mm256_set1_epi32(four[0]), below = _mm256_set1_epi32(four[1]);
         for (uint32_t b = 0; b < 2 * blocks; b++)
-            sums[b] = _mm256_add_epi32(sums[b], four_times(load(weights + 32 * b), above, below));
+            sums[b] = _mm256_add_epi32(sums[b], four_times(load(weights + 32 * b), above, below, signs));
     }
     for (uint32_t b = 0; b < 2 * blocks; b++)
         store(scores + 8 * b, sums[b]);
 }
 
+/* So many blocks, a constant where it is called, so that their sums stay in registers. */
+PG_HOST_256 static inline void add_blocks(const multiples *all, uint32_t blocks, int32_t *scores) {
+    if (all->signs)
+        add_some(all, blocks, 1, scores);
+    else
+        add_some(all, blocks, 0, scores);
+}
+
 PG_HOST_256 static void add_values(const pg_host_layer *laid, const int8_t *values, int32_t *scores) {
-    uint8_t apart[2][MOST_VALUES];
+    multiples all;
+    int8_t any = 0;
+    all.groups = laid->groups;
     for (uint32_t i = 0; i < 4 * laid->groups; i++) {
-        apart[0][i] = (uint8_t)(values[i] > 0 ? values[i] : 0);
-        apart[1][i] = (uint8_t)(values[i] < 0 ? -values[i] : 0);
+        int8_t value = values[i];
+        all.values[0][i] = (uint8_t)(value > 0 ? value : 0);
+        all.values[1][i] = (uint8_t)(value < 0 ? -value : 0);
+        any |= value;
     }
+    all.signs = any < 0;
     for (uint32_t first = 0; first < laid->blocks; first += HALF) {
         uint32_t whole = first / TOGETHER * TOGETHER;
         uint32_t some = laid->blocks - whole < TOGETHER ? laid->blocks - whole : TOGETHER;
         uint32_t blocks = laid->blocks - first < HALF ? laid->blocks - first : HALF;
-        const uint8_t *weights = laid->values + ((size_t)whole * laid->groups + (first - whole)) * LINE;
+        int32_t *out = scores + (size_t)first * BLOCK;
+        all.weights = laid->values + ((size_t)whole * laid->groups + (first - whole)) * LINE;
+        all.stride = (size_t)some * LINE;
         switch (blocks) {
         case 4:
-            add_some(weights, some * LINE, (const uint8_t (*)[MOST_VALUES])apart, laid->groups, 4,
-                     scores + first * BLOCK);
+            add_blocks(&all, 4, out);
             break;
         case 3:
-            add_some(weights, some * LINE, (const uint8_t (*)[MOST_VALUES])apart, laid->groups, 3,
-                     scores + first * BLOCK);
+            add_blocks(&all, 3, out);
             break;
         case 2:
-            add_some(weights, some * LINE, (const uint8_t (*)[MOST_VALUES])apart, laid->groups, 2,
-                     scores + first * BLOCK);
+            add_blocks(&all, 2, out);
             break;
         default:
-            add_some(weights, some * LINE, (const uint8_t (*)[MOST_VALUES])apart, laid->groups, 1,
-                     scores + first * BLOCK);
+            add_blocks(&all, 1, out);
         }
     }
 }

@@ -238,22 +238,25 @@ PG_HOST_512 static inline line_sums sum_bytes(const uint8_t *rows, size_t stride
     return sums;
 }
 
-/* scores += 64 sums of 16 bits, of even and odd bytes. */
-PG_HOST_512 static inline void add_line(__m512i even, __m512i odd, int32_t *scores) {
+/* scores += the first 16 of so many 16-bit sums, or fewer. */
+PG_HOST_512 static inline void add_block(__m256i sums, size_t count, int32_t *scores) {
+    __mmask16 some = (__mmask16)(count < BLOCK ? (1u << count) - 1 : 0xFFFFu);
+    __m512i before = _mm512_maskz_loadu_epi32(some, scores);
+    _mm512_mask_storeu_epi32(scores, some, _mm512_add_epi32(before, _mm512_cvtepi16_epi32(sums)));
+}
+
+/* scores += the first 64 sums of 16 bits, of even and odd bytes, or fewer. */
+PG_HOST_512 static inline void add_line(__m512i even, __m512i odd, size_t count, int32_t *scores) {
     const __m512i first = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6,
                                            37, 5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
     const __m512i second = _mm512_add_epi16(first, _mm512_set1_epi16(16));
-    for (int half = 0; half < 2; half++, scores += 32) {
-        __m512i some = _mm512_permutex2var_epi16(even, half ? second : first, odd);
-        __m512i low = _mm512_cvtepi16_epi32(_mm512_castsi512_si256(some));
-        __m512i high = _mm512_cvtepi16_epi32(_mm512_extracti64x4_epi64(some, 1));
-        _mm512_storeu_si512(scores, _mm512_add_epi32(_mm512_loadu_si512(scores), low));
-        _mm512_storeu_si512(scores + 16, _mm512_add_epi32(_mm512_loadu_si512(scores + 16), high));
-    }
+    __m512i low = _mm512_permutex2var_epi16(even, first, odd), high = _mm512_permutex2var_epi16(even, second, odd);
+    add_block(_mm512_castsi512_si256(low), count, scores);
+    if (count > BLOCK) add_block(_mm512_extracti64x4_epi64(low, 1), count - BLOCK, scores + BLOCK);
+    if (count > 2 * BLOCK) add_block(_mm512_castsi512_si256(high), count - 2 * BLOCK, scores + 2 * BLOCK);
+    if (count > 3 * BLOCK) add_block(_mm512_extracti64x4_epi64(high, 1), count - 3 * BLOCK, scores + 3 * BLOCK);
 }
 
-/* scores += rows above zero, less rows below. Lines of 64 outputs: what stands behind the last one is overwritten by
- * the upper half bytes' sums, or not read. */
 PG_HOST_512 static void add_rows(const pg_host_layer *laid, const uint16_t *const at[2], const size_t counts[2],
                                  int32_t *scores) {
     int halves = laid->layer->weight_bits == 4;
@@ -270,15 +273,8 @@ PG_HOST_512 static void add_rows(const pg_host_layer *laid, const uint16_t *cons
         }
         for (int i = 0; i < 4; i++)
             above.of[i] = _mm512_sub_epi16(_mm512_sub_epi16(above.of[i], below.of[i]), _mm512_set1_epi16((short)bias));
-        int32_t some[2 * LINE];
-        memset(some, 0, sizeof some);
-        add_line(above.of[0], above.of[1], some);
-        if (halves) add_line(above.of[2], above.of[3], some + LINE);
-        size_t left = row - first < LINE ? row - first : LINE;
-        for (size_t k = 0; k < left; k++)
-            scores[first + k] += some[k];
-        for (size_t k = 0; halves && k < left && row + first + k < laid->layer->outputs; k++)
-            scores[row + first + k] += some[LINE + k];
+        add_line(above.of[0], above.of[1], row - first, scores + first);
+        if (halves) add_line(above.of[2], above.of[3], laid->layer->outputs - row - first, scores + row + first);
     }
 }
 

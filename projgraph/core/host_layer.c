@@ -77,10 +77,10 @@ void pg_host_lay_out(const pg_host_kernels *kernels, const pg_layer *layer, uint
     }
 }
 
-PG_HOT static void finish(const pg_host_layer *laid, int32_t *scores) {
+PG_HOT static void finish(const int32_t *multipliers, const int32_t *bias, uint32_t count, int32_t *scores) {
     PG_INDEPENDENT
-    for (uint32_t k = 0; k < laid->blocks * BLOCK; k++)
-        scores[k] = scores[k] * laid->multipliers[k] + laid->bias[k];
+    for (uint32_t k = 0; k < count; k++)
+        scores[k] = scores[k] * multipliers[k] + bias[k];
 }
 
 void pg_host_layer_scores(const pg_host_kernels *kernels, const pg_host_layer *laid, const pg_host_found *found,
@@ -98,7 +98,7 @@ void pg_host_layer_scores(const pg_host_kernels *kernels, const pg_host_layer *l
         kernels->add_rows(laid, at, counts, scores);
     }
     if (laid->groups > 0) kernels->add_values(laid, values, scores);
-    finish(laid, scores);
+    finish(laid->multipliers, laid->bias, laid->blocks * BLOCK, scores);
 }
 
 #endif
