@@ -158,9 +158,12 @@ static inline pg_host_fields pg_host_fields_of(const pg_family *family, uint32_t
     return all;
 }
 
+/* An even number of touches. */
 static inline void pg_host_touch(const uint16_t *places, const int16_t *signs, size_t count, int16_t *counts) {
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i += 2) {
         counts[places[i]] = (int16_t)(counts[places[i]] + signs[i]);
+        counts[places[i + 1]] = (int16_t)(counts[places[i + 1]] + signs[i + 1]);
+    }
 }
 
 extern const pg_host_kernels pg_host_512, pg_host_256;

@@ -133,9 +133,9 @@ PG_HOST_512 static void add_features(const pg_family *family, uint64_t *hashes, 
 /* Bits above and below zero as the numbers of their rows, and all counts back at zero. */
 PG_HOST_512 static void list_rows(const pg_projection *projection, int16_t *counts, pg_host_found *found) {
     uint16_t *above = found->rows[0], *below = found->rows[1];
-    __m512i zero = _mm512_setzero_si512(), bits = _mm512_setzero_si512(), next = _mm512_set1_epi16(32);
-    for (uint32_t i = 0; i < 32; i++)
-        bits = _mm512_mask_set1_epi16(bits, 1u << i, (short)i);
+    __m512i zero = _mm512_setzero_si512(), next = _mm512_set1_epi16(32);
+    __m512i bits = _mm512_set_epi16(31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11,
+                                    10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
     for (uint32_t first = 0; first < projection->bits; first += 32) {
         __m512i sums = _mm512_loadu_si512(counts + first);
         uint32_t left = projection->bits - first;
@@ -152,21 +152,36 @@ PG_HOST_512 static void list_rows(const pg_projection *projection, int16_t *coun
     found->counts[1] = (size_t)(below - found->rows[1]);
 }
 
-/* Code bits count as 0 and 1: ones of 32 bits each, and of all words the weights and their squares. */
+/* Code bits count as 0 and 1: ones of 16 bits each, and of all words the weights and their squares. */
 typedef struct {
     __m512i ones[PG_MAX_DIMENSIONS / 32];
     uint32_t weights;
     uint32_t squares;
 } totals;
 
-PG_HOST_512 static inline void add_code(totals *all, const uint8_t *code, uint32_t bytes, uint32_t weight) {
-    uint64_t bits[2] = {0, 0};
-    __m512i each = _mm512_set1_epi16((short)weight);
-    memcpy(bits, code, bytes);
-    all->weights += weight;
-    all->squares += weight * weight;
-    for (uint32_t i = 0; i < PG_MAX_DIMENSIONS / 32; i++)
-        all->ones[i] = _mm512_mask_add_epi16(all->ones[i], (__mmask32)(bits[i / 2] >> i % 2 * 32), all->ones[i], each);
+/* Sums of parts of 32 code bits: a constant where it is called, so that they stay in registers. */
+PG_HOST_512 static inline void add_codes(const pg_model *model, const uint32_t *places, size_t count, uint32_t parts,
+                                         totals *all) {
+    uint32_t bytes = model->dimensions / 8, weights = 0, squares = 0;
+    const uint8_t *codes = model->words + sizeof(uint32_t) * (size_t)model->word_count;
+    __mmask16 there = (__mmask16)((1u << bytes) - 1);
+    __m512i ones[PG_MAX_DIMENSIONS / 32];
+    for (uint32_t i = 0; i < parts; i++)
+        ones[i] = _mm512_setzero_si512();
+    for (size_t word = 0; word < count; word++) {
+        uint32_t weight = 1u << (pg_u32(model->words + sizeof weight * places[word]) & 3);
+        __m128i code = _mm_maskz_loadu_epi8(there, codes + (size_t)places[word] * bytes);
+        uint64_t bits[2] = {(uint64_t)_mm_cvtsi128_si64(code), (uint64_t)_mm_extract_epi64(code, 1)};
+        __m512i each = _mm512_set1_epi16((short)weight);
+        weights += weight;
+        squares += weight * weight;
+        for (uint32_t i = 0; i < parts; i++)
+            ones[i] = _mm512_mask_add_epi16(ones[i], (__mmask32)(bits[i / 2] >> i % 2 * 32), ones[i], each);
+    }
+    for (uint32_t i = 0; i < parts; i++)
+        all->ones[i] = ones[i];
+    all->weights = weights;
+    all->squares = squares;
 }
 
 /* As normalise of pg_words.c, eight sums at a time. */
@@ -184,14 +199,11 @@ PG_HOST_512 static void normalise(const pg_model *model, const totals *all, int8
 }
 
 PG_HOST_512 static void sum_codes(const pg_model *model, const uint32_t *places, size_t count, int8_t *sums) {
-    const uint8_t *codes = model->words + sizeof(uint32_t) * (size_t)model->word_count;
-    uint32_t bytes = model->dimensions / 8;
     totals all;
-    memset(&all, 0, sizeof all);
-    for (size_t i = 0; i < count; i++) {
-        uint32_t weight = 1u << (pg_u32(model->words + sizeof weight * places[i]) & 3);
-        add_code(&all, codes + (size_t)places[i] * bytes, bytes, weight);
-    }
+    if (model->dimensions <= 64)
+        add_codes(model, places, count, 2, &all);
+    else
+        add_codes(model, places, count, PG_MAX_DIMENSIONS / 32, &all);
     normalise(model, &all, sums);
 }
 

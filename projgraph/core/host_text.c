@@ -25,12 +25,12 @@ static size_t word_hashes(const pg_chunk *chunk, const pg_family *family, uint64
 }
 
 /* The repeat filter of pg_features.c. A slot holds the text as well, so that none is ever cleared. */
-static size_t keep_new(uint64_t *hashes, size_t count, uint64_t epoch, uint64_t *stamps, uint32_t mask) {
+static size_t keep_new(uint64_t *hashes, size_t count, uint64_t epoch, uint64_t *stamps, uint64_t mask) {
     size_t kept = 0;
+    epoch |= 1;
     for (size_t i = 0; i < count; i++) {
-        uint64_t hash = hashes[i], stamp = epoch | hash >> 32 | 1;
-        uint64_t *slot = stamps + (hash & mask), before = *slot;
-        *slot = stamp;
+        uint64_t hash = hashes[i], stamp = epoch | hash >> 32, before = stamps[hash & mask];
+        stamps[hash & mask] = stamp;
         hashes[kept] = hash;
         kept += before != stamp;
     }
@@ -48,7 +48,7 @@ static void add_family(const pg_host_kernels *kernels, const pg_projection *proj
         count = kernels->ngrams(&state->chunk, family->n_min, family->n_max, salt, hashes);
     if (projection->seen_slots_log2 > 0)
         count =
-            keep_new(hashes, count, state->epoch, state->stamps[f], ((uint32_t)1 << projection->seen_slots_log2) - 1);
+            keep_new(hashes, count, state->epoch, state->stamps[f], ((uint64_t)1 << projection->seen_slots_log2) - 1);
     if (count > state->left[f]) count = state->left[f];
     state->left[f] -= (uint32_t)count;
     kernels->add_features(family, hashes, count, state->counts);
