@@ -39,10 +39,9 @@ PyObject *model_answer(PyObject *self, PyObject *text) {
     Py_ssize_t length;
     room scratch;
     uint32_t label = 0;
-    if (!is_ready(model)) return NULL;
     const char *bytes = utf8_of(text, &length, &encoded);
     if (!bytes) return NULL;
-    if (open_room(model, &scratch)) {
+    if (is_ready(model) && open_room(model, &scratch)) {
         pg_status status = predict_text(model, bytes, (size_t)length, &scratch, NULL, &label);
         close_room(model, &scratch);
         if (status != PG_OK)
@@ -80,7 +79,7 @@ static pg_status answer_all(const ModelObject *model, question *questions, Py_ss
 static PyObject *answered(ModelObject *model, question *questions, Py_ssize_t count) {
     pg_status status;
     room scratch;
-    if (!open_room(model, &scratch)) return NULL;
+    if (!is_ready(model) || !open_room(model, &scratch)) return NULL; /* reading texts may have run a finalizer */
     if (count <= FEW) {
         status = answer_all(model, questions, count, &scratch);
     } else {
@@ -102,8 +101,7 @@ PyObject *model_answers(PyObject *self, PyObject *arguments) {
     ModelObject *model = (ModelObject *)self;
     PyObject *texts, *list = NULL;
     Py_ssize_t start, end;
-    if (!PyArg_ParseTuple(arguments, "O!nn:answers", &PyTuple_Type, &texts, &start, &end) || !is_ready(model))
-        return NULL;
+    if (!PyArg_ParseTuple(arguments, "O!nn:answers", &PyTuple_Type, &texts, &start, &end)) return NULL;
     if (start < 0 || start > end || end > PyTuple_Size(texts))
         return PyErr_Format(PyExc_IndexError, "rows %zd to %zd of %zd texts", start, end, PyTuple_Size(texts));
     question *questions = PyMem_Malloc((size_t)(end - start) * sizeof *questions);
