@@ -103,9 +103,11 @@ PG_HOT static uint32_t argmax(const int32_t *scores, uint32_t count) {
     int32_t largest = scores[0];
     for (uint32_t c = 1; c < count; c++)
         largest = scores[c] > largest ? scores[c] : largest;
-    uint32_t first = 0;
-    while (scores[first] != largest)
-        first++;
+    uint32_t first = count;
+    for (uint32_t c = 0; c < count; c++) {
+        uint32_t index = scores[c] == largest ? c : count;
+        first = index < first ? index : first;
+    }
     return first;
 }
 

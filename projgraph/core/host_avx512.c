@@ -121,9 +121,11 @@ PG_HOST_512 static void add_features(const pg_family *family, uint64_t *hashes, 
             touch(hashes + first, two, starts, _mm512_set1_epi16((short)part), ones, places, signs);
             pg_host_touch(places, signs, 32, counts);
         }
-        if (first < count) {
-            touch(hashes + first, two, starts, _mm512_set1_epi16((short)part), ones, places, signs);
-            pg_host_touch(places, signs, each * (count - first), counts);
+        if (first < count) { /* what lies behind the last feature adds nothing: its number would be mispredicted */
+            __mmask32 there = (__mmask32)(((uint64_t)1 << each * (count - first)) - 1);
+            touch(hashes + first, two, starts, _mm512_set1_epi16((short)part), _mm512_maskz_mov_epi16(there, ones),
+                  places, signs);
+            pg_host_touch(places, signs, 32, counts);
         }
         for (size_t i = 0; i < count && done + 4 < family->additions; i++)
             hashes[i] = pg_mix(hashes[i] + PG_MULTIPLIER);

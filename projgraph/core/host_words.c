@@ -43,9 +43,12 @@ static inline uint32_t find(const pg_model *model, const pg_host_index *index, u
         else
             first = middle;
     }
-    for (; first < end; first++)
-        if ((pg_u32(model->words + sizeof first * first) ^ fingerprint) < 4) return first;
-    return model->word_count;
+    uint32_t last = model->word_count - 1, found = model->word_count;
+    for (uint32_t i = 0; i < 4; i++) { /* all of them: how many a bucket holds would be mispredicted */
+        uint32_t place = first + i < last ? first + i : last;
+        found = (pg_u32(model->words + sizeof place * place) ^ fingerprint) < 4 ? place : found;
+    }
+    return found;
 }
 
 size_t pg_host_places(const pg_model *model, const pg_host_index *index, const uint64_t *tokens, size_t count,
