@@ -61,7 +61,7 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/clang-format --dry-run -Werror $(C_FILES)
-	for source in projgraph/core/pg_*.c $(filter-out %/module.c,$(filter %.c,$(KERNELS))); do $(CC) $(C_FLAGS) -c $$source -o /dev/null || exit 1; done
+	for source in projgraph/core/pg_*.c projgraph/core/host*.c $(filter-out %/module.c,$(filter %.c,$(KERNELS))); do $(CC) $(C_FLAGS) -c $$source -o /dev/null || exit 1; done
 
 format: setup
 	$(BIN)/ruff check --fix

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     _Call: TypeAlias = Callable[..., None]
     Buffer: TypeAlias = bytes | bytearray | memoryview | NDArray[np.uint8]
 
+NO_LABEL = ""
+"""What stands in the place of a label where no score reaches the model's threshold."""
+
 MAX_VALUES = 65535
 """As in the file format, which this module does not import."""
 
@@ -163,9 +166,12 @@ class NativeModel:
     Args:
         buffer: the bytes; used in place if read-only, copied if not, since the core checks them only once.
         head: the index of a head where they are of a bundle; -1 where they are of one model.
+        vectors: bits of the processor's vectors that are to answer, 512 or 256; 0 for the portable core, which answers
+            where there are none too; None for the most. All give the same integers.
 
     Raises:
         ModelFileError: the bytes are not a model that this version runs; the message carries the core's status.
+        ConfigError: there are no vectors of so many bits.
 
     Attributes:
         classes: the c class names.
@@ -174,18 +180,28 @@ class NativeModel:
         value_scale: of those numbers, integer value = round(x * value_scale); 0 where it takes texts.
         scale: logit = integer score * scale.
         threshold: a largest score below it gives no label; 0 for none.
-        scratch_bytes: the memory that one prediction needs besides the model.
+        scratch_bytes: the memory that one prediction needs besides the model, in the portable core.
+        vectors: bits of the vectors that answer; 0 for the portable core.
+        answer: the name of the class of one text, in a list, empty for no label; straight from the core, so that
+            nothing comes between.
     """
 
-    def __init__(self, buffer: Buffer, head: int = -1) -> None:
+    answer: Callable[[str], list[str]]
+
+    def __init__(self, buffer: Buffer, head: int = -1, vectors: int | None = None) -> None:
+        if vectors not in (None, 0, 256, 512):
+            raise ConfigError(f"vectors is {vectors}, expected 0, 256 or 512 bits, or None for the most there are")
         try:
-            self._model = _core.Model(buffer, head)
+            self._model = _core.Model(buffer, head, -1 if vectors is None else vectors)
         except _core.StatusError as error:
             raise _refused("the model", error) from error
         try:
             self.classes = tuple(self._model.label(index).decode() for index in range(self._model.classes))
         except UnicodeDecodeError as error:
             raise ModelFileError(f"a label is not UTF-8 ({error}): write the model again") from error
+        self._model.set_names((*self.classes, NO_LABEL))
+        self.answer = self._model.answer
+        self.vectors: int = self._model.vectors
         self.n_bits: int = self._model.n_bits
         self.columns: int = self._model.columns
         self.value_scale: float = self._model.value_scale
@@ -218,6 +234,26 @@ class NativeModel:
         if self.columns:
             check_input(self.columns, None)
         return self._model.predict(text)
+
+    def answers(self, texts: tuple[str, ...], threads: int = 0) -> list[str]:
+        """The class names of n texts, `NO_LABEL` for none.
+
+        Args:
+            texts: n strings.
+            threads: 0 for all processors.
+
+        Raises:
+            InputError: the model takes vectors.
+            TypeError: a text is no string.
+        """
+        check_input(self.columns, None)
+        parts: dict[int, list[str]] = {}
+
+        def some(start: int, end: int) -> None:
+            parts[start] = self._model.answers(texts, start, end)
+
+        _over_rows(some, len(texts), threads)
+        return [name for start in sorted(parts) for name in parts[start]] if len(parts) > 1 else parts[0]
 
     def scores(self, rows: Texts | Vectors | Any, threads: int = 0) -> NDArray[np.int32]:
         """(n, c) integer scores of texts or vectors; ``score * scale`` is the logit.

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from projgraph.errors import InputError, ModelFileError
-from projgraph.native import NativeBundle, NativeModel, bundle_names, check_input
+from projgraph.native import NO_LABEL, NativeBundle, NativeModel, bundle_names, check_input
 from projgraph.pack.format import BUNDLE_MAGIC, MAX_LENGTH
 
 if TYPE_CHECKING:
@@ -18,12 +18,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from projgraph.records import Texts, Vectors
-
-NO_LABEL = ""
-"""What stands in the place of a label where no score reaches the model's threshold."""
-
-FEW = 256
-"""Up to so many texts are predicted one by one: importing numpy takes longer than that."""
 
 
 def load(path: str | os.PathLike[str], head: str | None = None) -> Model:
@@ -113,6 +107,7 @@ class Model:
     def __init__(self, native: NativeModel, source: str = "model bytes") -> None:
         self.native = native
         self.source = source
+        self._answer = None if native.columns else native.answer
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -136,14 +131,16 @@ class Model:
         Raises:
             InputError: an element is not a string, or the rows are not what the model takes.
         """
-        if self.native.columns:
+        if self._answer is None:
             return [self._name(index) for index in self.native.labels(self._vectors(texts)).tolist()]
-        rows = _as_list(texts)
-        if len(rows) <= FEW:
-            return [self._name(self.native.predict_one(text)) for text in rows]
-        from projgraph.records import Texts
-
-        return [self._name(index) for index in self.native.labels(Texts.from_strings(rows)).tolist()]
+        if isinstance(texts, str):
+            return self._answer(texts)
+        rows = tuple(texts)
+        try:
+            return self.native.answers(rows)
+        except TypeError:
+            _as_list(rows)  # says which of them is no string
+            raise
 
     def _name(self, index: int) -> str:
         return self.classes[index] if index >= 0 else NO_LABEL

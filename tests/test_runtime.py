@@ -14,14 +14,14 @@ import pytest
 
 import projgraph
 from projgraph.errors import InputError, ModelFileError
-from projgraph.native import NativeModel, project
+from projgraph.native import ROWS_PER_TASK, NativeModel, project
 from projgraph.pack.format import Quantiser
 from projgraph.pack.layer import QuantisedLayer
 from projgraph.pack.projection import ProjectionSpec
 from projgraph.pack.quantised import QuantisedModel
 from projgraph.pack.write import model_bytes, write_model
 from projgraph.records import Texts
-from projgraph.runtime import FEW, Model
+from projgraph.runtime import Model
 
 CLASSES = ("aus", "ein", "日")
 TEXTS = ["", "turn it on", "turn it off", "日本語", "\ud800 lone", "🙂"]
@@ -80,12 +80,12 @@ def test_a_single_string_is_one_text(path):
 
 def test_few_and_many_texts_are_predicted_alike(path):
     model = projgraph.load(path)
-    texts = [f"text {number} {number * 7919}" for number in range(4 * FEW)]
+    texts = [f"text {number} {number * 7919}" for number in range(4 * ROWS_PER_TASK)]
     one_by_one = [model.predict(text)[0] for text in texts]
     assert set(one_by_one) == set(CLASSES)
     assert model.predict(texts) == one_by_one
-    assert model.predict(texts[:FEW]) == one_by_one[:FEW]
-    assert model.predict(tuple(texts[: FEW + 1])) == one_by_one[: FEW + 1]
+    assert model.predict(texts[:ROWS_PER_TASK]) == one_by_one[:ROWS_PER_TASK]
+    assert model.predict(tuple(texts[: ROWS_PER_TASK + 1])) == one_by_one[: ROWS_PER_TASK + 1]
 
 
 def test_no_text_gives_no_answer(path):
@@ -110,7 +110,7 @@ def test_a_tie_goes_to_the_first_class():
         source.output, weights=np.zeros((128, 3), dtype=np.int8), bias=np.array([0, 4, 4], dtype=np.int32)
     )
     model = opened(dataclasses.replace(source, output=zero))
-    assert model.predict(["any"] * (FEW + 1)) == ["ein"] * (FEW + 1)
+    assert model.predict(["any"] * (ROWS_PER_TASK + 1)) == ["ein"] * (ROWS_PER_TASK + 1)
     assert model.predict("any") == ["ein"]
     assert model.predict_proba("any")[0].argmax() == 1
 

@@ -6,6 +6,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include "host.h"
 #include "projgraph.h"
 
 /* ---- module.c ---- */
@@ -51,6 +52,36 @@ int check_length(const Py_buffer *view, const char *name, Py_ssize_t count, Py_s
 
 extern PyType_Spec model_spec;
 
+/* Memory of one prediction at a time: the host's vectors' if they answer, or else the core's. */
+typedef struct {
+    pg_host_scratch *host;
+    void *core;
+} room;
+
+typedef struct {
+    PyObject_HEAD
+    Py_buffer view; /* obj is NULL once closed */
+    pg_model model;
+    pg_host *host;   /* NULL if the plain core answers */
+    PyObject *names; /* a tuple: of the classes, then what stands for no label */
+    room spare;      /* of a call that has ended */
+    size_t scratch_size;
+    Py_ssize_t users; /* calls that run without the GIL */
+} ModelObject;
+
+PyObject *module_of_model(PyObject *model);
+
+/* Whether the model is not closed, or an exception. */
+int is_open(const ModelObject *model);
+
+/* The room that the last call left, or a new one; 0 with an exception. Taken and given back with the GIL, used without.
+ */
+int open_room(ModelObject *model, room *scratch);
+void close_room(ModelObject *model, room *scratch);
+
+pg_status predict_text(const ModelObject *model, const char *text, size_t length, const room *scratch, int32_t *scores,
+                       uint32_t *label);
+
 /* The view of a buffer that nobody can change behind the checks: a writable one is copied. */
 int fixed_view(PyObject *source, Py_buffer *view);
 
@@ -61,6 +92,12 @@ const char *utf8_of(PyObject *text, Py_ssize_t *length, PyObject **encoded);
 int64_t signed_label(uint32_t label);
 
 double nanoseconds(void);
+
+/* ---- module_texts.c: Python's strings in, the names of classes out ---- */
+
+PyObject *model_set_names(PyObject *self, PyObject *names);
+PyObject *model_answer(PyObject *self, PyObject *text);
+PyObject *model_answers(PyObject *self, PyObject *arguments);
 
 /* ---- module_bundle.c ---- */
 

@@ -4,20 +4,11 @@
 
 #include <time.h>
 
-typedef struct {
-    PyObject_HEAD
-    Py_buffer view; /* obj is NULL once closed */
-    pg_model model;
-    void *scratch; /* of predict, which keeps the GIL */
-    size_t scratch_size;
-    Py_ssize_t users; /* calls that run without the GIL */
-} ModelObject;
-
-static PyObject *module_of(PyObject *model) {
+PyObject *module_of_model(PyObject *model) {
     return PyType_GetModule(Py_TYPE(model));
 }
 
-static int is_open(const ModelObject *model) {
+int is_open(const ModelObject *model) {
     if (model->view.obj) return 1;
     PyErr_SetString(PyExc_ValueError, "the model is closed");
     return 0;
@@ -43,14 +34,37 @@ static pg_status open_model(ModelObject *model, Py_ssize_t head) {
     return status == PG_OK ? pg_bundle_head(&bundle, index, &model->model) : status;
 }
 
+static const room NO_ROOM = {NULL, NULL};
+
+int open_room(ModelObject *model, room *scratch) {
+    *scratch = model->spare;
+    model->spare = NO_ROOM;
+    if (!scratch->host && !scratch->core) {
+        scratch->host = model->host ? pg_host_scratch_open() : NULL;
+        scratch->core = model->host ? NULL : PyMem_Malloc(model->scratch_size);
+    }
+    if (scratch->host || scratch->core) return 1;
+    PyErr_NoMemory();
+    return 0;
+}
+
+void close_room(ModelObject *model, room *scratch) {
+    room spare = model->spare;
+    model->spare = *scratch;
+    pg_host_scratch_close(spare.host);
+    PyMem_Free(spare.core);
+}
+
 static PyObject *model_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
     PyObject *source;
     Py_ssize_t head = -1;
+    int vectors = -1;
     if (keywords && PyDict_Size(keywords) > 0) {
-        PyErr_SetString(PyExc_TypeError, "Model takes a buffer, perhaps the index of a head, and no keywords");
+        PyErr_SetString(PyExc_TypeError,
+                        "Model takes a buffer, perhaps the index of a head and the bits of a vector, and no keywords");
         return NULL;
     }
-    if (!PyArg_ParseTuple(arguments, "O|n:Model", &source, &head)) return NULL;
+    if (!PyArg_ParseTuple(arguments, "O|ni:Model", &source, &head, &vectors)) return NULL;
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     ModelObject *model = (ModelObject *)allocate(type, 0);
     if (!model) return NULL;
@@ -65,11 +79,7 @@ static PyObject *model_new(PyTypeObject *type, PyObject *arguments, PyObject *ke
         return raise_status(PyType_GetModule(type), status);
     }
     model->scratch_size = pg_scratch_size(&model->model);
-    model->scratch = PyMem_Malloc(model->scratch_size);
-    if (!model->scratch) {
-        Py_DECREF(model);
-        return PyErr_NoMemory();
-    }
+    model->host = pg_host_open(&model->model, vectors);
     return (PyObject *)model;
 }
 
@@ -77,7 +87,10 @@ static void model_dealloc(PyObject *self) {
     ModelObject *model = (ModelObject *)self;
     PyTypeObject *type = Py_TYPE(self);
     if (model->view.obj) PyBuffer_Release(&model->view);
-    PyMem_Free(model->scratch);
+    pg_host_scratch_close(model->spare.host);
+    PyMem_Free(model->spare.core);
+    pg_host_close(model->host);
+    Py_XDECREF(model->names);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
     release(self);
     Py_DECREF(type);
@@ -116,6 +129,13 @@ const char *utf8_of(PyObject *text, Py_ssize_t *length, PyObject **encoded) {
     return copy;
 }
 
+pg_status predict_text(const ModelObject *model, const char *text, size_t length, const room *scratch, int32_t *scores,
+                       uint32_t *label) {
+    if (!model->host) return pg_predict(&model->model, text, length, scratch->core, model->scratch_size, scores, label);
+    *label = pg_host_predict(model->host, text, length, scratch->host, scores);
+    return PG_OK;
+}
+
 static PyObject *model_predict(PyObject *self, PyObject *text) {
     ModelObject *model = (ModelObject *)self;
     if (!is_open(model)) return NULL;
@@ -124,24 +144,31 @@ static PyObject *model_predict(PyObject *self, PyObject *text) {
     const char *bytes = utf8_of(text, &length, &encoded);
     if (!bytes) return NULL;
     uint32_t label = 0;
-    pg_status status =
-        pg_predict(&model->model, bytes, (size_t)length, model->scratch, model->scratch_size, NULL, &label);
+    room scratch;
+    pg_status status = PG_OK;
+    int ready = open_room(model, &scratch);
+    if (ready) {
+        status = predict_text(model, bytes, (size_t)length, &scratch, NULL, &label);
+        close_room(model, &scratch);
+    }
     Py_XDECREF(encoded);
-    return status == PG_OK ? PyLong_FromLongLong(signed_label(label)) : raise_status(module_of(self), status);
+    if (!ready) return NULL;
+    return status == PG_OK ? PyLong_FromLongLong(signed_label(label)) : raise_status(module_of_model(self), status);
 }
 
-static pg_status predict_row(const ModelObject *model, const rows *r, const row_view *at, void *scratch,
+static pg_status predict_row(const ModelObject *model, const rows *r, const row_view *at, const room *scratch,
                              int32_t *scores, uint32_t *label) {
+    if (r->vectors && model->host) return PG_WANTS_TEXT;
     if (r->vectors)
-        return pg_predict_vector(&model->model, at->columns, at->data, at->length, scratch, model->scratch_size, scores,
-                                 label);
-    return pg_predict(&model->model, at->data, at->length, scratch, model->scratch_size, scores, label);
+        return pg_predict_vector(&model->model, at->columns, at->data, at->length, scratch->core, model->scratch_size,
+                                 scores, label);
+    return predict_text(model, at->data, at->length, scratch, scores, label);
 }
 
 /* Labels of a range of rows if labels is not NULL, and scores if that is not NULL. */
 static PyObject *predict_range(ModelObject *model, const rows *r, int32_t *scores, int64_t *labels) {
-    void *scratch = PyMem_Malloc(model->scratch_size);
-    if (!scratch) return PyErr_NoMemory();
+    room scratch;
+    if (!open_room(model, &scratch)) return NULL;
     Py_ssize_t row;
     pg_status status = PG_OK;
     row_view at;
@@ -150,14 +177,14 @@ static PyObject *predict_range(ModelObject *model, const rows *r, int32_t *score
     Py_BEGIN_ALLOW_THREADS
     for (row = r->start; row < r->end && row_at(r, row, &at); row++) {
         uint32_t label = 0;
-        status = predict_row(model, r, &at, scratch, scores ? scores + (size_t)row * classes : NULL, &label);
+        status = predict_row(model, r, &at, &scratch, scores ? scores + (size_t)row * classes : NULL, &label);
         if (status != PG_OK) break;
         if (labels) labels[row] = signed_label(label);
     }
     Py_END_ALLOW_THREADS
     model->users--;
-    PyMem_Free(scratch);
-    return rows_result(module_of((PyObject *)model), r, row, r->end, status);
+    close_room(model, &scratch);
+    return rows_result(module_of_model((PyObject *)model), r, row, r->end, status);
 }
 
 static PyObject *predict_rows(PyObject *self, PyObject *arguments, int vectors, int want_labels) {
@@ -203,8 +230,8 @@ double nanoseconds(void) {
 
 static PyObject *time_rows(ModelObject *model, const rows *r, Py_ssize_t repeats, double *out) {
     Py_ssize_t count = row_count(r), row = count;
-    void *scratch = PyMem_Malloc(model->scratch_size);
-    if (!scratch) return PyErr_NoMemory();
+    room scratch;
+    if (!open_room(model, &scratch)) return NULL;
     pg_status status = PG_OK;
     row_view at;
     uint32_t label;
@@ -213,14 +240,14 @@ static PyObject *time_rows(ModelObject *model, const rows *r, Py_ssize_t repeats
     for (Py_ssize_t repeat = 0; repeat < repeats && row == count; repeat++)
         for (row = 0; row < count && row_at(r, row, &at); row++) {
             double start = nanoseconds();
-            status = predict_row(model, r, &at, scratch, NULL, &label);
+            status = predict_row(model, r, &at, &scratch, NULL, &label);
             out[repeat * count + row] = nanoseconds() - start;
             if (status != PG_OK) break;
         }
     Py_END_ALLOW_THREADS
     model->users--;
-    PyMem_Free(scratch);
-    return rows_result(module_of((PyObject *)model), r, row, count, status);
+    close_room(model, &scratch);
+    return rows_result(module_of_model((PyObject *)model), r, row, count, status);
 }
 
 /* As predict_rows, but with the number of repeats in the place of start and end. */
@@ -280,6 +307,11 @@ static PyObject *get_classes(PyObject *self, void *unused) {
     return PyLong_FromUnsignedLong(((ModelObject *)self)->model.classes);
 }
 
+static PyObject *get_vectors(PyObject *self, void *unused) {
+    (void)unused;
+    return PyLong_FromUnsignedLong(pg_host_vectors(((ModelObject *)self)->host));
+}
+
 static PyObject *get_bits(PyObject *self, void *unused) {
     (void)unused;
     return PyLong_FromUnsignedLong(((ModelObject *)self)->model.projection.bits);
@@ -313,6 +345,9 @@ static PyObject *get_scratch_bytes(PyObject *self, void *unused) {
 static PyMethodDef model_methods[] = {
     {"close", model_close, METH_NOARGS, "Let go of the model's bytes."},
     {"predict", model_predict, METH_O, "predict(text: str) -> int: the label's index, or -1."},
+    {"set_names", model_set_names, METH_O, "set_names(names: tuple): what answer gives, by class, the last for none."},
+    {"answer", model_answer, METH_O, "answer(text: str) -> list of one name."},
+    {"answers", model_answers, METH_VARARGS, "answers(texts: tuple, start, end) -> list of names."},
     {"scores", model_scores, METH_VARARGS, "scores(data, offsets, start, end, out): int32 scores of rows."},
     {"labels", model_labels, METH_VARARGS, "labels(data, offsets, start, end, out): int64 labels of rows."},
     {"time_calls", model_time_calls, METH_VARARGS, "time_calls(data, offsets, repeats, out): float64 nanoseconds."},
@@ -328,6 +363,7 @@ static PyMethodDef model_methods[] = {
 
 static PyGetSetDef model_attributes[] = {
     {"classes", get_classes, NULL, "number of classes", NULL},
+    {"vectors", get_vectors, NULL, "bits of the processor's vectors that answer; 0 for the plain core", NULL},
     {"n_bits", get_bits, NULL, "bits of the projection", NULL},
     {"scale", get_scale, NULL, "logit = score * scale", NULL},
     {"columns", get_columns, NULL, "columns of a vector; 0 for a model of texts", NULL},

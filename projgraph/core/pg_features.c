@@ -4,11 +4,7 @@
 
 #include "pg_internal.h"
 
-/* K[j] weighs the code point j places before an n-gram's last: splitmix64 from 0x1234567, made odd. */
-static const uint64_t K[PG_MAX_CHARACTER_NGRAM] = {
-    0x3A34CE6380FC0BC5u, 0xC05A677850DC981Bu, 0x9E32CDF7948370BDu, 0xA7765F796F00BBEFu,
-    0xBBBB23FE6921FE53u, 0x5BF0C31CACF1E17Fu, 0x3E1900A6529BE043u, 0x2A16CD9ED424EA1Fu,
-};
+static const uint64_t K[PG_MAX_CHARACTER_NGRAM] = PG_NGRAM_PLACES;
 
 /* 64-bit words of a family's used bits. */
 static uint32_t used_words(const pg_projection *projection) {
@@ -41,12 +37,9 @@ void pg_walk_start(pg_walk *walk, const pg_projection *projection, uint32_t firs
 /* The n-gram of a token and the n - 1 words before it, given newest first. */
 static uint64_t word_ngram(uint64_t token, const uint64_t *words, uint32_t n) {
     uint64_t g = n * PG_NGRAM_MULTIPLIER;
-    for (uint32_t back = n - 1; back > 0; back--) {
-        g = (g ^ words[back - 1]) * PG_MULTIPLIER;
-        g ^= g >> 32;
-    }
-    g = (g ^ token) * PG_MULTIPLIER;
-    return g ^ g >> 32;
+    for (uint32_t back = n - 1; back > 0; back--)
+        g = pg_fold(g, words[back - 1]);
+    return pg_fold(g, token);
 }
 
 /* The features of up to PG_LANES tokens, at most PG_MAX_WORD_NGRAM of each; how many there are. */

@@ -37,11 +37,24 @@
 #define PG_FAMILY_MULTIPLIER 0xE7037ED1A0B428DBu
 #define PG_TOKEN_START 0x8AEBC0EB3F9A1D27u
 
+/* The weight of the code point j places before a character n-gram's last: splitmix64 from 0x1234567, made odd. */
+#define PG_NGRAM_PLACES                                                                                                \
+    {                                                                                                                  \
+        0x3A34CE6380FC0BC5u, 0xC05A677850DC981Bu, 0x9E32CDF7948370BDu, 0xA7765F796F00BBEFu,                            \
+        0xBBBB23FE6921FE53u, 0x5BF0C31CACF1E17Fu, 0x3E1900A6529BE043u, 0x2A16CD9ED424EA1Fu,                            \
+    }
+
 static inline uint64_t pg_mix(uint64_t h) {
     h ^= h >> 32;
     h *= 0xD6E8FEB86659FD93u;
     h ^= h >> 32;
     return h;
+}
+
+/* The hash of an n-gram of words, one word longer. */
+static inline uint64_t pg_fold(uint64_t hash, uint64_t word) {
+    hash = (hash ^ word) * PG_MULTIPLIER;
+    return hash ^ hash >> 32;
 }
 
 static inline uint32_t pg_u16(const uint8_t *at) {

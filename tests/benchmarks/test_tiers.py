@@ -62,3 +62,17 @@ def test_the_least_of_the_passes_counts(tiers, texts, monkeypatch):
     monkeypatch.setattr(NativeModel, "time_calls", lambda self, rows, repeats: np.full((len(rows), 3), next(times)))
     case = next(tiers.cases())
     assert tiers.measure([case, case], texts, passes=2) == [5.0, 4.0]
+
+
+def test_prices_are_of_the_portable_core(tiers, texts, monkeypatch):
+    used = []
+
+    def noted(self, rows, repeats):
+        used.append(self.vectors)
+        return np.ones((len(rows), 3))
+
+    monkeypatch.setattr(NativeModel, "time_calls", noted)
+    case = next(tiers.cases())
+    tiers.measure([case], texts, passes=1)
+    tiers.measure([case], texts, passes=1, vectors=None)
+    assert used == [0, NativeModel(tiers.random_model(case, texts)).vectors]

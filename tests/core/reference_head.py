@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from projgraph.native import word_fingerprints
+from projgraph.native import NativeModel, word_fingerprints
 from projgraph.pack.convolution import QuantisedConvolution
 from projgraph.pack.format import MAX_BIAS
 from projgraph.pack.layer import WEIGHT_RANGES, QuantisedLayer
@@ -146,6 +146,12 @@ def model_of(data: bytes) -> Model:
         layer = layer_of(sections[12], sections[13], sections[14], 8)
         convolution = reference_words.Convolution(layer, window, filter_shift)
     return Model(projection, output, hidden, shift, words, convolution)
+
+
+def natives_of(data: bytes) -> list[NativeModel]:
+    """The model in the portable core's hands, and in those of vectors of every width that this processor has for it."""
+    models = [NativeModel(data, vectors=width) for width in (0, 256, 512)]
+    return [model for model, width in zip(models, (0, 256, 512), strict=True) if model.vectors == width]
 
 
 def texts_of(rows: Sequence[bytes]) -> Texts:

@@ -286,3 +286,47 @@ def test_the_scratch_of_the_default_layout_stays_small(width: int, most: int) ->
     """2,048 bits and 77 classes: grows only if somebody means it to."""
     data = random_file(ProjectionSpec.for_text(), classes=77, width=width)
     assert NativeModel(data).scratch_bytes < most
+
+
+def test_names_are_given_once_for_each_class_and_for_none() -> None:
+    model = _core.Model(FILE)
+    for call in (lambda: model.answer("card"), lambda: model.answers(("card",), 0, 1)):
+        with pytest.raises(ValueError, match="the model has no names: set_names comes first"):
+            call()
+    with pytest.raises(TypeError, match="expected a tuple of names"):
+        model.set_names(["a", "b", "c", ""])  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="3 names, expected 4"):
+        model.set_names(("a", "b", "c"))
+    model.set_names(("a", "b", "c", ""))
+    model.set_names(("x", "y", "z", ""))
+    assert model.answer("card") == ["xyz"[model.predict("card")]]
+
+
+@pytest.mark.parametrize(("start", "end"), [(-1, 1), (2, 1), (0, 3), (3, 3), (2**62, 2**62)])
+def test_answers_to_rows_outside_the_texts_are_refused(start: int, end: int) -> None:
+    model = NativeModel(FILE)
+    with pytest.raises(IndexError, match=f"rows {start} to {end} of 2 texts"):
+        model._model.answers(("a", "b"), start, end)
+
+
+def test_answers_want_strings_in_a_tuple_and_an_open_model() -> None:
+    model = NativeModel(FILE)
+    for wrong in (b"card", None, 7):
+        with pytest.raises(TypeError, match="expected a str"):
+            model.answers(("card", wrong))  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="expected a str"):
+            model.answer(wrong)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="must be tuple, not list"):
+        model.answers(["card"])  # type: ignore[arg-type]
+    assert model.answers(()) == []
+    lone = "\ud800 card"
+    assert model.answers((lone,) * 20) == model.answer(lone) * 20
+    model.close()
+    for call in (lambda: model.answer("card"), lambda: model.answers(("card",))):
+        with pytest.raises(ValueError, match="the model is closed"):
+            call()
+
+
+def test_vectors_of_an_unknown_width_are_refused() -> None:
+    with pytest.raises(ConfigError, match="vectors is 128, expected 0, 256 or 512 bits, or None for the most there"):
+        NativeModel(FILE, vectors=128)

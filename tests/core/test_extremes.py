@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from projgraph.native import NativeModel, features, project
+from projgraph.native import features, project
 from projgraph.pack.format import MAX_BIAS, MAX_BITS, MAX_FEATURES, FamilyKind, Quantiser
 from projgraph.pack.projection import Family, ProjectionSpec
 
 from . import reference
-from .reference_head import constant_layer, file_of, model_of, projection_of, random_file, texts_of
+from .reference_head import constant_layer, file_of, model_of, natives_of, projection_of, random_file, texts_of
 
 SIGNED = ProjectionSpec.for_text(bits=MAX_BITS, quantiser=Quantiser.SIGN)
 SMALL = ProjectionSpec.for_text(bits=256)
@@ -18,11 +18,12 @@ NO_FILTER = ProjectionSpec.for_text(bits=256, seen_slots_log2=0)
 
 
 def scores_of(data: bytes, *texts: bytes) -> list[list[int]]:
-    """The core's scores, after the reference has found the same."""
-    found = NativeModel(data).scores(texts_of(texts), threads=1).tolist()
+    """The reference's scores, after the core has found the same in every way it has."""
     model = model_of(data)
-    assert found == [model.scores(text) for text in texts]
-    return found
+    expected = [model.scores(text) for text in texts]
+    for native in natives_of(data):
+        assert native.scores(texts_of(texts), threads=1).tolist() == expected
+    return expected
 
 
 @pytest.mark.parametrize(
@@ -55,8 +56,8 @@ def test_hidden_units_at_their_ceiling(hidden_width: int, width: int) -> None:
     weight, hidden_weight = (-128 if bits == 8 else -8 for bits in (width, hidden_width))
     hidden = constant_layer(MAX_BITS, 256, hidden_weight, MAX_BIAS, hidden_width)
     data = file_of(SIGNED, constant_layer(256, 3, weight, -MAX_BIAS, width), hidden, shift=0)
-    found = NativeModel(data).scores(texts_of([b""]))
-    assert found.tolist() == [[256 * 127 * weight * 255 - MAX_BIAS] * 3]
+    for native in natives_of(data):
+        assert native.scores(texts_of([b""])).tolist() == [[256 * 127 * weight * 255 - MAX_BIAS] * 3]
 
 
 def test_hidden_units_below_zero_stay_silent() -> None:

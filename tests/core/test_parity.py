@@ -16,7 +16,7 @@ from projgraph.pack.projection import Family, ProjectionSpec
 from projgraph.pack.rows import FORMATS
 
 from . import reference
-from .reference_head import constant_layer, file_of, model_of, projection_of, random_file, texts_of
+from .reference_head import constant_layer, file_of, model_of, natives_of, projection_of, random_file, texts_of
 
 BRIEF = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -85,10 +85,11 @@ def assert_same_bits(spec: ProjectionSpec, texts: list[bytes]) -> None:
 
 
 def assert_same_scores(data: bytes, texts: list[bytes]) -> None:
-    native, model = NativeModel(data), model_of(data)
+    model = model_of(data)
     expected = [model.scores(text) for text in texts]
-    assert native.scores(texts_of(texts), threads=1).tolist() == expected
-    assert native.labels(texts_of(texts), threads=1).tolist() == [reference.label(scores) for scores in expected]
+    for native in natives_of(data):
+        assert native.scores(texts_of(texts), threads=1).tolist() == expected
+        assert native.labels(texts_of(texts), threads=1).tolist() == [reference.label(scores) for scores in expected]
 
 
 @BRIEF
@@ -145,7 +146,9 @@ def test_scores_and_labels_of_any_model(
 def test_one_string_at_a_time(text: str, units: int, seed: int) -> None:
     data = random_file(ProjectionSpec.for_text(bits=128, seed=seed), seed=seed, classes=9, units=units)
     expected = model_of(data).scores(text.encode("utf-8", "surrogatepass"))
-    assert NativeModel(data).predict_one(text) == reference.label(expected)
+    for native in natives_of(data):
+        assert native.predict_one(text) == reference.label(expected)
+        assert native.answer(text) == list(native.answers((text,))) == [native.classes[reference.label(expected)]]
 
 
 @pytest.mark.parametrize("width", WEIGHTS)
@@ -170,9 +173,9 @@ def test_every_position_relative_to_a_chunk(piece: str) -> None:
 def test_a_tie_goes_to_the_lowest_index() -> None:
     layer = constant_layer(64, 40, weight=3, bias=0)
     layer.bias[[17, 33, 39]] = 9
-    native = NativeModel(file_of(ProjectionSpec.for_text(bits=64), layer))
-    assert native.labels(texts_of([b"a card", b""])).tolist() == [17, 17]
-    assert native.predict_one("a card") == 17
+    for native in natives_of(file_of(ProjectionSpec.for_text(bits=64), layer)):
+        assert native.labels(texts_of([b"a card", b""])).tolist() == [17, 17]
+        assert native.predict_one("a card") == 17
     assert [reference.label(scores) for scores in ([3, 7, 7], [7, 7, 7], [-1, -2, -1])] == [1, 0, 0]
 
 

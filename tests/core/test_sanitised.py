@@ -37,7 +37,7 @@ DRIVER = r"""
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "projgraph.h"
+#include "host.h"
 
 static int read_u32(uint32_t *value) {
     uint8_t b[4];
@@ -94,6 +94,16 @@ static void predict(const pg_model *model, const char *text, size_t length) {
         if (pg_label(model, label, &name, &label_length) != PG_OK) exit(11);
         for (size_t i = 0; i < label_length; i++)
             label += (unsigned char)name[i] & 0; /* so that every byte of it is read */
+    }
+    for (int vectors = 0; vectors <= 512; vectors += 256) {
+        pg_host *host = pg_host_open(model, vectors);
+        pg_host_scratch *room = host ? pg_host_scratch_open() : NULL;
+        int32_t *same = malloc(model->classes * sizeof *same);
+        for (int time = 0; host && time < 2; time++) { /* twice: a call leaves nothing to the next */
+            if (pg_host_predict(host, text, length, room, time ? same : NULL) != label) exit(21);
+            if (time && memcmp(scores, same, model->classes * sizeof *same) != 0) exit(22);
+        }
+        free(same), pg_host_scratch_close(room), pg_host_close(host);
     }
     printf("label %lu", (unsigned long)label);
     for (uint32_t c = 0; c < model->classes; c++)
@@ -182,7 +192,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
     if probe.returncode != 0 or run([folder / "probe"]).returncode != 0:
         pytest.skip("this gcc has no working sanitizer runtime")
     (folder / "driver.c").write_text(DRIVER)
-    sources = [*sorted(CORE.glob("pg_*.c")), folder / "driver.c"]
+    sources = [*sorted(CORE.glob("pg_*.c")), *sorted(CORE.glob("host*.c")), folder / "driver.c"]
     built = run([compiler, *STRICT, *SANITIZERS, request.param, f"-I{CORE}", *sources, "-o", folder / "driver"])
     assert built.returncode == 0, built.stderr.decode()
     return folder / "driver"

@@ -23,7 +23,16 @@ from projgraph.pack.words import WordTable
 from projgraph.pack.write import model_bytes
 
 from . import reference, reference_words
-from .reference_head import WordShape, constant_layer, model_of, projection_of, table_of, texts_of, word_file
+from .reference_head import (
+    WordShape,
+    constant_layer,
+    model_of,
+    natives_of,
+    projection_of,
+    table_of,
+    texts_of,
+    word_file,
+)
 
 BRIEF = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -42,12 +51,13 @@ def assert_same_scores(data: bytes, rows: list[bytes]) -> None:
 
 def packed_scores(data: bytes, rows: list[bytes]) -> list[list[int]]:
     """What the packer's numpy computes, after the core has found the same."""
-    native, (packed, _) = NativeModel(data), read_model(data)
+    packed, _ = read_model(data)
     found, offsets = word_fingerprints(packed.projection, texts_of(rows))
     assert packed.words is not None
     values = project(packed.projection, texts_of(rows)).values()
     scores: list[list[int]] = packed.scores(values, (packed.words.rows_of(found), offsets)).tolist()
-    assert native.scores(texts_of(rows), threads=1).tolist() == scores
+    for native in natives_of(data):
+        assert native.scores(texts_of(rows), threads=1).tolist() == scores
     return scores
 
 

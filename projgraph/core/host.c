@@ -1,0 +1,166 @@
+/* Which models the host's vectors answer, and one prediction from end to end. */
+
+#include <stdlib.h>
+
+#include "host.h"
+
+#if PG_HOST_X86
+
+enum { ALIGN = 64 };
+
+struct pg_host {
+    const pg_model *model;
+    const pg_host_kernels *kernels;
+    void *memory;
+    pg_host_layer hidden; /* groups and bits are zero without */
+    pg_host_layer output;
+    pg_host_index index;
+};
+
+struct pg_host_scratch {
+    pg_host_text text;
+    pg_host_found found;
+    uint32_t places[PG_MAX_WORDS + 1];
+    int8_t values[PG_MAX_UNITS + 4];
+    int32_t scores[PG_HOST_OUTPUTS];
+    void *memory;
+};
+
+static const pg_host_kernels *kernels_of(int vectors) {
+    if (vectors < 0) vectors = pg_host_runs_512() ? 512 : 256;
+    if (vectors == 512 && pg_host_runs_512()) return &pg_host_512;
+    return vectors == 256 && pg_host_runs_256() ? &pg_host_256 : NULL;
+}
+
+static int plain_weights(const pg_layer *layer) {
+    return layer->outputs == 0 || (layer->weight_bits >= 4 && !layer->starts && !layer->codebook);
+}
+
+/* Texts, no windows of words, and layers of whole or half bytes. */
+static int takes(const pg_model *model) {
+    return model->projection.input == PG_INPUT_TEXT && model->projection.seen_slots_log2 <= PG_HOST_SLOTS_LOG2 &&
+           model->convolution.outputs == 0 && plain_weights(&model->hidden) && plain_weights(&model->output);
+}
+
+static void *aligned(size_t bytes, void **memory) {
+    *memory = calloc(1, bytes + ALIGN);
+    return *memory ? (uint8_t *)*memory + (ALIGN - (uintptr_t)*memory % ALIGN) : NULL;
+}
+
+pg_host *pg_host_open(const pg_model *model, int vectors) {
+    const pg_host_kernels *kernels = kernels_of(vectors);
+    if (!kernels || !takes(model)) return NULL;
+    uint32_t bits = model->projection.bits, hidden = model->hidden.outputs > 0;
+    size_t first = hidden ? pg_host_layer_bytes(&model->hidden, bits) : 0;
+    size_t second = pg_host_layer_bytes(&model->output, hidden ? 0 : bits);
+    size_t index = model->words ? pg_host_index_bytes(model) : 0;
+    pg_host *host = calloc(1, sizeof *host);
+    void *memory;
+    uint8_t *at = host ? aligned(first + second + index, &memory) : NULL;
+    if (!at) {
+        free(host);
+        return NULL;
+    }
+    host->memory = memory;
+    host->model = model;
+    host->kernels = kernels;
+    if (hidden) pg_host_lay_out(kernels, &model->hidden, bits, at, &host->hidden);
+    pg_host_lay_out(kernels, &model->output, hidden ? 0 : bits, at + first, &host->output);
+    if (model->words) pg_host_index_words(model, (uint32_t *)(void *)(at + first + second), &host->index);
+    return host;
+}
+
+void pg_host_close(pg_host *host) {
+    if (host) free(host->memory);
+    free(host);
+}
+
+unsigned pg_host_vectors(const pg_host *host) {
+    return host ? host->kernels->vectors : 0;
+}
+
+pg_host_scratch *pg_host_scratch_open(void) {
+    void *memory;
+    pg_host_scratch *scratch = aligned(sizeof *scratch, &memory);
+    if (scratch) scratch->memory = memory;
+    return scratch;
+}
+
+void pg_host_scratch_close(pg_host_scratch *scratch) {
+    if (scratch) free(scratch->memory);
+}
+
+/* As pg_rectify, to signed bytes. */
+PG_HOT static void rectify(const int32_t *scores, uint32_t count, unsigned shift, int8_t *values) {
+    for (uint32_t i = 0; i < count; i++) {
+        int32_t value = (scores[i] > 0 ? scores[i] : 0) >> shift;
+        values[i] = (int8_t)(value < 127 ? value : 127);
+    }
+    memset(values + count, 0, 4);
+}
+
+PG_HOT static uint32_t argmax(const int32_t *scores, uint32_t count) {
+    int32_t largest = scores[0];
+    for (uint32_t c = 1; c < count; c++)
+        largest = scores[c] > largest ? scores[c] : largest;
+    uint32_t first = count;
+    for (uint32_t c = 0; c < count; c++) {
+        uint32_t index = scores[c] == largest ? c : count;
+        first = index < first ? index : first;
+    }
+    return first;
+}
+
+uint32_t pg_host_predict(const pg_host *host, const char *text, size_t length, pg_host_scratch *scratch,
+                         int32_t *scores) {
+    const pg_model *model = host->model;
+    const pg_host_kernels *kernels = host->kernels;
+    uint32_t units = model->hidden.outputs;
+    int8_t *values = scratch->values;
+    pg_host_find(kernels, &model->projection, text, length, &scratch->text, &scratch->found);
+    if (model->words) {
+        const pg_host_found *found = &scratch->found;
+        size_t known = pg_host_places(model, &host->index, found->tokens, found->token_count, scratch->places);
+        kernels->sum_codes(model, scratch->places, known, values);
+    }
+    if (units > 0) {
+        pg_host_layer_scores(kernels, &host->hidden, &scratch->found, values, scratch->scores);
+        rectify(scratch->scores, units, model->hidden_shift, values);
+    }
+    pg_host_layer_scores(kernels, &host->output, &scratch->found, values, scratch->scores);
+    if (scores) memcpy(scores, scratch->scores, model->classes * sizeof *scores);
+    uint32_t label = argmax(scratch->scores, model->classes);
+    return model->threshold != 0 && scratch->scores[label] < model->threshold ? PG_NO_LABEL : label;
+}
+
+#else
+
+pg_host *pg_host_open(const pg_model *model, int vectors) {
+    (void)model, (void)vectors;
+    return NULL;
+}
+
+void pg_host_close(pg_host *host) {
+    (void)host;
+}
+
+unsigned pg_host_vectors(const pg_host *host) {
+    (void)host;
+    return 0;
+}
+
+pg_host_scratch *pg_host_scratch_open(void) {
+    return NULL;
+}
+
+void pg_host_scratch_close(pg_host_scratch *scratch) {
+    (void)scratch;
+}
+
+uint32_t pg_host_predict(const pg_host *host, const char *text, size_t length, pg_host_scratch *scratch,
+                         int32_t *scores) {
+    (void)host, (void)text, (void)length, (void)scratch, (void)scores;
+    return PG_NO_LABEL;
+}
+
+#endif
