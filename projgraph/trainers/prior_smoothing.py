@@ -4,7 +4,7 @@
     F <- row_normalise((a S F + (1 - a) P) * (pi / column_mass)^balance), labelled rows clamped      (`steps` times)
     repeat `rounds` times: fit the regression to F^2, rows weighted by max F; P = its prediction; propagate again
 
-with S = D^-1/2 W D^-1/2 and a = 1 / (1 + label_trust k): the more labels the prior saw, the less it needs neighbours.
+with S = D^-1/2 W D^-1/2 and a = 1 / (1 + label_trust k^1.5): the more labels the prior saw, the less it needs edges.
 Sources: Zhou et al. 2004 (spreading), Zhu, Ghahramani & Lafferty 2003 (clamping, class mass
 normalisation), Saerens et al. 2002 (class prior), Scudder 1965 (self-training). Time O(rounds (steps m c + n d c)),
 memory O(m + n (c + d)).
@@ -26,6 +26,13 @@ from projgraph.trainers.prior import FEW_LABELS_L2, fit_prior, predict_prior
 _LATER_L2 = 1e-5
 _TARGET_POWER = 2
 _SMALLEST_MASS = 1e-9
+_MORE_LABELS = 1.5
+"""Exponent of the labels a class.
+
+Hidden training rows, 3 seeds, 5 / 10 labels a class, 0.1 k, 0.2 k, 0.4 k instead: sample data (30 % of the edges join
+rows of one class) 39.5, 40.5, 41.0 / 45.9, 47.2, 47.5; SwDA 32.7, 33.5, 34.3 / 49.8, 49.0, 48.4; BANKING77 71.0, 71.1,
+70.8 / 79.1, 79.1, 78.9; CLINC150 85.4, 85.5, 85.3 / 88.5, 88.4, 88.3. At one label 0.2 loses up to 4 points, so k is 1.
+"""
 _LABELLED = 0.5
 """What a labelled row counts for the frequencies of the labels among the others, of which there may be few.
 
@@ -58,7 +65,7 @@ def prior_smoothing(
     spread = Edges(graph.indptr, graph.indices, normalised(graph).data)
     # A node without edges hears no neighbour, so its prior alone speaks for it.
     per_class = len(labelled) / n_classes
-    smoothing = 1.0 / (1.0 + config.label_trust * per_class)
+    smoothing = 1.0 / (1.0 + config.label_trust * per_class**_MORE_LABELS)
     share = np.where(np.diff(graph.indptr) > 0, smoothing, 0.0).astype(np.float32)
 
     ones = np.ones(len(labelled), dtype=np.float32)

@@ -85,7 +85,7 @@ def test_normalised_by_hand():
 def test_equals_the_fixed_point_on_a_ring(label_trust, given):
     graph, labels = ring(9), labels_of(9, given)
     frequencies = np.bincount(list(given.values())) / len(given)
-    smoothing = 1 / (1 + label_trust * len(given) / len(frequencies))
+    smoothing = 1 / (1 + label_trust * (len(given) / len(frequencies)) ** 1.5)
     soft = taught(graph, silent(9), labels, len(frequencies), spreading(label_trust=label_trust))
     expected = fixed_point(graph, np.tile(frequencies, (9, 1)), labels, smoothing)
     np.testing.assert_allclose(soft.probabilities, expected, atol=1e-3)
