@@ -139,7 +139,10 @@ class TrainerConfig(Stage):
     feature_smoothing: FeatureSmoothingConfig = FeatureSmoothingConfig()
     rounds: int = Field(3, ge=0, le=20, description="rounds of self-training")
     label_trust: float = Field(
-        0.1, ge=0, le=100, description="smoothing is 1 / (1 + label_trust * k^1.5): more labels k a class, less graph"
+        0.1,
+        ge=0,
+        le=100,
+        description="smoothing is 1 / (1 + label_trust * k^e), k labels a class, e from 1 to 1.5",
     )
     steps: int = Field(20, ge=1, le=1000, description="propagation steps of a round")
     balance: float = Field(0.5, ge=0, le=1, description="how far class masses are pulled to the estimated class prior")

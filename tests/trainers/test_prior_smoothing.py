@@ -13,7 +13,7 @@ from projgraph.graph.knn import knn_graph
 from projgraph.records import UNLABELLED, Graph, Progress, SoftLabels, TrainerTask
 from projgraph.trainers.class_prior import estimate_class_prior, reweigh, shrink
 from projgraph.trainers.prior import FEW_LABELS_L2, fit_prior, predict_prior
-from projgraph.trainers.prior_smoothing import prior_smoothing
+from projgraph.trainers.prior_smoothing import edge_agreement, prior_smoothing
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -224,6 +224,17 @@ def test_the_class_prior_is_that_of_the_rows_without_a_label():
     class_prior = shrink(estimate_class_prior(posteriors, even, 0.2 / 4 + 0.5 * 8 / 3), even, 0.1)
     np.testing.assert_allclose(found, reweigh(posteriors, class_prior / even), atol=1e-5)
     assert found[-1, 1] > 0.51, "between the two, but the other rows are of class 1"
+
+
+def test_edge_agreement_is_the_kappa_of_classes_at_both_ends():
+    graph = graph_of(6, {(0, 1): 1.0, (1, 2): 3.0, (2, 3): 1.0, (3, 4): 1.0})
+    said = np.eye(2, dtype=np.float32)
+    # Three of four edges join alike; by chance (4 / 6)^2 + (2 / 6)^2 = 5 / 9 would.
+    assert edge_agreement(graph, said[[0, 0, 0, 1, 1, 0]]) == pytest.approx((3 / 4 - 5 / 9) / (4 / 9))
+    assert edge_agreement(graph, said[[0, 1, 0, 1, 0, 1]]) == 0, "never alike is no less than by chance"
+    assert edge_agreement(graph, said[[0] * 6]) == 0
+    assert edge_agreement(graph_of(2, {}), said) == 0
+    assert edge_agreement(graph_of(4, {(0, 1): 1.0, (2, 3): 1.0}), said[[0, 0, 1, 1]]) == 1
 
 
 def test_progress_names_every_round(clusters):
