@@ -345,16 +345,21 @@ def test_a_model_that_is_closed_while_its_text_is_read_says_so(call: str) -> Non
         def __del__(self) -> None:
             model.close()
 
-    before = gc.get_threshold()
+    ask, before = getattr(model, call), gc.get_threshold()
     gc.collect()
     gc.disable()
     Closing()
     gc.set_threshold(1)
-    gc.enable()
+
+    def collect_and_ask() -> None:
+        gc.enable()  # what is allocated next collects: nothing is before the call
+        ask("card \ud800")
+
     try:
         with pytest.raises(ValueError, match="the model is closed"):
-            getattr(model, call)("card \ud800")
+            collect_and_ask()
     finally:
+        gc.enable()
         gc.set_threshold(*before)
 
 
