@@ -53,7 +53,8 @@ class ProjectionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     Attributes:
         classes_: (c,) the labels in sorted order and their own type; columns of probabilities follow it.
         transduction_: (n,) label of every training row, of the type of ``classes_``.
-        label_distributions_: (n, c) what the graph taught of every training row; rows sum to one.
+        label_distributions_: (n, c) what the graph taught of every training row; rows sum to one. All classes are
+            alike, and the first is the label, where a text is unlike every labelled one (`trust.foreign`).
         n_features_in_: columns of a matrix; 1, the text, where rows are texts.
         feature_names_in_: names of the columns, where X was a table of numbers that has them.
 

@@ -181,7 +181,6 @@ class NativeModel:
         scale: logit = integer score * scale.
         threshold: a largest score below it gives no label; 0 for none.
         scratch_bytes: the memory that one prediction needs besides the model, in the portable core.
-        vectors: bits of the vectors that answer; 0 for the portable core.
         answer: the name of the class of one text, in a list, empty for no label; straight from the core, so that
             nothing comes between.
     """
@@ -201,13 +200,17 @@ class NativeModel:
             raise ModelFileError(f"a label is not UTF-8 ({error}): write the model again") from error
         self._model.set_names((*self.classes, NO_LABEL))
         self.answer = self._model.answer
-        self.vectors: int = self._model.vectors
         self.n_bits: int = self._model.n_bits
         self.columns: int = self._model.columns
         self.value_scale: float = self._model.value_scale
         self.scale: float = self._model.scale
         self.threshold: int = self._model.threshold
         self.scratch_bytes: int = self._model.scratch_bytes
+
+    @cached_property
+    def vectors(self) -> int:
+        """Bits of the vectors that answer; 0 for the portable core."""
+        return self._model.vectors
 
     @cached_property
     def provenance(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -78,8 +78,8 @@ class Bundle:
 
         A head gives the empty string where no score reaches its threshold.
         """
-        (row,) = _as_list([text])
-        found = self.native.predict_one(row)
+        _check_strings((text,))
+        found = self.native.predict_one(text)
         return {name: head.classes[found[name]] if found[name] >= 0 else NO_LABEL for name, head in self.heads.items()}
 
     def __repr__(self) -> str:
@@ -135,11 +135,11 @@ class Model:
             return [self._name(index) for index in self.native.labels(self._vectors(texts)).tolist()]
         if isinstance(texts, str):
             return self._answer(texts)
-        rows = tuple(texts)
+        rows = _in_order(texts)
         try:
             return self.native.answers(rows)
         except TypeError:
-            _as_list(rows)  # says which of them is no string
+            _check_strings(rows)  # says which of them is no string
             raise
 
     def _name(self, index: int) -> str:
@@ -161,7 +161,9 @@ class Model:
 
         if self.native.columns:
             return self.probabilities(self._vectors(texts))
-        return self.probabilities(Texts.from_strings(_as_list(texts)))
+        rows = _in_order(texts)
+        _check_strings(rows)
+        return self.probabilities(Texts.from_strings(rows))
 
     def probabilities(self, rows: Texts | Vectors) -> NDArray[np.float64]:
         """As ``predict_proba``, of rows that are packed already."""
@@ -233,9 +235,20 @@ def _read(path: str | os.PathLike[str]) -> bytes:
         raise ModelFileError(f"cannot read {str(path)!r}: {reason}; give the path of a readable .pgb model") from error
 
 
-def _as_list(texts: str | Sequence[str]) -> list[str]:
-    rows = [texts] if isinstance(texts, str) else list(texts)
+def _in_order(texts: str | Iterable[str]) -> tuple[str, ...]:
+    """The texts, a single string being one; bytes and tables are none, though Python would go through them."""
+    if isinstance(texts, str):
+        return (texts,)
+    try:
+        if isinstance(texts, bytes | bytearray | memoryview) or getattr(texts, "ndim", 1) != 1:
+            raise TypeError
+        rows = iter(texts)
+    except TypeError:
+        raise InputError(f"given {type(texts).__name__}, expected a str or one column of them, as a list") from None
+    return tuple(rows)
+
+
+def _check_strings(rows: tuple[str, ...]) -> None:
     for row, text in enumerate(rows):
         if not isinstance(text, str):
             raise InputError(f"text {row} is {type(text).__name__}, expected str: convert missing values to ''")
-    return rows

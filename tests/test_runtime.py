@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Thread
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import projgraph
@@ -133,6 +134,38 @@ def test_what_is_no_text_is_named_by_its_row(path, method, text, kind):
     message = f"text 1 is {kind}, expected str: convert missing values to ''"
     with projgraph.load(path) as model, pytest.raises(InputError, match=message):
         getattr(model, method)(["a", text])
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba"])
+@pytest.mark.parametrize(
+    "given",
+    [None, 3, b"card", bytearray(b"card"), np.array("card"), np.array([["card"]]), pd.DataFrame({"text": ["card"]})],
+    ids=lambda given: type(given).__name__,
+)
+def test_what_is_no_column_of_texts_is_named(path, method, given):
+    """A table would give the labels of its columns' names."""
+    message = f"given {type(given).__name__}, expected a str or one column of them, as a list"
+    with projgraph.load(path) as model, pytest.raises(InputError, match=message):
+        getattr(model, method)(given)
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba"])
+def test_a_column_of_texts_is_any_that_has_an_order(path, method):
+    class Named(str):
+        pass
+
+    texts = ["card", "lamp \ud800", "a\0b", "x" * 100_000]
+    with projgraph.load(path) as model:
+        expected = list(getattr(model, method)(texts))
+        for given in (
+            tuple(texts),
+            iter(texts),
+            pd.Series(texts, index=[7, 7, 8, 9], dtype=object),
+            list(map(Named, texts)),
+        ):
+            np.testing.assert_array_equal(list(getattr(model, method)(given)), expected)
+        with pytest.raises(ZeroDivisionError):
+            getattr(model, method)(1 / 0 for _ in range(2))
 
 
 def test_a_closed_model_says_so(path):

@@ -8,6 +8,7 @@ import pytest
 from projgraph.clock import Clock
 from projgraph.config import TrainConfig, load_config
 from projgraph.features.encoder import load_encoder
+from projgraph.pipeline import train_and_keep
 from projgraph.records import UNLABELLED, Dataset, Texts
 from projgraph.teach import Taught, teach
 
@@ -88,3 +89,17 @@ def test_foreign_rows_can_be_learnt_from_all_the_same(small_settings) -> None:
     assert taught.taken_from(dataset) is dataset
     assert len(taught.labels.probabilities) == len(dataset)
     assert not any(line.startswith("note:") for line in said)
+
+
+@pytest.mark.parametrize("joint", [False, True])
+def test_where_all_other_rows_are_foreign_the_labels_remain(small_settings, joint: bool) -> None:
+    labels = np.concatenate([LABELS, np.full(len(FOREIGN), UNLABELLED)])
+    dataset = Dataset(Texts.from_strings(TEXTS + FOREIGN), labels, ("card", "dog", "boat"))
+    config = with_settings(small_settings, student__joint=joint)
+    trained, taught = train_and_keep(dataset, config, lambda line: None, keep=True)
+    np.testing.assert_array_equal(taught.rows, np.arange(len(TEXTS)))
+    assert taught.temperature == 1.0
+    assert trained.taught.probabilities.shape == (len(dataset), 3)
+    np.testing.assert_array_equal(trained.taught.labels[: len(TEXTS)], LABELS)
+    np.testing.assert_allclose(trained.taught.probabilities[len(TEXTS) :], 1 / 3)
+    np.testing.assert_array_equal(trained.taught.reached, np.arange(len(dataset)) < len(TEXTS))

@@ -350,7 +350,7 @@ int pg_host_runs_512(void) {
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2") &&
-           __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("bmi2");
+           __builtin_cpu_supports("avx512vnni") && pg_host_runs_256();
 }
 
 const pg_host_kernels pg_host_512 = {512, 128, ngrams, add_features, list_rows, sum_codes, add_rows, add_values_of_all};

@@ -62,7 +62,9 @@ typedef struct {
     PyObject_HEAD
     Py_buffer view; /* obj is NULL once closed */
     pg_model model;
-    pg_host *host;   /* NULL if the plain core answers */
+    pg_host *host; /* NULL if the plain core answers, or until it is laid out */
+    int vectors;   /* bits of those that are to answer, -1 for the most */
+    int laid_out;
     PyObject *names; /* a tuple: of the classes, then what stands for no label */
     room spare;      /* of a call that has ended */
     size_t scratch_size;

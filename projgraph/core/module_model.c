@@ -36,7 +36,15 @@ static pg_status open_model(ModelObject *model, Py_ssize_t head) {
 
 static const room NO_ROOM = {NULL, NULL};
 
+/* The weights for the processor's vectors, once, however often it is called; with the GIL. */
+static void lay_out(ModelObject *model) {
+    if (model->laid_out) return;
+    model->laid_out = 1;
+    model->host = pg_host_open(&model->model, model->vectors);
+}
+
 int open_room(ModelObject *model, room *scratch) {
+    lay_out(model);
     *scratch = model->spare;
     model->spare = NO_ROOM;
     if (!scratch->host && !scratch->core) {
@@ -79,7 +87,8 @@ static PyObject *model_new(PyTypeObject *type, PyObject *arguments, PyObject *ke
         return raise_status(PyType_GetModule(type), status);
     }
     model->scratch_size = pg_scratch_size(&model->model);
-    model->host = pg_host_open(&model->model, vectors);
+    model->vectors = vectors;
+    if (head < 0) lay_out(model); /* of a head when it is asked: thousands may share weights that are copied for each */
     return (PyObject *)model;
 }
 
@@ -138,7 +147,6 @@ pg_status predict_text(const ModelObject *model, const char *text, size_t length
 
 static PyObject *model_predict(PyObject *self, PyObject *text) {
     ModelObject *model = (ModelObject *)self;
-    if (!is_open(model)) return NULL;
     PyObject *encoded;
     Py_ssize_t length;
     const char *bytes = utf8_of(text, &length, &encoded);
@@ -146,7 +154,7 @@ static PyObject *model_predict(PyObject *self, PyObject *text) {
     uint32_t label = 0;
     room scratch;
     pg_status status = PG_OK;
-    int ready = open_room(model, &scratch);
+    int ready = is_open(model) && open_room(model, &scratch); /* reading the text may have run a finalizer */
     if (ready) {
         status = predict_text(model, bytes, (size_t)length, &scratch, NULL, &label);
         close_room(model, &scratch);
@@ -309,7 +317,10 @@ static PyObject *get_classes(PyObject *self, void *unused) {
 
 static PyObject *get_vectors(PyObject *self, void *unused) {
     (void)unused;
-    return PyLong_FromUnsignedLong(pg_host_vectors(((ModelObject *)self)->host));
+    ModelObject *model = (ModelObject *)self;
+    if (!model->laid_out && !is_open(model)) return NULL;
+    lay_out(model);
+    return PyLong_FromUnsignedLong(pg_host_vectors(model->host));
 }
 
 static PyObject *get_bits(PyObject *self, void *unused) {

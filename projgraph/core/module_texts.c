@@ -18,8 +18,9 @@ PyObject *model_set_names(PyObject *self, PyObject *names) {
     if (!PyTuple_Check(names)) return PyErr_Format(PyExc_TypeError, "expected a tuple of names");
     if (PyTuple_Size(names) != expected)
         return PyErr_Format(PyExc_ValueError, "%zd names, expected %zd", PyTuple_Size(names), expected);
-    Py_XDECREF(model->names);
+    PyObject *before = model->names;
     model->names = Py_NewRef(names);
+    Py_XDECREF(before); /* last: what it lets go of may ask the model */
     Py_RETURN_NONE;
 }
 

@@ -330,3 +330,47 @@ def test_answers_want_strings_in_a_tuple_and_an_open_model() -> None:
 def test_vectors_of_an_unknown_width_are_refused() -> None:
     with pytest.raises(ConfigError, match="vectors is 128, expected 0, 256 or 512 bits, or None for the most there"):
         NativeModel(FILE, vectors=128)
+
+
+@pytest.mark.parametrize("call", ["predict", "answer"])
+def test_a_model_that_is_closed_while_its_text_is_read_says_so(call: str) -> None:
+    """A lone surrogate is encoded anew, which may collect garbage, and a finalizer may close the model."""
+    model = _core.Model(FILE)
+    model.set_names(("a", "b", "c", ""))
+
+    class Closing:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            model.close()
+
+    ask, before = getattr(model, call), gc.get_threshold()
+    gc.collect()
+    gc.disable()
+    Closing()
+    gc.set_threshold(1)
+
+    def collect_and_ask() -> None:
+        gc.enable()  # what is allocated next collects: nothing is before the call
+        ask("card \ud800")
+
+    try:
+        with pytest.raises(ValueError, match="the model is closed"):
+            collect_and_ask()
+    finally:
+        gc.enable()
+        gc.set_threshold(*before)
+
+
+def test_a_name_that_goes_may_ask_the_model() -> None:
+    model = _core.Model(FILE)
+    answers = []
+
+    class Asking:
+        def __del__(self) -> None:
+            answers.extend(model.answer("card"))
+
+    model.set_names(tuple(Asking() for _ in range(4)))  # type: ignore[misc]
+    model.set_names(("x", "y", "z", ""))
+    assert answers == ["xyz"[model.predict("card")]] * 4

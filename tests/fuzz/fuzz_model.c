@@ -2,6 +2,7 @@
 
 #include "exact.h"
 #include "projgraph.h"
+#include "widths.h"
 
 enum { HEADS = 3, COLUMNS = 64 };
 
@@ -48,12 +49,16 @@ static void check_labels(const pg_model *model) {
 
 static void predict_texts(const pg_model *model, size_t texts, void *scratch, size_t size, int32_t *scores) {
     uint32_t label;
+    widths hosts = open_widths(model);
     for (size_t i = 0; i < texts; i++) {
-        char *text = exact_copy(TEXTS[i], strlen(TEXTS[i]));
-        require(pg_predict(model, text, strlen(TEXTS[i]), scratch, size, scores, &label) == PG_OK);
+        size_t length = strlen(TEXTS[i]);
+        char *text = exact_copy(TEXTS[i], length);
+        require(pg_predict(model, text, length, scratch, size, scores, &label) == PG_OK);
         check_label(model, scores, label);
+        require_same(model, &hosts, text, length, scores, label);
         let_go(text);
     }
+    close_widths(&hosts);
     require(pg_predict(model, "", 0, scratch, size - 1, scores, &label) == PG_SCRATCH_TOO_SMALL);
 }
 

@@ -5,12 +5,14 @@
 #include "exact.h"
 #include "models.h"
 #include "projgraph.h"
+#include "widths.h"
 
 enum { MODELS = sizeof models / sizeof *models, CHOICES = 32, FEW = 5 };
 
 /* A model with scratch and scores of exactly its size. */
 typedef struct {
     pg_model model;
+    widths hosts;
     void *scratch;
     size_t size;
     int32_t *scores;
@@ -26,6 +28,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
     for (size_t i = 0; i < MODELS; i++) {
         entry *one = &entries[i];
         require(pg_open(&one->model, exact_copy(models[i].bytes, models[i].length), models[i].length) == PG_OK);
+        one->hosts = open_widths(&one->model);
         one->size = pg_scratch_size(&one->model);
         one->scratch = exact(one->size);
         one->scores = exact_aligned(one->model.classes, sizeof *one->scores);
@@ -68,6 +71,7 @@ static void run_text(const entry *one, const uint8_t *data, size_t size, int clo
     uint32_t label;
     require(pg_predict(&one->model, text, size, one->scratch, one->size, one->scores, &label) == PG_OK);
     check_label(one, label);
+    require_same(&one->model, &one->hosts, text, size, one->scores, label);
     if (closer) look_closer(&one->model.projection, text, size);
     let_go(text);
 }

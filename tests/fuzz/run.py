@@ -109,7 +109,8 @@ def build(fuzzers: Sequence[Fuzzer], folder: Path, core: Path = CORE, flags: Seq
     folder.mkdir(parents=True, exist_ok=True)
     atomic_write(folder / "models.h", models_header().encode())
     include = (f"-I{core}", f"-I{folder}", f"-I{HERE}")
-    sources = {HERE / name for fuzzer in fuzzers for name in fuzzer.sources} | set(core.glob("pg_*.c"))
+    sources = {HERE / name for fuzzer in fuzzers for name in fuzzer.sources}
+    sources |= {*core.glob("pg_*.c"), *core.glob("host*.c")}
     objects = {source: folder / f"{source.stem}.o" for source in sorted(sources)}
     for source, target in objects.items():
         covered = COVERED if source.name in READER else (*COVERED, NO_COMPARISONS)

@@ -69,16 +69,20 @@ def test_the_core_runs_clean(folder: Path) -> None:
 
 
 BROKEN = [
-    ("model", "pg_model.c", "|| found->length > length - offset", ""),
-    ("row", "pg_text.c", "missing > 0 && at < end && ", "missing > 0 && at <= end && "),
+    ("model", "pg_model.c", "|| found->length > length - offset", "", "AddressSanitizer: "),
+    ("row", "pg_text.c", "missing > 0 && at < end && ", "missing > 0 && at <= end && ", "AddressSanitizer: "),
+    ("model", "host_words.c", "fingerprint) < 4 ? place", "fingerprint) < 1 ? place", "libFuzzer: deadly signal"),
+    ("row", "host_text.c", "&& n - 1 <= before", "&& n <= before", "libFuzzer: deadly signal"),
 ]
 
 
-@pytest.mark.parametrize(("name", "source", "right", "wrong"), BROKEN)
+@pytest.mark.parametrize(("name", "source", "right", "wrong", "error"), BROKEN)
 def test_a_check_left_out_is_found(
-    folder: Path, tmp_path: Path, name: str, source: str, right: str, wrong: str
+    folder: Path, tmp_path: Path, name: str, source: str, right: str, wrong: str, error: str
 ) -> None:
     """The same seed, so the same inputs each time."""
+    if source.startswith("host") and NativeModel(seeds.models()["words"]).vectors == 0:
+        pytest.skip("this processor has none of the vectors that the host's code is for")
     core = tmp_path / "core"
     shutil.copytree(CORE, core, ignore=shutil.ignore_patterns("wasm", "__pycache__"))
     text = (core / source).read_text()
@@ -87,7 +91,7 @@ def test_a_check_left_out_is_found(
     fuzzer = next(fuzzer for fuzzer in FUZZERS if fuzzer.name == name)
     program = build([fuzzer], tmp_path, core, QUICK)[name]
     result = fuzz(fuzzer, program, tmp_path, ["-seed=1", "-runs=2000000"], 30)
-    assert result.crash.startswith("ERROR: AddressSanitizer: ")
+    assert result.crash.startswith(f"ERROR: {error}")
     assert result.crash.splitlines()[-1].startswith(f"Test unit written to {tmp_path}/{name}-crash-")
     assert list(tmp_path.glob(f"{name}-crash-*")) != []
     assert result.line.endswith("FOUND A CRASH")
