@@ -1,6 +1,6 @@
 # make setup       install everything into .venv
 # make quickstart  train, measure, export and use two classifiers on the sample data
-# make test        all checks and tests, as CI runs them
+# make test        all checks and tests, as CI runs them: make test JOBS=4
 # make device-test the same scores on every target, bit for bit, and its size: make device-test DEVICE="--only cortex-m4"
 # make fuzz        the core's reader and predictor under libFuzzer: make fuzz SECONDS=60
 # make lint        the checks alone
@@ -42,9 +42,11 @@ $(VENV)/.installed: pyproject.toml setup.py constraints.txt $(CORE) $(WASM) proj
 quickstart: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/quickstart.sh
 
-# One thread a process: the tests are small, and threads that wait for one another cost more than they give.
+# One thread a process: the tests are small, and threads that wait for one another cost more than they give. A file's
+# tests stay in one process, since they share what is built or trained once.
+JOBS ?= 2
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 DEVICE ?=
 device-test: setup

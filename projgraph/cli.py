@@ -23,6 +23,7 @@ from projgraph.console import (
     reported,
     say_line,
     show,
+    show_parts,
 )
 
 app = typer.Typer(
@@ -161,7 +162,7 @@ def inspect(model: Annotated[Path, typer.Argument(metavar="MODEL.pgb")], as_json
         if as_json:
             print_json(account)
         else:
-            Console().print(render_bundle(account) if bundled else render(account))
+            show_parts(render_bundle(account) if bundled else render(account))
 
 
 @app.command()

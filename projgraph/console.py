@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from projgraph.errors import ProjgraphError, one_line
 
@@ -65,6 +66,13 @@ def progress_lines() -> Iterator[tuple[Callable[[str], None], Callable[[dict[str
 def say_line(line: str) -> None:
     """Write a line to standard error."""
     _errors.print(line, markup=False, soft_wrap=True)
+
+
+def show_parts(parts: Iterable[RenderableType]) -> None:
+    """Write tables, and lines that are broken nowhere, to standard output: a path in them stays one."""
+    console = Console()
+    for part in parts:
+        console.print(part, soft_wrap=isinstance(part, Text))
 
 
 def show(figures: Mapping[str, Any], as_json: bool, title: str) -> None:

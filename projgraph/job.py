@@ -90,7 +90,6 @@ class _Made:
     Attributes:
         dataset: the rows that it was trained on.
         hidden: (n,) labels that the training did not see, -1 elsewhere; None if none was hidden.
-        foreign: rows among them that taught nothing, being unlike every labelled one.
         trained: the model and what it grew from.
         size: bytes of the file.
         data_hash: of the rows.
@@ -99,7 +98,6 @@ class _Made:
 
     dataset: Dataset
     hidden: IndexArray | None
-    foreign: int
     trained: pipeline.Trained
     size: int
     data_hash: str
@@ -136,8 +134,7 @@ def run_training(
         written = write_run(kept, KeptRun(taught.taken_from(dataset), taught, config))
         progress(f"wrote {kept}: {written:,} bytes, the training texts among them")
     evaluation = _evaluate(job.out, test, size, trained.temperature, progress)
-    foreign = len(dataset) - len(taught.taken_from(dataset))
-    made = _Made(dataset, hidden, foreign, trained, size, provenance["data"], evaluation)
+    made = _Made(dataset, hidden, trained, size, provenance["data"], evaluation)
     figures = _figures(job, made)
     report = _write_report(job, config, made, figures)
     figures |= {"report": str(report), "seconds": round(time.time() - started, 3), "run_id": run.run_id}
@@ -228,7 +225,7 @@ def _figures(job: TrainJob, made: _Made) -> dict[str, Any]:
         "quantisation_drop": trained.quantisation_drop,
         "stage_seconds": {name: round(value, 3) for name, value in trained.seconds.items()},
         "data_hash": made.data_hash,
-        "n_foreign": made.foreign,
+        "n_foreign": len(dataset) - len(trained.bits),  # they taught nothing, being unlike every labelled row
     }
 
 

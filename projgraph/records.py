@@ -258,6 +258,11 @@ class Graph:
         """Undirected edges."""
         return len(self.indices) // 2
 
+    @property
+    def sources(self) -> IndexArray:
+        """(m,) node that each stored edge starts from."""
+        return np.repeat(np.arange(self.n_nodes, dtype=np.int64), np.diff(self.indptr))
+
 
 @dataclass(frozen=True)
 class GraphBuild:

@@ -67,7 +67,7 @@ class Taught:
 
 
 def teach(dataset: Dataset, config: TrainConfig, words: bool, progress: Progress, clock: Clock) -> Taught:
-    """Label distributions of all rows and what they grew from.
+    """Label distributions of all rows but foreign ones, and what they grew from.
 
     Without unlabelled rows there is nothing to teach but the labels; codes of words want features all the same, and a
     joint trainer a graph over them.
@@ -79,7 +79,7 @@ def teach(dataset: Dataset, config: TrainConfig, words: bool, progress: Progress
         progress: called with one line before each stage.
         clock: gains what each stage takes.
     """
-    if (dataset.labels != UNLABELLED).all():
+    if dataset.all_labelled:
         return _teach_labels(dataset, config, words, progress, clock)
     view, encoder = _describe(dataset, config, progress, clock)
     task = _join(dataset, view.vectors, config, progress, clock)

@@ -99,18 +99,6 @@ PG_HOT static void rectify(const int32_t *scores, uint32_t count, unsigned shift
     memset(values + count, 0, 4);
 }
 
-PG_HOT static uint32_t argmax(const int32_t *scores, uint32_t count) {
-    int32_t largest = scores[0];
-    for (uint32_t c = 1; c < count; c++)
-        largest = scores[c] > largest ? scores[c] : largest;
-    uint32_t first = count;
-    for (uint32_t c = 0; c < count; c++) {
-        uint32_t index = scores[c] == largest ? c : count;
-        first = index < first ? index : first;
-    }
-    return first;
-}
-
 uint32_t pg_host_predict(const pg_host *host, const char *text, size_t length, pg_host_scratch *scratch,
                          int32_t *scores) {
     const pg_model *model = host->model;
@@ -129,8 +117,7 @@ uint32_t pg_host_predict(const pg_host *host, const char *text, size_t length, p
     }
     pg_host_layer_scores(kernels, &host->output, &scratch->found, values, scratch->scores);
     if (scores) memcpy(scores, scratch->scores, model->classes * sizeof *scores);
-    uint32_t label = argmax(scratch->scores, model->classes);
-    return model->threshold != 0 && scratch->scores[label] < model->threshold ? PG_NO_LABEL : label;
+    return pg_choose(model, scratch->scores);
 }
 
 #else

@@ -36,8 +36,8 @@ PG_HOT void pg_rectify(const int32_t *sums, uint32_t count, unsigned shift, int1
     }
 }
 
-/* The first of the largest scores. */
-PG_HOT static uint32_t argmax(const int32_t *scores, uint32_t count) {
+PG_HOT uint32_t pg_choose(const pg_model *model, const int32_t *scores) {
+    uint32_t count = model->classes;
     int32_t largest = scores[0];
     for (uint32_t c = 1; c < count; c++)
         largest = scores[c] > largest ? scores[c] : largest;
@@ -46,7 +46,7 @@ PG_HOT static uint32_t argmax(const int32_t *scores, uint32_t count) {
         uint32_t index = scores[c] == largest ? c : count;
         first = index < first ? index : first;
     }
-    return first;
+    return model->threshold != 0 && largest < model->threshold ? PG_NO_LABEL : first;
 }
 
 /* The layer over the bits, and over the code sums behind them. */
@@ -85,8 +85,7 @@ uint32_t pg_head_scores(const pg_model *model, int known, const pg_row *row, con
     }
     pg_add_values(&model->output, model->output.inputs - units - filters, values, units + filters, &output);
     pg_finish(&model->output, &output, scores);
-    uint32_t label = argmax(scores, model->classes);
-    return model->threshold != 0 && scores[label] < model->threshold ? PG_NO_LABEL : label;
+    return pg_choose(model, scores);
 }
 
 static uint32_t scratch_bytes(const pg_model *model) {

@@ -360,6 +360,9 @@ void pg_word_inputs(const pg_model *model, const pg_row *row, uint8_t *scratch, 
 /* A layer's sums rectified, shifted and cut at 127. */
 void pg_rectify(const int32_t *sums, uint32_t count, unsigned shift, int16_t *values);
 
+/* The first of the largest scores; PG_NO_LABEL if it is below the model's threshold. */
+uint32_t pg_choose(const pg_model *model, const int32_t *scores);
+
 /* Aligned scratch of pg_head_scores in bytes. */
 uint32_t pg_head_scratch(const pg_model *model);
 

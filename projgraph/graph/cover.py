@@ -45,7 +45,7 @@ def greedy_cover(
         raise InputError("a need is negative or not finite; expected numbers of 0 or more")
     strengths = _strengths(graph)
     left = need.astype(np.float64)
-    sources = np.repeat(np.arange(n), np.diff(graph.indptr))
+    sources = graph.sources
     gains = left + np.bincount(sources, weights=strengths * left[graph.indices], minlength=n)
     gains[~allowed] = -np.inf
     chosen, added = [], []

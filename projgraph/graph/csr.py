@@ -75,7 +75,7 @@ def normalised(graph: Graph) -> sparse.csr_array:
     degree = np.asarray(adjacency.sum(axis=1), dtype=np.float64).ravel()
     root = np.zeros_like(degree)
     root[degree > 0] = degree[degree > 0] ** -0.5
-    rows = np.repeat(np.arange(graph.n_nodes), np.diff(graph.indptr))
+    rows = graph.sources
     weights = graph.weights * (root[rows] * root[graph.indices]).astype(np.float32)
     return sparse.csr_array((weights, graph.indices, graph.indptr), shape=adjacency.shape)
 
@@ -84,7 +84,7 @@ def transition(graph: Graph) -> sparse.csr_array:
     """D^-1 W, whose rows sum to one; a node without edges has an empty row."""
     adjacency = to_csr(graph)
     degree = np.asarray(adjacency.sum(axis=1, dtype=np.float64)).ravel()
-    rows = np.repeat(np.arange(graph.n_nodes), np.diff(graph.indptr))
+    rows = graph.sources
     weights = (graph.weights / degree[rows]).astype(np.float32)
     return sparse.csr_array((weights, graph.indices, graph.indptr), shape=adjacency.shape)
 

@@ -97,7 +97,7 @@ def _of_labels(graph: Graph, labels: IndexArray, component: IndexArray) -> dict[
     if labels.shape != (graph.n_nodes,):
         raise InputError(f"graph: labels of shape {labels.shape} for {graph.n_nodes:,} nodes; expected one a node")
     has_label = labels >= 0
-    rows = np.repeat(np.arange(graph.n_nodes), np.diff(graph.indptr))
+    rows = graph.sources
     both = has_label[rows] & has_label[graph.indices]
     same = labels[rows[both]] == labels[graph.indices[both]]
     weights = graph.weights[both].astype(np.float64)

@@ -22,7 +22,7 @@ def edge_index(graph: Graph) -> tuple[IndexArray, FloatArray]:
 
     ``Data(edge_index=torch.from_numpy(edges), edge_weight=torch.from_numpy(weights), num_nodes=graph.n_nodes)``.
     """
-    rows = np.repeat(np.arange(graph.n_nodes, dtype=np.int64), np.diff(graph.indptr))
+    rows = graph.sources
     return np.stack([rows, graph.indices.astype(np.int64)]), graph.weights.copy()
 
 

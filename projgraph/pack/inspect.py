@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -88,8 +88,8 @@ def describe(path: str | os.PathLike[str] | bytes) -> Account:
     }
 
 
-def render(account: Account) -> RenderableType:
-    """An account from ``describe`` as tables for a terminal."""
+def render(account: Account) -> list[RenderableType]:
+    """An account from ``describe`` as lines and tables for a terminal."""
     sections = Table("offset", "bytes", "padding", "section", title="sections", title_justify="left")
     for section in account["sections"]:
         sections.add_row(str(section["offset"]), str(section["length"]), str(section["padding"]), section["name"])
@@ -108,7 +108,7 @@ def render(account: Account) -> RenderableType:
     more = len(account["classes"]) - LABELS_SHOWN
     parts += [layers, Text(f"labels: {shown}" + (f" and {more} more" if more > 0 else ""))]
     parts += [Text(f"{_short(key)}: {_short(value)}") for key, value in account["provenance"].items()]
-    return Group(*parts)
+    return parts
 
 
 def _fields(table: tuple[Field, ...], data: bytes, start: int) -> list[Account]:

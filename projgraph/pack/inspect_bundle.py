@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -65,8 +65,8 @@ def describe_bundle(path: str | os.PathLike[str] | bytes) -> Account:
     return {"path": name, "bytes": len(data), "bits": next(iter(models.values()))[0].n_bits, "heads": rows}
 
 
-def render_bundle(account: Account) -> RenderableType:
-    """An account from ``describe_bundle`` as a table for a terminal."""
+def render_bundle(account: Account) -> list[RenderableType]:
+    """An account from ``describe_bundle`` as a line and a table for a terminal."""
     table = Table("head")
     table.add_column("weights")
     for heading in ("classes", "units", "own bytes", "shared bytes"):
@@ -76,4 +76,4 @@ def render_bundle(account: Account) -> RenderableType:
         table.add_row(Text(head["name"]), head["weights"], *(f"{number:,}" for number in numbers))
     heads = len(account["heads"])
     title = f"{account['path']}: {account['bytes']:,} bytes, {heads:,} heads, {account['bits']:,} bits"
-    return Group(Text(title), table)
+    return [Text(title), table]

@@ -219,6 +219,6 @@ def _label_shares(graph: ProjectionGraph, labels: IndexArray) -> sparse.csr_arra
 
 def _ends(graph: Graph) -> tuple[IndexArray, IndexArray]:
     """Both ends of every undirected edge, each edge once."""
-    rows = np.repeat(np.arange(graph.n_nodes), np.diff(graph.indptr))
+    rows = graph.sources
     once = rows < graph.indices
     return rows[once], graph.indices[once].astype(np.int64)

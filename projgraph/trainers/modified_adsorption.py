@@ -52,7 +52,7 @@ def modified_adsorption(
     classic = config.classic
     inject, go_on, abandon = _walk(task.graph, task.labels != UNLABELLED)
     links = to_csr(task.graph).astype(np.float64)
-    rows = np.repeat(np.arange(task.graph.n_nodes), np.diff(task.graph.indptr))
+    rows = task.graph.sources
     links.data = classic.agreement * links.data * (go_on[rows] + go_on[task.graph.indices])
     scale = 1.0 / (classic.injection * inject + np.asarray(links.sum(axis=1)).ravel() + classic.abandonment)
     links.data *= scale[rows]

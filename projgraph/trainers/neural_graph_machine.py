@@ -56,7 +56,7 @@ class Machine(Network):
         self._features = torch.from_numpy(np.ascontiguousarray(features))
         self._dropout, self._batch = settings.dropout, settings.batch
         graph, labelled = task.graph, task.labels != UNLABELLED
-        starts = np.repeat(np.arange(graph.n_nodes), np.diff(graph.indptr))
+        starts = graph.sources
         types = labelled[starts].astype(np.int64) + labelled[graph.indices]
         shares = np.array([settings.unlabelled_edges, settings.mixed_edges, settings.labelled_edges], dtype=np.float32)
         # Each undirected edge once; an edge of weight zero is never drawn.

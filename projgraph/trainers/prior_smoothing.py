@@ -107,7 +107,7 @@ def edge_agreement(graph: Graph, posteriors: FloatArray) -> float:
     chance = float(np.square(shares).sum())
     if not len(graph.indices) or chance == 1.0:
         return 0.0
-    same = found[np.repeat(np.arange(graph.n_nodes), np.diff(graph.indptr))] == found[graph.indices]
+    same = found[graph.sources] == found[graph.indices]
     return max((float(same.mean()) - chance) / (1 - chance), 0.0)
 
 

@@ -24,7 +24,7 @@ MakeModel = Callable[..., QuantisedModel]
 def printed(account: Account, width: int = 200) -> str:
     console = Console(width=width, file=StringIO())
     with console.capture() as capture:
-        console.print(render(account))
+        console.print(*render(account), sep="\n")
     return capture.get()
 
 

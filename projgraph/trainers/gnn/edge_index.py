@@ -11,7 +11,7 @@ from projgraph.records import Graph
 
 def edge_index(graph: Graph, self_loops: bool = False) -> Tensor:
     """(2, m) source and target of every stored edge, then of every node to itself."""
-    targets = np.repeat(np.arange(graph.n_nodes), np.diff(graph.indptr))
+    targets = graph.sources
     edges = np.stack([graph.indices.astype(np.int64), targets])
     if self_loops:
         edges = np.concatenate([edges, np.tile(np.arange(graph.n_nodes), (2, 1))], axis=1)
