@@ -231,7 +231,8 @@ class Bits:
         """The bits as an (n, n_bits) array of -1, 0 and +1."""
         positive = np.unpackbits(self.positive, axis=1, count=self.n_bits, bitorder="little")
         negative = np.unpackbits(self.negative, axis=1, count=self.n_bits, bitorder="little")
-        return (positive.view(np.int8) - negative.view(np.int8)).astype(dtype)
+        positive -= negative
+        return positive.view(np.int8).astype(dtype, copy=False)
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ def tune_encoder(
             {"params": [parameter for parameter in model.parameters() if parameter.requires_grad]},
             {"params": list(head.parameters())},
         ]
-        optimiser = torch.optim.AdamW(groups, lr=config.rate, weight_decay=0.01)
+        optimiser = torch.optim.AdamW(groups, lr=config.rate, weight_decay=0.01, fused=True)
         rates = [config.rate, config.rate * _HEAD_RATE]
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser, rates, total_steps=len(batches) + 1, pct_start=_WARM_UP, anneal_strategy="linear"

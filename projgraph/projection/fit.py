@@ -260,7 +260,7 @@ class Fit:
     def _run(self, rows: IndexArray, epochs: int, rate: float) -> Iterator[EpochFigures]:
         config = self._task.config
         batches = -(-len(rows) // config.batch)
-        optimiser = torch.optim.AdamW(self.parameters(), lr=rate, weight_decay=config.weight_decay)
+        optimiser = torch.optim.AdamW(self.parameters(), lr=rate, weight_decay=config.weight_decay, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=rate, total_steps=epochs * batches + 1)
         for _ in range(epochs):
             sums: EpochFigures = {}
@@ -309,12 +309,13 @@ class Fit:
 
     def _inputs(self, rows: IndexArray) -> tuple[torch.Tensor, WordBatch | None]:
         """(len(rows), bits + D) inputs of the head, and the rows' words where it has a convolution."""
-        bits = torch.from_numpy(self._task.bits.select(rows).values(np.float32))
-        words = self._task.words
+        words, n_bits = self._task.words, self._task.bits.n_bits
+        inputs = np.empty((len(rows), n_bits + (0 if words is None else words.dimensions)), dtype=np.float32)
+        inputs[:, :n_bits] = self._task.bits.select(rows).values()
         if words is None:
-            return bits, None
-        inputs = torch.cat([bits, torch.from_numpy(words.sums[rows])], dim=1)
-        return inputs, words.batch(rows) if self._task.filters else None
+            return torch.from_numpy(inputs), None
+        inputs[:, n_bits:] = words.sums[rows]
+        return torch.from_numpy(inputs), words.batch(rows) if self._task.filters else None
 
     @torch.no_grad()
     def logits(self, rows: IndexArray) -> FloatArray:
