@@ -61,7 +61,10 @@ def best_student(
     students = [learn(dataset, taught, config, progress, blueprint=each, judge=True) for each in blueprints]
     # The first of the best, and shapes come with the fewest steps a text first: a tie goes to the faster one.
     chosen = max(students, key=lambda student: student.held_out_accuracy or 0.0)
-    tried = tuple(Tried(each.plan.size, each.held_out_accuracy, shape_in_words(each)) for each in students)
+    tried = tuple(
+        Tried(each.plan.size, each.held_out_accuracy, shape_in_words(each.plan, each.model.over_bits.format_name))
+        for each in students
+    )
     return Search(chosen, tried)
 
 
@@ -116,12 +119,11 @@ def _too_small(dataset: Dataset, config: TrainConfig) -> str:
     )
 
 
-def shape_in_words(trained: Trained) -> str:
-    """Such as "2,048 bits, 64 units, int4 weights"."""
-    plan = trained.plan
+def shape_in_words(plan: Plan, weights: str) -> str:
+    """Such as "2,048 bits, 64 units, int4 weights"; the name of the weights is not of the plan alone."""
     units = f"{plan.units} units" if plan.units else "linear"
     words = f", {plan.words:,} words" if plan.words else ""
-    return f"{plan.bits:,} bits, {units}, {trained.model.over_bits.format_name} weights{words}"
+    return f"{plan.bits:,} bits, {units}, {weights} weights{words}"
 
 
 def _with(config: TrainConfig, stage: str, **changes: int) -> TrainConfig:

@@ -4,6 +4,7 @@ OUT/NAME/NAME.pgb             the model of an entry
 OUT/NAME/c, wasm, onnx        its targets
 OUT/.projgraph/NAME.json      the record, written when the entry is finished
 OUT/.projgraph/HASH.run.npz   what a file of rows taught, for all sizes made from it
+OUT/.projgraph/HASH.student   the name of a finished entry with that student, which others may share
 OUT/report.html, .parquet     all entries
 """
 
@@ -93,6 +94,36 @@ class Store:
             OutputError: the system refuses.
         """
         atomic_write(self._record(entry), done.to_json())
+
+    def student(self, source: SourceFile, config: TrainConfig, dimensions: Sequence[int]) -> str:
+        """A hash of everything that a student follows from; its budget only chose the dimensions.
+
+        Raises:
+            InputError: a file cannot be read.
+        """
+        unbudgeted = config.model_copy(update={"budget": TrainConfig().budget, "time_budget": None})
+        return self._hash([unbudgeted.flattened(), list(dimensions), *self._facts(source)])
+
+    def remember(self, student: str, entry: Entry) -> None:
+        """A finished entry has this student.
+
+        Raises:
+            OutputError: the system refuses.
+        """
+        atomic_write(self._student(student), json.dumps(entry.name).encode())
+
+    def alike(self, student: str) -> tuple[Path, Done] | None:
+        """The model and the record of a finished entry that has this student."""
+        try:
+            name = str(json.loads(self._student(student).read_bytes()))
+            found = done_from_json((self.out / RECORDS / f"{name}.json").read_bytes())
+            model = self.out / name / f"{name}.pgb"
+            return (model, found) if found is not None and sha256_of(model) == found.model.sha256 else None
+        except (OSError, ValueError):
+            return None
+
+    def _student(self, student: str) -> Path:
+        return self.out / RECORDS / f"{student}.student"
 
     def written(self, entry: Entry, files: Sequence[Path]) -> tuple[Written, ...]:
         """Facts of files below an entry's folder."""

@@ -11,15 +11,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from projgraph import native
 from projgraph.atomic import atomic_write
 from projgraph.batch.entry import Done, Entry, Outcome, Point, SourceFile
 from projgraph.batch.store import Store
+from projgraph.blueprint import draw_blueprint
 from projgraph.config import change_config, weight_settings
 from projgraph.errors import InputError, ProjgraphError
 from projgraph.native import NativeModel
 from projgraph.pack.export import export_model, make_folder
 from projgraph.pack.read import parse_model
 from projgraph.pack.sections import model_file_bytes
+from projgraph.plan import Plan
+from projgraph.records import Texts
 
 if TYPE_CHECKING:
     from projgraph.lesson import KeptRun
@@ -40,6 +46,23 @@ class Task:
     out: Path
     key: str
     done: Done | None
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """A model and how it was found.
+
+    Attributes:
+        data: bytes of the file.
+        held_out: its accuracy on held-out training rows; None where there are none.
+        tried: models of the search.
+        student: hash of what it follows from, for other entries; "" where others cannot share it.
+    """
+
+    data: bytes
+    held_out: float | None = None
+    tried: tuple[Point, ...] = ()
+    student: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,7 +107,6 @@ def make(task: Task) -> Outcome:
     try:
         if done is None:
             done = _model(store, entry, task.key)
-            store.save(entry, done)
     except Exception as error:
         return Outcome(entry, None, {"model": _reason(error)})
     for target in entry.targets:
@@ -105,33 +127,33 @@ def _export(store: Store, entry: Entry, target: str) -> tuple[Path, ...]:
 
 
 def _model(store: Store, entry: Entry, key: str) -> Done:
-    """The entry's model written, and its figures."""
+    """The entry's model written and recorded, and its figures."""
     started = time.perf_counter()
-    held_out: float | None = None
-    tried: tuple[Point, ...] = ()
-    if entry.source.kind == "model":
-        data = model_file_bytes(entry.source.path)[0]
-    else:
-        data, held_out, tried = _fitted(store, entry)
-    model, _ = parse_model(data)
-    native = NativeModel(data)
-    accuracy = _test_accuracy(entry, native)
+    by_itself = entry.source.kind == "model"
+    fitted = _Fitted(model_file_bytes(entry.source.path)[0]) if by_itself else _fitted(store, entry)
+    model, _ = parse_model(fitted.data)
+    loaded = NativeModel(fitted.data)
+    accuracy = _test_accuracy(entry, loaded)
     make_folder(store.folder(entry))
-    atomic_write(store.model(entry), data)
+    atomic_write(store.model(entry), fitted.data)
     seconds = round(time.perf_counter() - started, 3)
     weights = model.over_bits.format_name
     written = store.written(entry, (store.model(entry),))[0]
-    figures = (model.n_bits, model.units, weights, len(model.classes), held_out, accuracy, seconds)
-    return Done(key, written, *figures, tried)
+    figures = (model.n_bits, model.units, weights, len(model.classes), fitted.held_out, accuracy, seconds)
+    done = Done(key, written, *figures, fitted.tried)
+    store.save(entry, done)
+    if fitted.student:
+        store.remember(fitted.student, entry)
+    return done
 
 
-def _fitted(store: Store, entry: Entry) -> tuple[bytes, float | None, tuple[Point, ...]]:
-    """The bytes of a model fitted to what a run was taught, its accuracy on held-out rows, and all that were tried."""
+def _fitted(store: Store, entry: Entry) -> _Fitted:
+    """A model fitted to what a run was taught, or the one of another entry that has the same student."""
     # Imported here: torch takes seconds, and an entry that only writes a model for a target should not wait for it.
     from projgraph.lesson import read_run
     from projgraph.pack.write import model_bytes
     from projgraph.provenance import describe_training
-    from projgraph.search import best_student
+    from projgraph.search import best_student, plans_to_fit, shape_in_words
 
     source = entry.source
     if source.kind == "run":
@@ -140,11 +162,31 @@ def _fitted(store: Store, entry: Entry) -> tuple[bytes, float | None, tuple[Poin
         run = replace(run, config=change_config(run.config, entry.settings, given))
     else:
         run = _kept_lesson(store, source)
+    student = ""
+    if not entry.search:
+        plan = plans_to_fit(run.dataset, run.config)[0]
+        student = store.student(source, run.config, _dimensions(run, plan))
+        same = store.alike(student)
+        if same is not None:
+            model, provenance = parse_model(same[0].read_bytes())
+            held_out = same[1].held_out_accuracy
+            point = Point(plan.size, held_out, shape_in_words(plan, model.over_bits.format_name))
+            own = describe_training(run.dataset, run.config, provenance["temperature"])
+            return _Fitted(model_bytes(model, own), held_out, (point,), student)
     found = best_student(run.dataset, run.taught, run.config, _quiet, search=entry.search)
     chosen = found.chosen
     provenance = describe_training(run.dataset, run.config, chosen.temperature)
     tried = tuple(Point(point.size, point.held_out_accuracy, point.shape) for point in found.tried)
-    return model_bytes(chosen.model, provenance), chosen.held_out_accuracy, tried
+    return _Fitted(model_bytes(chosen.model, provenance), chosen.held_out_accuracy, tried, student)
+
+
+def _dimensions(run: KeptRun, plan: Plan) -> tuple[int, ...]:
+    """What a plan leaves to choose about a student: of the words only so many as the texts have."""
+    words, rows = plan.words, run.dataset.rows
+    if words and run.taught.encoder is None and isinstance(rows, Texts):
+        projection = draw_blueprint(run.dataset, run.config, plan).projection
+        words = min(words, len(np.unique(native.word_fingerprints(projection, rows)[0])))
+    return (plan.bits, plan.units, plan.weight_bits, words, plan.filters)
 
 
 def _kept_lesson(store: Store, source: SourceFile) -> KeptRun:
@@ -154,7 +196,7 @@ def _kept_lesson(store: Store, source: SourceFile) -> KeptRun:
     return run if source.config is None else replace(run, config=source.config)
 
 
-def _test_accuracy(entry: Entry, native: NativeModel) -> float | None:
+def _test_accuracy(entry: Entry, model: NativeModel) -> float | None:
     """Share of the test rows with a label that get it; a label unknown to the model counts as wrong."""
     if entry.test is None:
         return None
@@ -167,8 +209,8 @@ def _test_accuracy(entry: Entry, native: NativeModel) -> float | None:
     labelled = (rows.labels != UNLABELLED).nonzero()[0]
     if not len(labelled):
         raise InputError(f"{entry.test}: none of its {len(rows)} rows has a label; expected labels to measure against")
-    true = metrics.align_labels(rows.labels[labelled], rows.classes, native.classes)
-    return float((native.scores(rows.texts.select(labelled), 1).argmax(axis=1) == true).mean())
+    true = metrics.align_labels(rows.labels[labelled], rows.classes, model.classes)
+    return float((model.scores(rows.texts.select(labelled), 1).argmax(axis=1) == true).mean())
 
 
 def _reason(error: BaseException) -> str:

@@ -10,11 +10,13 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+import projgraph.search
 from projgraph.batch.entry import done_from_json
 from projgraph.batch.export_job import BatchResult, run_batch
 from projgraph.batch.manifest import family, read_manifest
@@ -294,6 +296,36 @@ def test_a_file_of_rows_is_taught_once_for_all_sizes(folder: Path, kept: KeptRun
     failed = run_batch(read_manifest(manifest), tmp_path / "out", 1, quiet)
     assert len(failed.failures) == 2
     assert all("has no rows" in failure or "empty" in failure or "no row" in failure for failure in failed.failures)
+
+
+@pytest.mark.usefixtures("in_process")
+@pytest.mark.parametrize("dimensions", [0, 8])
+def test_budgets_that_choose_the_same_student_fit_it_once(
+    run_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dimensions: int
+) -> None:
+    """Also where a plan has room for more words than the texts have; the bytes are those of a fit of its own."""
+    fits = []
+    best = projgraph.search.best_student
+    monkeypatch.setattr(
+        "projgraph.search.best_student", lambda *given, **options: fits.append(1) or best(*given, **options)
+    )
+    settings = ("projection.bits=256", "student.units=16", f"projection.words.dimensions={dimensions}")
+    shared, alone = (
+        [replace(entry, settings=settings) for entry in family(run_file, sizes, ("pgb",))]
+        for sizes in ("40KB,60KB", "60KB")
+    )
+    both = run_batch(shared, tmp_path / "both", 1, quiet)
+    assert both.failures == ()
+    assert len(fits) == 1
+    assert [outcome.done.model.size for outcome in both.outcomes] == [both.outcomes[0].done.model.size] * 2
+    own = run_batch(alone, tmp_path / "own", 1, quiet).outcomes[0].done
+    assert len(fits) == 2
+    assert replace(both.outcomes[1].done, seconds=own.seconds) == own
+    # A model that is gone or changed is no model to share.
+    (tmp_path / "both" / "intents-40KB" / "intents-40KB.pgb").write_bytes(b"")
+    (tmp_path / "both" / "intents-60KB" / "intents-60KB.pgb").unlink()
+    assert run_batch(shared, tmp_path / "both", 1, quiet).outcomes[1].done.model == own.model
+    assert len(fits) == 3
 
 
 @pytest.mark.usefixtures("in_process")
