@@ -1,6 +1,6 @@
-"""Bytes, accuracy and CPU time of one head in every format of weights, on folders of train.csv and test.csv.
+"""Bytes, accuracy and CPU time of one head in every format of weights, on folders of train.csv and test.csv, or MNIST.
 
-    python benchmarks/weights.py sets/banking77 sets/clinc150 sets/atis [--bits 2048] [--units 128] [--seed 0]
+    python benchmarks/weights.py sets/banking77 sets/clinc150 sets/atis sets/mnist [--bits 2048] [--units 128]
 
 For each folder one head is trained on all rows that have a label, in float; every format starts from it. Weights of 2
 bits and 1, and pruned ones, are tuned as `projgraph train` does it. The accuracy is that of the integers on the rows of
@@ -25,7 +25,7 @@ import torch
 from rows import test_file, train_file
 
 from projgraph import native
-from projgraph.bits import text_projection
+from projgraph.bits import row_projection
 from projgraph.config import TrainConfig
 from projgraph.native import NativeModel
 from projgraph.pack.model import ProjectionModel
@@ -39,9 +39,11 @@ from projgraph.projection.head import Head, layers_of
 from projgraph.projection.straight_through import Tuning
 from projgraph.provenance import describe_training
 from projgraph.read import read_dataset
+from projgraph.read.idx import read_idx_images
 from projgraph.records import UNLABELLED, Dataset
 
 CALIBRATION_ROWS = 2000
+IMAGES, DIGITS = "{}-images-idx3-ubyte.gz", "{}-labels-idx1-ubyte.gz"
 PASSES = 7
 
 
@@ -83,8 +85,8 @@ class Trained:
         if (dataset.labels == UNLABELLED).any():
             raise SystemExit("a row has no label: there would be a graph to teach from; give rows with labels alone")
         self._config, self._classes = TrainConfig(seed=seed), dataset.classes
-        self._projection = text_projection(bits, self._config.projection, seed).to_bytes()
-        self.bits = native.project(self._projection, dataset.texts)
+        self._projection = row_projection(dataset.rows, bits, self._config)
+        self.bits = native.project(self._projection, dataset.rows)
         certain = np.eye(len(dataset.classes), dtype=np.float32)[dataset.labels]
         targets = sharpen(certain, dataset.labels, self._config.student.sharpen)
         self._task = StudentTask(self.bits, targets, self._config.student, units, seed)
@@ -117,10 +119,20 @@ class Trained:
         return self._tuned[key]
 
 
+def whole(folder: Path) -> tuple[Dataset, Dataset]:
+    """All training rows and all test rows, of texts or of MNIST's images."""
+    if not (folder / IMAGES.format("train")).is_file():
+        return read_dataset(train_file(folder)), read_dataset(test_file(folder), keep_empty=True)
+    train, test = (
+        read_idx_images(folder / IMAGES.format(part), folder / DIGITS.format(part)) for part in ("train", "t10k")
+    )
+    return train, test
+
+
 def rows(folder: Path, bits: int, units: int, seed: int) -> Iterator[tuple[str, int, float, float]]:
     """Of each format its name, bytes, accuracy in per cent and CPU microseconds a text."""
-    test = read_dataset(test_file(folder), keep_empty=True)
-    trained = Trained(read_dataset(train_file(folder)), bits, units, seed)
+    dataset, test = whole(folder)
+    trained = Trained(dataset, bits, units, seed)
     for chosen in FORMATS:
         model = trained.in_format(chosen)
         data = model_bytes(model, {})
@@ -129,7 +141,7 @@ def rows(folder: Path, bits: int, units: int, seed: int) -> Iterator[tuple[str, 
 
 def budget_rows(folder: Path, budgets: list[str], seed: int) -> Iterator[tuple[str, int, float, float]]:
     """Of the model for each budget what it is, its bytes, accuracy in per cent and CPU microseconds a text."""
-    dataset, test = read_dataset(train_file(folder)), read_dataset(test_file(folder), keep_empty=True)
+    dataset, test = whole(folder)
     for index, budget in enumerate(budgets):
         pack = {"weight_bits": 1} if index else {}
         config = TrainConfig.model_validate({"seed": seed, "budget": budget, "pack": pack})
@@ -142,7 +154,7 @@ def budget_rows(folder: Path, budgets: list[str], seed: int) -> Iterator[tuple[s
 def judged(model: QuantisedModel, data: bytes, test: Dataset) -> tuple[float, float]:
     """Accuracy in per cent, and CPU microseconds a text."""
     device = NativeModel(data)
-    found = [model.classes[index] for index in device.labels(test.texts, threads=1)]
+    found = [model.classes[index] for index in device.labels(test.rows, threads=1)]
     expected = [test.classes[index] for index in test.labels]
     hits = [one == other for one, other in zip(found, expected, strict=True)]
     return 100 * float(np.mean(hits)), cpu_time(device, test)
@@ -153,7 +165,7 @@ def cpu_time(device: NativeModel, test: Dataset) -> float:
     times = []
     for _ in range(PASSES):
         start = time.process_time()
-        device.labels(test.texts, threads=1)
+        device.labels(test.rows, threads=1)
         times.append(time.process_time() - start)
     return 1e6 * min(times) / len(test)
 
