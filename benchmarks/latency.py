@@ -4,11 +4,11 @@
 
 Every method is trained on all labels, kept in `--work`, and answers the test texts in a process of its own on one
 thread. A single call's time is the median over calls of one text, by the clock; its middle and its 99th percentile are
-over texts. Batches have two figures: the time of all processors together, and the clock's where every processor of this
-machine is used, which projgraph alone does. The portable core is what a device runs, compiled for this processor; other
-rows of projgraph use the processor's vectors. Instructions are callgrind's: the same on a busy machine, every time, and
-of vectors of 256 bits, since valgrind knows no wider ones. The last columns are fastText's compressed model over each
-method. The floors are for 77 classes on an idle core.
+over texts. Batches have two figures: on one processor, and by the clock with every processor of this machine, which
+projgraph alone uses. The portable core is what a device runs, compiled for this processor; other rows of projgraph use
+the processor's vectors. Instructions are callgrind's: the same on a busy machine, every time, and of vectors of 256
+bits, since valgrind knows no wider ones. The last columns are fastText's compressed model over each method. The floors
+are for 77 classes on an idle core.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ WAYS = (
     Way("C, the portable core", "portable_p50_us", "portable_p99_us", "", *_SINGLE),
     Way("C, a text a call", "core_p50_us", "core_p99_us", "core_instructions", *_SINGLE),
     Way("a text a call", "single_p50_us", "single_p99_us", "single_instructions", *_SINGLE),
-    Way("in a batch, processor time", "batch_us", "", "batch_instructions", "batch_us", "batch_instructions"),
-    Way("in a batch, by the clock", "batch_clock_us", "", "", "batch_clock_us", ""),
+    Way("in a batch, one processor", "batch_us", "", "batch_instructions", "batch_us", "batch_instructions"),
+    Way("in a batch, all processors", "batch_clock_us", "", "", "batch_clock_us", ""),
 )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +84,7 @@ def run_batch(entries: Sequence[Entry], out: Path, jobs: int | None, progress: P
         if outcomes:
             progress(f"{len(outcomes)} of {len(entries)} entries are unchanged")
         tasks = _teach(store, tasks, processes, outcomes, progress)
-        for task, outcome in run_all(tasks, make, lambda task: failed(task, _DIED), processes):
+        for task, outcome in run_all(_in_turns(tasks), make, lambda task: failed(task, _DIED), processes):
             outcomes[task.entry.name] = outcome
             progress(f"{len(outcomes)}/{len(entries)} {_line(outcome)}")
         ordered = tuple(outcomes[entry.name] for entry in entries)
@@ -125,6 +127,16 @@ def _teach(
         else:
             left.append(task)
     return left
+
+
+def _in_turns(tasks: Sequence[Task]) -> list[Task]:
+    """One task of each source after the other: those of one source may share a student, if one is finished first."""
+    taken: Counter[Path] = Counter()
+    turns = []
+    for task in tasks:
+        turns.append(taken[task.entry.source.path])
+        taken[task.entry.source.path] += 1
+    return [task for _, task in sorted(zip(turns, tasks, strict=True), key=itemgetter(0))]
 
 
 def _line(outcome: Outcome) -> str:

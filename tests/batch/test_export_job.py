@@ -329,6 +329,18 @@ def test_budgets_that_choose_the_same_student_fit_it_once(
 
 
 @pytest.mark.usefixtures("in_process")
+def test_sources_take_turns(run_file: Path, tmp_path: Path) -> None:
+    """What two entries of one source could share is finished before the second begins; the report keeps the order."""
+    for name in "ab":
+        shutil.copy(run_file, tmp_path / f"{name}.run.npz")
+    entries = [entry for name in "ab" for entry in family(tmp_path / f"{name}.run.npz", "3KB,4KB", ("pgb",))]
+    lines: list[str] = []
+    result = run_batch(entries, tmp_path / "out", 1, lines.append)
+    assert [line.split()[1] for line in lines] == ["a-3KB:", "b-3KB:", "a-4KB:", "b-4KB:"]
+    assert [outcome.entry.name for outcome in result.outcomes] == ["a-3KB", "a-4KB", "b-3KB", "b-4KB"]
+
+
+@pytest.mark.usefixtures("in_process")
 def test_one_batch_at_a_time_writes_into_a_folder(folder: Path, tmp_path: Path) -> None:
     manifest = folder / "one.toml"
     manifest.write_text('[[models]]\nsource = "plain.pgb"\n')

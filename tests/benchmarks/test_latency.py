@@ -49,9 +49,9 @@ def test_ratios_are_the_reference_over_each_method(latency: ModuleType) -> None:
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in latency.table(rows)[2:]]
     assert [row[0] for row in cells] == [
         *(f"projgraph, {how}" for how in ("C, the portable core", "C, a text a call", "a text a call")),
-        *(f"projgraph, in a batch, {how}" for how in ("processor time", "by the clock")),
+        *(f"projgraph, in a batch, {how}" for how in ("one processor", "all processors")),
         "fastText .ftz, a text a call",
-        *(f"fastText .ftz, in a batch, {how}" for how in ("processor time", "by the clock")),
+        *(f"fastText .ftz, in a batch, {how}" for how in ("one processor", "all processors")),
     ]
     assert cells[0][4:] == ["4.00", "6.00", "–", "3", "–"]
     assert cells[1][4:] == ["2.00", "4.00", "100", "6", "30"]
