@@ -112,9 +112,7 @@ class Trained:
         if key not in self._tuned:
             fit = Fit(self._task)
             fit.head.load_state_dict(copy.deepcopy(self.head.state_dict()))
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(self._config.seed)
-                fit.tune(np.arange(len(self.bits)), tuning)
+            fit.tune(np.arange(len(self.bits)), tuning)
             self._tuned[key] = fit.head
         return self._tuned[key]
 

@@ -116,7 +116,13 @@ FitT = TypeVar("FitT", bound="Fit")
 
 
 def sharpen(beliefs: FloatArray, gold_labels: IndexArray, power: float) -> Targets:
-    """Targets of a student: beliefs to a power, normalised, weighted by the belief's maximum; gold rows one-hot."""
+    """Targets of a student: beliefs to a power, normalised, weighted by the belief's maximum; gold rows one-hot.
+
+    Args:
+        beliefs: (n, c) the trainer's distributions.
+        gold_labels: (n,) given labels, ``UNLABELLED`` elsewhere.
+        power: 1 leaves the beliefs as they are, a great one leaves their maximum.
+    """
     peak = beliefs.max(axis=1)
     distributions = (beliefs / peak[:, None]) ** power
     distributions /= distributions.sum(axis=1, keepdims=True)
@@ -137,6 +143,7 @@ def fit_student(task: StudentTask, listener: Listener | None = None) -> Student:
 
     Raises:
         ConfigError: the loss is not finite at the end, or no term of the loss is on.
+        InputError: the rows of bits are neither as many as the targets nor whole copies of them.
     """
     _, student = fit_twice(lambda: Fit(task), task, listener)
     return student
@@ -147,22 +154,22 @@ def fit_twice(start: Callable[[], FitT], task: StudentTask, listener: Listener |
 
     Args:
         start: a new fit of the task, the same at every call.
-        task: its targets judge the held-out rows, its seed is also that of torch's global generator.
+        task: its targets judge the held-out rows, its seed draws them.
         listener: called after every epoch of the first fit with its figures.
 
     Returns:
         The second fit, at its end, and the student it fitted.
 
     Raises:
-        ConfigError: the loss is not finite at the end.
+        ConfigError: the loss is not finite at the end, or no term of the loss is on.
     """
     threads = torch.get_num_threads()
     # Steps are small: a second thread gains a fifth, and where other work has its core the wait takes tenfold.
     torch.set_num_threads(1)
     try:
-        # Dropout draws from torch's global generator alone: seed it here, and give the caller's state back afterwards.
+        # A new layer draws a start from torch's global generator, though `build_head` gives it another: the caller's
+        # state is given back afterwards.
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(task.seed)
             return _fit_twice(start, task, listener)
     finally:
         torch.set_num_threads(threads)

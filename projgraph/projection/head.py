@@ -68,13 +68,14 @@ def build_head(
     dense: int = 0,
     convolution: WordConvolution | None = None,
 ) -> Head:
-    """The head with its start drawn from ``seed``: zero for a linear one, He (2015) for a hidden layer.
+    """The head with its start drawn from ``seed``: zero for a linear one, He et al. (2015) for a hidden layer.
 
     Args:
         n_inputs: bits and sums of codes, or dimensions of a feature row.
         n_classes: outputs.
         units: of the hidden ReLU layer; 0 is a linear head.
-        dropout: on the hidden units and the convolution behind them.
+        dropout: share of the hidden units, and of the convolution's filters beside them, that a step drops; a linear
+            head drops nothing.
         seed: of the start, and of what is dropped.
         dense: how many of the inputs, the last ones, are sums of codes. Bits are mostly zero and sums are not, so the
             start counts them apart.

@@ -56,7 +56,7 @@ def fit_jointly(task: StudentTask, features: FloatArray, listener: Listener | No
 
     Raises:
         InputError: the features are not of the same rows as the bits, or not finite.
-        ConfigError: no epoch has a finite loss on the held-out rows, or no term of the loss is on.
+        ConfigError: the loss is not finite at the end, or no term of the loss is on.
     """
     _check(task, features)
     start = None if task.config.joint_units else _regression(features, task.targets)

@@ -48,6 +48,6 @@ def fit_shared(
         listener: called after every epoch of the first fit with its figures.
 
     Raises:
-        ConfigError: no epoch has a finite loss on the held-out rows.
+        ConfigError: the loss is not finite at the end, or no term of the loss is on.
     """
     return fit_twice(lambda: SharedFit(task, tasks, n_classes), task, listener)[1]
