@@ -37,6 +37,12 @@ def belief_temperature(task: TrainerTask, taught: SoftLabels, config: TrainConfi
     the ratio of its class's share of the beliefs to its share of the labels. The first is the centre of a prior, the
     second the likelihood: a few labels of skewed classes change little, hundreds decide.
 
+    Args:
+        task: what the trainer was given.
+        taught: what it made of that, of the same n rows.
+        config: the settings; ``trust.left_out`` is how many labels are left out at least, where there are so many.
+        progress: called with one line before each run of the trainer.
+
     Returns:
         T; 1 where ``config.trust.left_out`` is 0, no row has a label or none is without one. Where no class has two
         labels, none can be left out, and T is the centre of the prior.
@@ -101,4 +107,5 @@ def score_threshold(logits: FloatArray, share: float, unit: float) -> int:
 
 
 def _logits(probabilities: FloatArray) -> FloatArray:
+    """Their logarithms, finite where a probability is zero."""
     return np.asarray(np.log(np.maximum(probabilities, _SMALLEST)), dtype=np.float32)

@@ -48,6 +48,9 @@ def prior_smoothing(
         seed: not used; nothing here is random.
         progress: called with one line before each stage.
 
+    Returns:
+        (n, c) distributions, labelled rows one-hot, and the rows that a label reaches along edges.
+
     Raises:
         InputError: when there are no features, or a class has no labelled row.
     """
@@ -57,21 +60,14 @@ def prior_smoothing(
     labelled, clamped = labelled_rows(task)
     say = progress or (lambda _: None)
     spread = Edges(graph.indptr, graph.indices, normalised(graph).data)
-    per_class = len(labelled) / n_classes
 
     ones = np.ones(len(labelled), dtype=np.float32)
     say("trainer: prior on the labelled rows")
     coefficients = fit_prior(features[labelled], clamped, ones, FEW_LABELS_L2)
     posteriors = predict_prior(features, coefficients)
-    smoothing = 1.0 / (1.0 + config.label_trust * per_class ** ((3 - edge_agreement(graph, posteriors)) / 2))
-    # A node without edges hears no neighbour, so its prior alone speaks for it.
-    share = np.where(np.diff(graph.indptr) > 0, smoothing, 0.0).astype(np.float32)
+    share = _share_of_edges(graph, posteriors, len(labelled) / n_classes, config)
     frequencies = clamped.mean(axis=0)
-    # Of the rows that the prior speaks for: labels may have used up the rare classes.
-    unlabelled = posteriors[task.labels == UNLABELLED]
-    strength = config.prior_strength / per_class + _LABELLED * len(labelled) / max(len(unlabelled), 1)
-    estimate = estimate_class_prior(unlabelled, frequencies, strength)
-    class_prior = shrink(estimate, frequencies, config.prior_noise)
+    class_prior = _class_prior(task, posteriors, frequencies, config)
     prior = reweigh(posteriors, class_prior / frequencies)
     kept = task.states.load(_STATE) if task.states else None
     if kept is None:
@@ -90,6 +86,23 @@ def prior_smoothing(
             state = {"rounds": np.array(number + 1), "coefficients": coefficients, "beliefs": beliefs}
             task.states.keep(_STATE, state.copy)
     return SoftLabels(beliefs, reached(graph, task.labels != UNLABELLED))
+
+
+def _share_of_edges(graph: Graph, posteriors: FloatArray, per_class: float, config: TrainerConfig) -> FloatArray:
+    """(n,) what every node takes from its neighbours, the rest from its prior: a of the formula."""
+    smoothing = 1.0 / (1.0 + config.label_trust * per_class ** ((3 - edge_agreement(graph, posteriors)) / 2))
+    # A node without edges hears no neighbour, so its prior alone speaks for it.
+    return np.where(np.diff(graph.indptr) > 0, smoothing, 0.0).astype(np.float32)
+
+
+def _class_prior(
+    task: TrainerTask, posteriors: FloatArray, frequencies: FloatArray, config: TrainerConfig
+) -> FloatArray:
+    """(c,) class frequencies of the rows that the prior speaks for: labels may have used up the rare classes."""
+    unlabelled = posteriors[task.labels == UNLABELLED]
+    n_labelled = len(posteriors) - len(unlabelled)
+    strength = config.prior_strength / (n_labelled / task.n_classes) + _LABELLED * n_labelled / max(len(unlabelled), 1)
+    return shrink(estimate_class_prior(unlabelled, frequencies, strength), frequencies, config.prior_noise)
 
 
 def edge_agreement(graph: Graph, posteriors: FloatArray) -> float:
@@ -120,6 +133,7 @@ def _propagate(
     share: FloatArray,
     config: TrainerConfig,
 ) -> FloatArray:
+    """(n, c) beliefs after the steps of the formula, from the (n, c) prior; ``share`` is its a for every node."""
     beliefs, spare = prior.copy(), np.empty_like(prior)
     beliefs[labelled] = clamped
     for _ in range(config.steps):
