@@ -55,7 +55,7 @@ class Store:
 
     def model(self, entry: Entry) -> Path:
         """Where its model stands."""
-        return self.folder(entry) / f"{entry.name}.pgb"
+        return self._model(entry.name)
 
     def lesson(self, source: SourceFile) -> Path:
         """Where what a file of rows taught is kept: the same for all budgets and widths of weights."""
@@ -79,7 +79,7 @@ class Store:
     def done(self, entry: Entry, key: str) -> Done | None:
         """The record of a finished entry, with the targets whose files are still there; None where it is to be made."""
         try:
-            found = done_from_json(self._record(entry).read_bytes())
+            found = done_from_json(self._record(entry.name).read_bytes())
         except OSError:
             return None
         if found is None or found.key != key or not self._intact(entry, (found.model,)):
@@ -93,9 +93,9 @@ class Store:
         Raises:
             OutputError: the system refuses.
         """
-        atomic_write(self._record(entry), done.to_json())
+        atomic_write(self._record(entry.name), done.to_json())
 
-    def student(self, source: SourceFile, config: TrainConfig, dimensions: Sequence[int]) -> str:
+    def student_key(self, source: SourceFile, config: TrainConfig, dimensions: Sequence[int]) -> str:
         """A hash of everything that a student follows from; its budget only chose the dimensions.
 
         Raises:
@@ -105,7 +105,7 @@ class Store:
         return self._hash([unbudgeted.flattened(), list(dimensions), *self._facts(source)])
 
     def remember(self, student: str, entry: Entry) -> None:
-        """A finished entry has this student.
+        """Keep that a finished entry has the student of this key.
 
         Raises:
             OutputError: the system refuses.
@@ -113,17 +113,13 @@ class Store:
         atomic_write(self._student(student), json.dumps(entry.name).encode())
 
     def alike(self, student: str) -> tuple[Path, Done] | None:
-        """The model and the record of a finished entry that has this student."""
+        """The model and the record of a finished entry with the student of this key; None where it is to be fitted."""
         try:
             name = str(json.loads(self._student(student).read_bytes()))
-            found = done_from_json((self.out / RECORDS / f"{name}.json").read_bytes())
-            model = self.out / name / f"{name}.pgb"
+            found, model = done_from_json(self._record(name).read_bytes()), self._model(name)
             return (model, found) if found is not None and sha256_of(model) == found.model.sha256 else None
         except (OSError, ValueError):
             return None
-
-    def _student(self, student: str) -> Path:
-        return self.out / RECORDS / f"{student}.student"
 
     def written(self, entry: Entry, files: Sequence[Path]) -> tuple[Written, ...]:
         """Facts of files below an entry's folder."""
@@ -132,8 +128,14 @@ class Store:
             Written(path.relative_to(folder).as_posix(), path.stat().st_size, sha256_of(path)) for path in files
         )
 
-    def _record(self, entry: Entry) -> Path:
-        return self.out / RECORDS / f"{entry.name}.json"
+    def _model(self, name: str) -> Path:
+        return self.out / name / f"{name}.pgb"
+
+    def _record(self, name: str) -> Path:
+        return self.out / RECORDS / f"{name}.json"
+
+    def _student(self, student: str) -> Path:
+        return self.out / RECORDS / f"{student}.student"
 
     def _intact(self, entry: Entry, files: Sequence[Written]) -> bool:
         folder = self.folder(entry)

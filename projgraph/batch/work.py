@@ -6,7 +6,6 @@ What fails is a reason, not an exception, so that the rest goes on.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,14 +66,19 @@ class _Fitted:
 
 @dataclass(frozen=True)
 class Lecture:
-    """A file of rows to train the trainer on, and where what it taught is kept."""
+    """A file of rows to teach from.
+
+    Attributes:
+        source: the file, of the kind "data", with the settings of the training.
+        path: where what it taught is kept.
+    """
 
     source: SourceFile
     path: Path
 
 
 def teach(lecture: Lecture) -> str:
-    """Teach and keep it; returns why that failed, or nothing."""
+    """Teach and keep what was taught; the reason where that failed, "" where it did not."""
     from projgraph import pipeline
     from projgraph.job import TrainJob, read_training
     from projgraph.lesson import KeptRun, write_run
@@ -165,11 +169,11 @@ def _fitted(store: Store, entry: Entry) -> _Fitted:
     student = ""
     if not entry.search:
         plan = plans_to_fit(run.dataset, run.config)[0]
-        student = store.student(source, run.config, _dimensions(run, plan))
-        same = store.alike(student)
-        if same is not None:
-            model, provenance = parse_model(same[0].read_bytes())
-            held_out = same[1].held_out_accuracy
+        student = store.student_key(source, run.config, _dimensions(run, plan))
+        if (same := store.alike(student)) is not None:
+            path, done = same
+            model, provenance = parse_model(path.read_bytes())
+            held_out = done.held_out_accuracy
             point = Point(plan.size, held_out, shape_in_words(plan, model.over_bits.format_name))
             own = describe_training(run.dataset, run.config, provenance["temperature"])
             return _Fitted(model_bytes(model, own), held_out, (point,), student)
@@ -223,6 +227,5 @@ def _quiet(line: str) -> None:
 
 
 def failed(task: Task, reason: str) -> Outcome:
-    """The outcome of an entry whose worker died."""
-    failures: Mapping[str, str] = {"model": reason}
-    return Outcome(task.entry, task.done, failures)
+    """The outcome of an entry that no worker could finish: it died, or there is nothing to fit the model to."""
+    return Outcome(task.entry, task.done, {"model": reason})
