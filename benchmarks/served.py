@@ -136,7 +136,11 @@ LOADERS = {
 
 
 def measure(served: Served, texts: Sequence[str]) -> dict[str, Any]:
-    """Nanoseconds by text of single calls, then those a text of batches: on one processor, and by the clock on all."""
+    """Answers, peak memory, and nanoseconds: by text of single calls, a text of batches on one processor and on all.
+
+    Raises:
+        SystemExit: a batch has other answers than single calls.
+    """
     start = time.perf_counter_ns()
     answers = [served.one(text) for text in texts]
     repeats = CALLS if time.perf_counter_ns() - start < SLOW_NANOSECONDS * len(texts) else SLOW_CALLS
@@ -168,8 +172,10 @@ def one_processor() -> Iterator[None]:
     """This process on one processor alone, so that two which share a core do not slow each other down."""
     all_of_them = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(all_of_them)})
-    yield
-    os.sched_setaffinity(0, all_of_them)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, all_of_them)
 
 
 def _batches(served: Served, many: Sequence[str], now: Callable[[], int]) -> float:
