@@ -294,8 +294,8 @@ def test_a_file_of_rows_is_taught_once_for_all_sizes(folder: Path, kept: KeptRun
     (folder / "empty.csv").write_text("text,label\n")
     manifest.write_text(f'[[models]]\nsource = "{folder / "empty.csv"}"\nbudgets = ["3KB", "4KB"]\n')
     failed = run_batch(read_manifest(manifest), tmp_path / "out", 1, quiet)
-    assert len(failed.failures) == 2
-    assert all("has no rows" in failure or "empty" in failure or "no row" in failure for failure in failed.failures)
+    told = f"{folder / 'empty.csv'}: has no rows; expected at least one row of text after the header"
+    assert failed.failures == (f"empty-3KB: {told}", f"empty-4KB: {told}")
 
 
 @pytest.mark.usefixtures("in_process")
