@@ -78,6 +78,11 @@ def teach(dataset: Dataset, config: TrainConfig, words: bool, progress: Progress
         words: whether the model carries codes of words.
         progress: called with one line before each stage.
         clock: gains what each stage takes.
+
+    Raises:
+        MissingExtraError: an encoder is given and sentence-transformers is not installed.
+        InputError: the encoder is neither a folder nor a model that can be had, or the trainer cannot take these rows.
+        ConfigError: a stage's settings do not go with these rows.
     """
     if dataset.all_labelled:
         return _teach_labels(dataset, config, words, progress, clock)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from projgraph.config import load_config
-from projgraph.evaluate.calibration import fit_temperature
 from projgraph.graph.csr import from_neighbours
 from projgraph.records import UNLABELLED, SoftLabels, TrainerTask
 from projgraph.trainers.registry import trainer
@@ -39,16 +38,6 @@ def test_a_threshold_is_never_the_zero_that_means_none_and_fits_32_bits():
     assert score_threshold(np.zeros((9, 2), dtype=np.float32), 0.1, 1.0) == 1
     assert score_threshold(np.full((9, 2), 1e30, dtype=np.float32), 0.1, 1e-9) == 2**31 - 1
     assert score_threshold(np.full((9, 2), -1e30, dtype=np.float32), 0.1, 1e-9) == -(2**31 - 1)
-
-
-def test_a_weighted_row_counts_as_often_as_it_weighs():
-    logits = np.random.default_rng(1).normal(size=(40, 3)) * 2
-    labels = np.random.default_rng(2).integers(0, 3, 40)
-    weights = np.where(np.arange(40) < 20, 3.0, 0.0)
-    assert fit_temperature(logits, labels, weights) == pytest.approx(
-        fit_temperature(logits[:20], labels[:20]), rel=1e-4
-    )
-    assert fit_temperature(logits, labels, np.full(40, 7.0)) == pytest.approx(fit_temperature(logits, labels), rel=1e-6)
 
 
 @pytest.fixture

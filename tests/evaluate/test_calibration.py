@@ -82,6 +82,16 @@ def test_temperature_stays_within_its_bounds():
     assert fit_temperature(logits * 1e6, np.ones(50, dtype=int)) == pytest.approx(TEMPERATURES[1], rel=1e-3)
 
 
+def test_a_weighted_row_counts_as_often_as_it_weighs():
+    logits = np.random.default_rng(1).normal(size=(40, 3)) * 2
+    labels = np.random.default_rng(2).integers(0, 3, 40)
+    weights = np.where(np.arange(40) < 20, 3.0, 0.0)
+    assert fit_temperature(logits, labels, weights) == pytest.approx(
+        fit_temperature(logits[:20], labels[:20]), rel=1e-4
+    )
+    assert fit_temperature(logits, labels, np.full(40, 7.0)) == pytest.approx(fit_temperature(logits, labels), rel=1e-6)
+
+
 def test_a_prior_decides_where_rows_say_little_and_yields_to_many():
     logits = np.random.default_rng(3).normal(size=(5000, 4)) * 2
     labels = (logits + np.random.default_rng(4).gumbel(size=logits.shape)).argmax(axis=1)
