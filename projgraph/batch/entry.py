@@ -6,7 +6,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
+
+from pydantic import TypeAdapter, ValidationError
 
 from projgraph.config import TrainConfig
 from projgraph.pack.export import Target
@@ -97,6 +99,7 @@ class Done:
         seconds: that making the model took.
         tried: models of the search, the one that was kept among them.
         targets: files of each target that was written, for this version of projgraph.
+        student: hash of what the model's student follows from; "" where others cannot share it.
     """
 
     key: str
@@ -110,6 +113,7 @@ class Done:
     seconds: float
     tried: tuple[Point, ...] = ()
     targets: Mapping[str, tuple[Written, ...]] = field(default_factory=dict)
+    student: str = ""
 
     def to_json(self) -> bytes:
         """The record as it is kept."""
@@ -119,15 +123,12 @@ class Done:
 def done_from_json(data: bytes) -> Done | None:
     """The record; None where it is damaged or of another version."""
     try:
-        found: dict[str, Any] = json.loads(data)
-        found["model"] = Written(**found["model"])
-        found["tried"] = tuple(Point(**point) for point in found["tried"])
-        found["targets"] = {
-            target: tuple(Written(**file) for file in files) for target, files in found["targets"].items()
-        }
-        return Done(**found) if isinstance(found["weights"], str) else None
-    except (ValueError, KeyError, TypeError, AttributeError):
+        return _RECORD.validate_json(data, strict=True)
+    except ValidationError:
         return None
+
+
+_RECORD = TypeAdapter(Done)
 
 
 @dataclass(frozen=True)

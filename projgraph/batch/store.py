@@ -112,14 +112,23 @@ class Store:
         """
         atomic_write(self._student(student), json.dumps(entry.name).encode())
 
-    def alike(self, student: str) -> tuple[Path, Done] | None:
-        """The model and the record of a finished entry with the student of this key; None where it is to be fitted."""
+    def alike(self, student: str) -> tuple[bytes, Done] | None:
+        """The model file and the record of a finished entry with the student of this key; None where it is to be fitted.
+
+        The entry may have been made anew since, even while this looks: its record says which student it has now, and
+        the bytes that are compared with the record are those that are returned.
+        """
         try:
             name = str(json.loads(self._student(student).read_bytes()))
-            found, model = done_from_json(self._record(name).read_bytes()), self._model(name)
-            return (model, found) if found is not None and sha256_of(model) == found.model.sha256 else None
-        except (OSError, ValueError):
+            if Path(name).name != name:  # no entry of this folder
+                return None
+            found = done_from_json(self._record(name).read_bytes())
+            model = self._model(name).read_bytes()
+        except (OSError, ValueError, RecursionError):
             return None
+        if found is None or (found.student, found.model.sha256) != (student, hashlib.sha256(model).hexdigest()):
+            return None
+        return model, found
 
     def written(self, entry: Entry, files: Sequence[Path]) -> tuple[Written, ...]:
         """Facts of files below an entry's folder."""
@@ -141,7 +150,7 @@ class Store:
         folder = self.folder(entry)
         try:
             return all(sha256_of(folder / file.path) == file.sha256 for file in files)
-        except OSError:
+        except (OSError, ValueError):  # ValueError: a zero byte in the path of a damaged record
             return False
 
     def _facts(self, source: SourceFile) -> list[Any]:

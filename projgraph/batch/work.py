@@ -144,7 +144,7 @@ def _model(store: Store, entry: Entry, key: str) -> Done:
     weights = model.over_bits.format_name
     written = store.written(entry, (store.model(entry),))[0]
     figures = (model.n_bits, model.units, weights, len(model.classes), fitted.held_out, accuracy, seconds)
-    done = Done(key, written, *figures, fitted.tried)
+    done = Done(key, written, *figures, fitted.tried, student=fitted.student)
     store.save(entry, done)
     if fitted.student:
         store.remember(fitted.student, entry)
@@ -171,8 +171,8 @@ def _fitted(store: Store, entry: Entry) -> _Fitted:
         plan = plans_to_fit(run.dataset, run.config)[0]
         student = store.student_key(source, run.config, _dimensions(run, plan))
         if (same := store.alike(student)) is not None:
-            path, done = same
-            model, provenance = parse_model(path.read_bytes())
+            data, done = same
+            model, provenance = parse_model(data)
             held_out = done.held_out_accuracy
             point = Point(plan.size, held_out, shape_in_words(plan, model.over_bits.format_name))
             own = describe_training(run.dataset, run.config, provenance["temperature"])

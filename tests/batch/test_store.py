@@ -1,0 +1,119 @@
+"""A student is shared only with an entry that has it: not with what came in its place, nor by what a damaged file says."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from projgraph.batch.entry import Done, Entry
+from projgraph.batch.export_job import run_batch
+from projgraph.batch.manifest import family
+from projgraph.batch.store import RECORDS, Store
+
+pytestmark = pytest.mark.usefixtures("one_thread", "in_process")
+
+LINEAR = ("projection.bits=256", "student.units=0", "projection.words.dimensions=0")
+HIDDEN = ("projection.bits=256", "student.units=16", "projection.words.dimensions=0")
+
+
+def quiet(line: str) -> None:
+    del line
+
+
+def in_this_process(tasks, work, died, jobs):
+    del died, jobs
+    return [(task, work(task)) for task in tasks]
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("projgraph.batch.export_job.run_all", in_this_process)
+
+
+def entry(run_file: Path, name: str, settings: tuple[str, ...]) -> Entry:
+    (found,) = family(run_file, "40KB", ("pgb",))
+    return replace(found, name=name, settings=settings)
+
+
+def made(out: Path, *entries: Entry) -> list[Done]:
+    result = run_batch(entries, out, 1, quiet)
+    assert result.failures == ()
+    return [outcome.done for outcome in result.outcomes]
+
+
+def test_an_entry_that_was_made_anew_from_other_settings_is_not_shared(run_file: Path, tmp_path: Path) -> None:
+    (linear,) = made(tmp_path / "own", entry(run_file, "own", LINEAR))
+    made(tmp_path / "out", entry(run_file, "first", LINEAR))
+    made(tmp_path / "out", entry(run_file, "first", HIDDEN))
+    (later,) = made(tmp_path / "out", entry(run_file, "later", LINEAR))
+    assert (later.units, later.model.sha256) == (0, linear.model.sha256)
+
+
+def test_a_student_is_looked_for_in_the_folder_of_the_batch_alone(run_file: Path, tmp_path: Path) -> None:
+    own = made(tmp_path / "out", entry(run_file, "own", LINEAR))
+    made(tmp_path / "other", entry(run_file, "own", HIDDEN))
+    (student,) = (tmp_path / "out" / RECORDS).glob("*.student")
+    record = (tmp_path / "other" / RECORDS / "own.json").read_text()
+    hidden = json.loads(record)["student"]
+    shutil.copy(tmp_path / "other" / "own" / "own.pgb", tmp_path / "own.pgb")
+    (tmp_path / "own.json").write_text(record.replace(hidden, student.stem))
+    for name in (str(tmp_path / "own"), "../../own", "..", "", "own\0", "a" * 5000):
+        student.write_text(json.dumps(name))
+        assert Store(tmp_path / "out").alike(student.stem) is None
+    (later,) = made(tmp_path / "out", entry(run_file, "later", LINEAR))
+    assert later.model.sha256 == own[0].model.sha256
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"null", b"[]", b'{"a": 1}', b"[" * 100_000, b'"\\ud800"'])
+def test_a_damaged_note_of_a_student_is_none(tmp_path: Path, content: bytes) -> None:
+    store = Store(tmp_path)
+    store.prepare()
+    (tmp_path / RECORDS / f"{'0' * 32}.student").write_bytes(content)
+    assert store.alike("0" * 32) is None
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("held_out_accuracy",), "high"),
+        (("model", "path"), "own\0.pgb"),
+        (("model", "path"), 3),
+        (("model", "size"), "3"),
+        (("targets",), {"pgb": [{"path": "\0", "size": 0, "sha256": ""}]}),
+        (("tried",), [{"size": None, "held_out_accuracy": None, "shape": 3}]),
+        (("seconds",), []),
+    ],
+)
+def test_a_record_that_was_damaged_is_made_anew(
+    run_file: Path, tmp_path: Path, place: tuple[str, ...], value: object
+) -> None:
+    (own,) = made(tmp_path, entry(run_file, "own", LINEAR))
+    path = tmp_path / RECORDS / "own.json"
+    record = json.loads(path.read_text())
+    part = record if len(place) == 1 else record[place[0]]
+    part[place[-1]] = value
+    path.write_text(json.dumps(record))
+    (again,) = made(tmp_path, entry(run_file, "own", LINEAR))
+    assert replace(again, seconds=own.seconds) == own
+
+
+def test_a_model_that_is_written_while_it_is_shared_is_not_taken_for_the_old_one(
+    run_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process may write the entry anew between the check of its bytes and their use: they are read once."""
+    (own,) = made(tmp_path / "out", entry(run_file, "first", LINEAR))
+    made(tmp_path / "other", entry(run_file, "first", HIDDEN))
+    alike = Store.alike
+
+    def meanwhile(self: Store, student: str):
+        found = alike(self, student)
+        shutil.copy(tmp_path / "other" / "first" / "first.pgb", tmp_path / "out" / "first" / "first.pgb")
+        return found
+
+    monkeypatch.setattr(Store, "alike", meanwhile)
+    (later,) = made(tmp_path / "out", entry(run_file, "later", LINEAR))
+    assert (later.units, later.model.sha256) == (0, own.model.sha256)
