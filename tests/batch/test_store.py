@@ -1,4 +1,4 @@
-"""A student is shared only with an entry that has it: not with what came in its place, nor by what a damaged file says."""
+"""A student is shared only with an entry that has it: not with one made anew since, nor by a damaged file."""
 
 from __future__ import annotations
 
