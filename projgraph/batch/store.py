@@ -158,9 +158,10 @@ class Store:
         return [source.kind, files, source.labels_per_class, source.text_column, source.label_column]
 
     def _digest(self, path: Path) -> str:
+        """Of the content and of the extension that says how it is read."""
         if path not in self._digests:
             try:
-                self._digests[path] = sha256_of(path)
+                self._digests[path] = sha256_of(path) + Path(path.name.lower().removesuffix(".gz")).suffix
             except OSError as error:
                 raise InputError(f"{path}: cannot be read: {error.strerror}") from error
         return self._digests[path]

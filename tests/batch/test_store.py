@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from projgraph.batch.entry import Done, Entry
+from projgraph.batch.entry import Done, Entry, SourceFile
 from projgraph.batch.export_job import run_batch
 from projgraph.batch.manifest import family
 from projgraph.batch.store import RECORDS, Store
+from projgraph.config import TrainConfig
 
 pytestmark = pytest.mark.usefixtures("one_thread", "in_process")
 
@@ -117,3 +118,13 @@ def test_a_model_that_is_written_while_it_is_shared_is_not_taken_for_the_old_one
     monkeypatch.setattr(Store, "alike", meanwhile)
     (later,) = made(tmp_path / "out", entry(run_file, "later", LINEAR))
     assert (later.units, later.model.sha256) == (0, own.model.sha256)
+
+
+def test_the_same_bytes_read_as_another_format_are_other_rows(tmp_path: Path) -> None:
+    """A comma is a column of a .csv and a part of a text in a .tsv, so a file that is renamed is made anew."""
+    keys = set()
+    for name in ("rows.csv", "rows.tsv", "rows.CSV", "more.csv"):
+        (tmp_path / name).write_text("text\tlabel\na,b\tc\n")
+        source = SourceFile("data", tmp_path / name, TrainConfig())
+        keys.add((Store(tmp_path).lesson(source), Store(tmp_path).key(Entry("a", "a", source, ("pgb",)))))
+    assert len(keys) == 2
