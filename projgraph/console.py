@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from projgraph.errors import ProjgraphError, one_line
+from projgraph.printable import printable
 
 _errors = Console(stderr=True, highlight=False)
 
@@ -55,7 +56,7 @@ def progress_lines() -> Iterator[tuple[Callable[[str], None], Callable[[dict[str
 
         def say(line: str) -> None:
             say_line(line)
-            status.update(line)
+            status.update(Text(printable(line)))
 
         def listen(figures: dict[str, float]) -> None:
             status.update(f"student: epoch {figures['epoch']:.0f}, loss {figures['loss']:.4f}")
@@ -65,7 +66,7 @@ def progress_lines() -> Iterator[tuple[Callable[[str], None], Callable[[dict[str
 
 def say_line(line: str) -> None:
     """Write a line to standard error."""
-    _errors.print(line, markup=False, soft_wrap=True)
+    _errors.print(Text(printable(line)), soft_wrap=True)
 
 
 def show_parts(parts: Iterable[RenderableType]) -> None:
@@ -80,9 +81,10 @@ def show(figures: Mapping[str, Any], as_json: bool, title: str) -> None:
     if as_json:
         print_json(figures)
         return
-    table = Table("", "", title=title, show_header=False)
+    table = Table("", "", title=Text(printable(title)), show_header=False)
     for name, value in figures.items():
-        table.add_row(name, f"{value:.4f}" if isinstance(value, float) else str(value))
+        shown = f"{value:.4f}" if isinstance(value, float) else str(value)
+        table.add_row(Text(printable(name)), Text(printable(shown)))
     Console().print(table)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from projgraph.printable import printable
+
 
 class ProjgraphError(ValueError):
     """Wrong input or usage: the command line prints the message on one line and exits with status 2."""
@@ -37,4 +39,4 @@ class MissingExtraError(ProjgraphError):
 
 def one_line(error: ProjgraphError) -> str:
     """What a command writes to standard error before it ends with status 2."""
-    return f"projgraph: {' '.join(str(error).split())}\n"
+    return f"projgraph: {printable(' '.join(str(error).split()))}\n"

@@ -38,6 +38,7 @@ from projgraph.pack.sections import Entry, model_file_bytes, read_table
 from projgraph.pack.vector import VECTOR_STRUCT, input_kind
 from projgraph.pack.words import WORDS_STRUCT, WordTable
 from projgraph.pack.write import HEADER_STRUCT, SECTION_STRUCT
+from projgraph.printable import printable
 
 Account = dict[str, Any]
 LABELS_SHOWN = 12
@@ -243,4 +244,4 @@ def _short(value: Any) -> str:
     """A value for a terminal, which a file's control characters must not reach."""
     if isinstance(value, float):
         return f"{value:.4g}"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value))
+    return printable(str(value))

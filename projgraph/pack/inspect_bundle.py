@@ -14,6 +14,7 @@ from projgraph.errors import ModelFileError
 from projgraph.pack.bundle import bundle_heads, read_bundle
 from projgraph.pack.format import BUNDLE_MAGIC
 from projgraph.pack.sections import model_file_bytes
+from projgraph.printable import printable
 
 Account = dict[str, Any]
 
@@ -73,7 +74,7 @@ def render_bundle(account: Account) -> list[RenderableType]:
         table.add_column(heading, justify="right")
     for head in account["heads"]:
         numbers = (head[key] for key in ("classes", "units", "own", "shared"))
-        table.add_row(Text(head["name"]), head["weights"], *(f"{number:,}" for number in numbers))
+        table.add_row(Text(printable(head["name"])), head["weights"], *(f"{number:,}" for number in numbers))
     heads = len(account["heads"])
-    title = f"{account['path']}: {account['bytes']:,} bytes, {heads:,} heads, {account['bits']:,} bits"
+    title = f"{printable(account['path'])}: {account['bytes']:,} bytes, {heads:,} heads, {account['bits']:,} bits"
     return [Text(title), table]

@@ -501,7 +501,7 @@ def test_inspection_counts_every_section(folder: Path, models: Mapping[str, Quan
         assert sum(lengths) == row["own"] + row["shared"]
     assert rows["trunk"]["shared"] > rows["words"]["shared"] > 0
     console = Console(file=io.StringIO(), width=120)
-    console.print(render_bundle(account))
+    console.print(*render_bundle(account))
     shown = console.file.getvalue()
     assert "7 heads, 64 bits" in shown
     assert all(name in shown for name in models)
