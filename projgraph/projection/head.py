@@ -25,10 +25,12 @@ class Dropout(torch.nn.Module):
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """The values, some of them zero."""
-        if not self.training or self.share == 0:
+        # With all dropped nothing would be learnt, without a word.
+        dropped = min(round(self.share * _DRAWS), _DRAWS - 1)
+        if not self.training or not dropped:
             return values
-        kept = self._random.integers(_DRAWS, size=tuple(values.shape), dtype=np.uint16) >= round(self.share * _DRAWS)
-        return values * torch.from_numpy(kept * np.float32(1 / (1 - self.share)))
+        kept = self._random.integers(_DRAWS, size=tuple(values.shape), dtype=np.uint16) >= dropped
+        return values * torch.from_numpy(kept * np.float32(_DRAWS / (_DRAWS - dropped)))
 
 
 class Head(torch.nn.Module):
