@@ -170,6 +170,8 @@ def test_infinity_is_refused(name):
         (b"seed = ", "is not TOML: Invalid value"),
         (b"seed = 1\nseed = 2", "is not TOML"),
         (b"\xff\xfe", "is not TOML"),
+        (b"a = " + b"[" * 100_000, "is not TOML: maximum recursion depth"),
+        (b"seed = " + b"9" * 5000, "is not TOML: Exceeds the limit"),
         (None, "cannot be read: No such file or directory; expected a TOML recipe"),
     ],
 )

@@ -13,6 +13,10 @@ from pydantic import TypeAdapter, ValidationError
 from projgraph.config import TrainConfig
 from projgraph.pack.export import Target
 
+REPORT = "report.html"
+TABLE = "report.parquet"
+"""Of all entries, beside their folders."""
+
 SourceKind = Literal["model", "run", "data"]
 
 

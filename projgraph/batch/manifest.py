@@ -24,7 +24,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from projgraph.batch.entry import Entry, SourceFile, SourceKind
+from projgraph.batch.entry import REPORT, TABLE, Entry, SourceFile, SourceKind
 from projgraph.config import TrainConfig, change_config, load_config, parse_bytes, weight_settings
 from projgraph.config.stage import Stage
 from projgraph.errors import ConfigError
@@ -65,7 +65,7 @@ def read_manifest(path: Path) -> tuple[Entry, ...]:
         tables = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}; expected a manifest in TOML") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: a number of thousands of digits, too
         raise ConfigError(f"{path}: is not TOML: {error}") from error
     problems: list[str] = []
     entries = list(_entries(tables, path.parent, problems))
@@ -124,10 +124,12 @@ def _of_line(line: ModelLine, folder: Path, problems: list[str]) -> Iterator[Ent
     if kind == "run" and path.suffix == ".pgb":
         path = run_beside(path)
     named = [path, *(folder / each for each in (*line.unlabelled, line.test, line.recipe) if each is not None)]
-    problems += [f"there is no file {each}" for each in named if not each.is_file()]
+    problems += [f"there is no file {each}" for each in named if not _is_file(each)]
     name = line.name or stem(path)
     if not NAME.fullmatch(name):
         problems.append(f"name {name!r} is not the name of a folder; expected letters, digits, dots, - and _")
+    if name.casefold() in (REPORT, TABLE):
+        problems.append(f"name {name!r} is that of a file beside it; give the model another")
     targets = tuple(target for target in TARGETS if target in line.targets)
     problems += [f"target {each!r}; expected {', '.join(TARGETS)}" for each in line.targets if each not in TARGETS]
     problems += _unfit(line, kind)
@@ -150,8 +152,15 @@ def source_kind(path: Path, changed: bool) -> SourceKind | None:
     if path.name.endswith(RUN_SUFFIX):
         return "run"
     if path.suffix == ".pgb":
-        return "run" if changed and run_beside(path).is_file() else "model"
+        return "run" if changed and _is_file(run_beside(path)) else "model"
     return "data" if any(path.name.lower().removesuffix(".gz").endswith(each) for each in EXTENSIONS) else None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long for the system
+        return False
 
 
 def run_beside(model: Path) -> Path:

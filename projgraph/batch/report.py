@@ -7,15 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from projgraph.atomic import atomic_write
-from projgraph.batch.entry import Done, Outcome
+from projgraph.batch.entry import REPORT, TABLE, Done, Outcome
 from projgraph.evaluate import page, plots
 from projgraph.evaluate.pareto import pareto_front
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-REPORT = "report.html"
-TABLE = "report.parquet"
 
 
 def entry_rows(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:

@@ -157,6 +157,8 @@ def test_everything_wrong_is_told_at_once(folder: Path) -> None:
         ("models = [3]", r"model 1 is 3; expected a table \[\[models\]\]"),
         ("[[models]\n", "is not TOML"),
         ("[[models]]\n", "model 1: source is missing"),
+        ("a = " + "[" * 100_000, "is not TOML: maximum recursion depth"),
+        ("[[models]]\nlabels_per_class = " + "9" * 5000, "is not TOML: Exceeds the limit"),
     ],
 )
 def test_what_is_no_manifest_is_refused(folder: Path, text: str, message: str) -> None:
@@ -181,3 +183,24 @@ def test_a_family_is_a_manifest_of_one_run(folder: Path) -> None:
         family(folder / "b.run.npz", "8KB", ("pgb",), weights="int4,gold,int4")
     with pytest.raises(ConfigError, match=r"budgets: 'small' is not a size.*; --family 8KB stands twice"):
         family(folder / "b.run.npz", "8KB,small,8KB", ("pgb",))
+
+
+@pytest.mark.parametrize("name", ["report.html", "Report.HTML", "report.parquet"])
+def test_no_model_takes_the_place_of_the_report(folder: Path, name: str) -> None:
+    """The report is written last: a folder in its place would end a batch of hours without one."""
+    with pytest.raises(ConfigError, match=f"name '{name}' is that of a file beside it; give the model another"):
+        read_manifest(manifest(folder, f'[[models]]\nsource = "a.pgb"\nname = "{name}"'))
+    (folder / f"{name}.pgb").write_bytes(b"")
+    with pytest.raises(ConfigError, match="is that of a file beside it"):
+        read_manifest(manifest(folder, f'[[models]]\nsource = "{name}.pgb"'))
+
+
+@pytest.mark.parametrize("key", ["source", "test"])
+@pytest.mark.parametrize("file", ["a" * 5000 + ".pgb", "a\\u0000.pgb", "a/" * 3000 + "a.pgb"])
+def test_a_path_that_no_file_can_have_is_no_file(folder: Path, key: str, file: str) -> None:
+    given = {"source": "a.pgb", "name": "a"} | {key: file}
+    lines = "\n".join(f'{name} = "{value}"' for name, value in given.items())
+    with pytest.raises(ConfigError, match="model 1 .a.: there is no file"):
+        read_manifest(manifest(folder, f"[[models]]\n{lines}"))
+    with pytest.raises(ConfigError, match="model 1 .a.: there is no file"):
+        read_manifest(manifest(folder, f'[[models]]\n{lines}\nset = ["pack.pruning=0.5"]'))
