@@ -196,7 +196,14 @@ def _dimensions(run: KeptRun, plan: Plan) -> tuple[int, ...]:
 def _kept_lesson(store: Store, source: SourceFile) -> KeptRun:
     from projgraph.lesson import read_run
 
-    run = read_run(store.lesson(source))
+    path = store.lesson(source)
+    try:
+        run = read_run(path)
+    except InputError:  # damaged since: no user made it, so no user can be told to make it again
+        reason = teach(Lecture(source, path))
+        if reason:
+            raise InputError(reason) from None
+        run = read_run(path)
     return run if source.config is None else replace(run, config=source.config)
 
 

@@ -200,7 +200,7 @@ def test_no_model_takes_the_place_of_the_report(folder: Path, name: str) -> None
 def test_a_path_that_no_file_can_have_is_no_file(folder: Path, key: str, file: str) -> None:
     given = {"source": "a.pgb", "name": "a"} | {key: file}
     lines = "\n".join(f'{name} = "{value}"' for name, value in given.items())
-    with pytest.raises(ConfigError, match="model 1 .a.: there is no file"):
+    with pytest.raises(ConfigError, match=r"model 1 \(a\): there is no file"):
         read_manifest(manifest(folder, f"[[models]]\n{lines}"))
-    with pytest.raises(ConfigError, match="model 1 .a.: there is no file"):
+    with pytest.raises(ConfigError, match=r"model 1 \(a\): there is no file"):
         read_manifest(manifest(folder, f'[[models]]\n{lines}\nset = ["pack.pruning=0.5"]'))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -128,3 +129,24 @@ def test_the_same_bytes_read_as_another_format_are_other_rows(tmp_path: Path) ->
         source = SourceFile("data", tmp_path / name, TrainConfig())
         keys.add((Store(tmp_path).lesson(source), Store(tmp_path).key(Entry("a", "a", source, ("pgb",)))))
     assert len(keys) == 2
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: b"", lambda data: data[:500], lambda data: data[:-1], lambda data: b"x"]
+)
+def test_what_rows_taught_is_taught_again_where_it_was_damaged(
+    intents: Path, small_config: TrainConfig, tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    """Nobody but a batch made that file, so nobody else can be told to make it again."""
+    source = SourceFile("data", intents / "train.csv", small_config)
+    wanted = Entry("rows", "rows", source, ("pgb",), small_config.budget)
+    (own,) = made(tmp_path, wanted)
+    lesson = Store(tmp_path).lesson(source)
+    data = lesson.read_bytes()
+    lesson.write_bytes(damage(data))
+    shutil.rmtree(tmp_path / "rows")
+    for note in (tmp_path / RECORDS).glob("*.student"):
+        note.unlink()
+    (again,) = made(tmp_path, wanted)
+    assert again.model == own.model
+    assert lesson.read_bytes() == data
