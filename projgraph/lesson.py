@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -92,7 +93,7 @@ def read_run(path: Path) -> KeptRun:
             arrays = {name: stored[name] for name in stored.files}
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}; {_EXPECTED}") from error
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except (ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path} is no run, or is damaged: {error}; {_EXPECTED}") from error
     try:
         return _to_run(arrays)

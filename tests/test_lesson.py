@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -175,3 +176,30 @@ def test_the_file_says_what_it_holds(trained: Path) -> None:
     assert about["classes"] == ["alarm_set", "door_lock", "light_on", "music_play", "weather_ask"]
     assert about["counts"]["labelled"] > 0
     assert about["config"]["budget"] == 4096
+
+
+@pytest.mark.parametrize("place", [6, 8, "data"])
+def test_a_changed_byte_of_the_archive_is_refused(trained: Path, tmp_path: Path, place: int | str) -> None:
+    """Flags and method of compression of its first part, and what zlib makes of a changed middle."""
+    path = tmp_path / "changed.run.npz"
+    data = bytearray(trained.with_name("model.run.npz").read_bytes())
+    central = data.index(b"PK\x01\x02")
+    if place == "data":
+        data[60 : central - 60] = bytes(255 - byte for byte in data[60 : central - 60])
+    else:
+        data[central + place + 2] = 0xFF  # the same field of the directory, which counts
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="is no run, or is damaged"):
+        read_run(path)
+
+
+@pytest.mark.parametrize("error", [zlib.error("Error -3"), NotImplementedError("bit 5"), RuntimeError("encrypted")])
+def test_what_the_archive_raises_is_wrong_input(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def refuse(*given: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr("projgraph.lesson.np.load", refuse)
+    with pytest.raises(InputError, match="is no run, or is damaged"):
+        read_run(trained)
