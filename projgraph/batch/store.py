@@ -113,7 +113,7 @@ class Store:
         atomic_write(self._student(student), json.dumps(entry.name).encode())
 
     def alike(self, student: str) -> tuple[bytes, Done] | None:
-        """The model file and the record of a finished entry with the student of this key; None where it is to be fitted.
+        """The model file and record of a finished entry with the student of this key; None where it is to be fitted.
 
         The entry may have been made anew since, even while this looks: its record says which student it has now, and
         the bytes that are compared with the record are those that are returned.
