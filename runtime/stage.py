@@ -15,6 +15,7 @@ PROJECT = HERE.parent
 NAME = "projgraph_runtime"
 MODULES = (
     "errors.py",
+    "printable.py",
     "native.py",
     "records.py",
     "runtime.py",
