@@ -116,6 +116,7 @@ def train(
 def evaluate(
     model: Annotated[Path, typer.Argument(metavar="MODEL.pgb")],
     test: Annotated[Path, typer.Argument(metavar="TEST", help="labelled file")],
+    head: Annotated[str | None, typer.Option(metavar="NAME", help="of a bundle: which of its models")] = None,
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
     as_json: AsJson = False,
@@ -125,11 +126,11 @@ def evaluate(
         from projgraph.read import read_dataset
         from projgraph.runtime import load
 
-        opened = load(model)
+        opened = load(model, head)
         rows = read_dataset(test, text_column=text_column, label_column=label_column, keep_empty=True)
         from projgraph import evaluate as evaluating  # brings scipy: after the files have been read
 
-        size = model.stat().st_size
+        size = model.stat().st_size  # of a bundle, with all of its heads
         known = opened.provenance.get("temperature")
         result = evaluating.evaluate(
             opened.native,
@@ -139,7 +140,7 @@ def evaluate(
             model_bytes=size,
             temperature=float(known) if isinstance(known, int | float) else None,
         )
-        show(result.to_json() if as_json else result.figures, as_json, f"{model} on {test}")
+        show(result.to_json() if as_json else result.figures, as_json, f"{opened.source} on {test}")
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})

@@ -81,11 +81,20 @@ def show(figures: Mapping[str, Any], as_json: bool, title: str) -> None:
     if as_json:
         print_json(figures)
         return
-    table = Table("", "", title=Text(printable(title)), show_header=False)
+    table = Table(title=Text(printable(title)), show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")  # what has no blank to break at, a key for instance, is shown whole all the same
     for name, value in figures.items():
-        shown = f"{value:.4f}" if isinstance(value, float) else str(value)
-        table.add_row(Text(printable(name)), Text(printable(shown)))
+        table.add_row(Text(printable(name)), Text(printable(_cell(value))))
     Console().print(table)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {of}" for name, of in value.items())
+    return "–" if value is None else str(value)
 
 
 def print_json(value: Mapping[str, Any]) -> None:

@@ -384,7 +384,8 @@ class NativeBundle:
 
 def _refused(what: str, error: _core.StatusError) -> ModelFileError:
     status, text = error.args
-    return ModelFileError(f"{what} cannot be used: {text} ({status}); write it again with this version of projgraph")
+    remedy = "check that it is a .pgb file and whole, or write it again with this version of projgraph"
+    return ModelFileError(f"{what} cannot be used: {text} ({status}); {remedy}")
 
 
 def _facts(projection: bytes) -> tuple[int, int, float]:

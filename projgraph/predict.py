@@ -25,7 +25,7 @@ class _Parser(argparse.ArgumentParser):
 
 def run(arguments: Sequence[str]) -> int:
     """Predict as the arguments say; returns the exit status."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_intermixed_args(arguments)  # the file may follow --head NAME
     try:
         if options.explain or options.nearest:
             if options.head is not None:

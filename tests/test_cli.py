@@ -563,6 +563,14 @@ def test_export_of_a_family_and_a_bundle(run: Run, small: list[str], intents: Pa
     unnamed = run("predict", tmp_path / "both.pgb", texts)
     assert_one_line(unnamed, "is a bundle and no head was named; expected one of all, b")
     assert_one_line(run("predict", tmp_path / "both.pgb", texts, "--head", "c"), "there is no head 'c'")
+    after = run("predict", tmp_path / "both.pgb", "--head", "b", texts)
+    assert (after.status, after.out) == (0, run("predict", model, texts).out), "the file may follow the options"
+    assert_one_line(run("export", tmp_path / "both.pgb", "--out", tmp_path / "c"), "give a model it was made of")
+    labelled = tmp_path / "labelled.csv"
+    labelled.write_text("text,label\nlock the door,door_lock\nlights on,light_on\n")
+    apart = json.loads(run("evaluate", model, labelled, "--json").out)
+    together = json.loads(run("evaluate", tmp_path / "both.pgb", labelled, "--head", "b", "--json").out)
+    assert (together["accuracy"], together["model_bytes"]) == (apart["accuracy"], bundled["bytes"])
     assert "both.pgb" in run("inspect", tmp_path / "both.pgb").out
     assert json.loads(run("inspect", tmp_path / "both.pgb", "--json").out)["heads"][1]["own"] == 0
 

@@ -75,3 +75,19 @@ def test_progress_on_a_terminal_takes_no_markup(line: str, monkeypatch: pytest.M
 def test_progress_has_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
     console.say_line("taught by a\x1b[31m\nb[/red].csv")
     assert capsys.readouterr().err == "taught by a\\x1b[31m\\nb[/red].csv\n"
+
+
+def test_a_table_of_figures_shows_a_long_key_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    key = "41f25813" * 12
+    console.show({"public_key": key}, False, "new key")
+    shown = capsys.readouterr().out
+    assert "…" not in shown
+    assert "".join(c for c in shown.replace("public_key", "").replace("new key", "") if c.isalnum()) == key
+
+
+def test_a_table_of_figures_reads_without_python(capsys: pytest.CaptureFixture[str]) -> None:
+    console.show({"files": {"model.c": 7, "main.c": 2}, "test_accuracy": None}, False, "t")
+    shown = capsys.readouterr().out
+    assert "model.c 7, main.c 2" in shown
+    assert "–" in shown
+    assert not {"{", "None"} & set(shown.split())

@@ -141,7 +141,9 @@ def check_header(data: bytes, expected_magic: bytes, most_sections: int) -> int:
         refuse("the file's length", len(data), f"at least the {HEADER_STRUCT.size} bytes of a header")
     magic, major, _minor, length, checksum, sections, *reserved = HEADER_STRUCT.unpack_from(data)
     if magic == BUNDLE_MAGIC and expected_magic == MAGIC:
-        refuse("magic", magic, f"{MAGIC!r}: this is a bundle of several heads, not one model")
+        refuse(
+            "magic", magic, f"{MAGIC!r}: this is a bundle of several heads, not one model: give a model it was made of"
+        )
     if magic != expected_magic:
         what = "bundle" if expected_magic == BUNDLE_MAGIC else ".pgb model file"
         refuse("magic", magic, f"{expected_magic!r}: this is no {what}")

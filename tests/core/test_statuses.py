@@ -177,7 +177,8 @@ def shrunk(data: bytes, length: int) -> bytes:
 def test_the_status_names_what_is_wrong(status: str, make: Callable[[], bytes]) -> None:
     with pytest.raises(ModelFileError) as caught:
         NativeModel(make())
-    expected = f"the model cannot be used: {STATUSES[status]} ({status}); write it again with this version of projgraph"
+    remedy = "check that it is a .pgb file and whole, or write it again with this version of projgraph"
+    expected = f"the model cannot be used: {STATUSES[status]} ({status}); {remedy}"
     assert str(caught.value) == expected
 
 
