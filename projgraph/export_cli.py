@@ -121,8 +121,12 @@ def _check_options(source: Path, of_many: dict[str, bool], of_one: dict[str, boo
 
 
 def _export_model(model: Path, targets: str, out: Path, as_json: bool) -> None:
+    from projgraph.errors import ConfigError
+    from projgraph.lesson import RUN_SUFFIX
     from projgraph.pack.export import export_model
 
+    if model.name.endswith(RUN_SUFFIX):
+        raise ConfigError(f"{model} is a kept run, not a model: give --family or --weights to fit models to it")
     chosen = _targets(targets)
     files = [each for target in chosen for each in export_model(model, target, out)]
     sizes = {each.name: each.stat().st_size for each in files}

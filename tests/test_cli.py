@@ -303,7 +303,7 @@ def test_wrong_options(run, few, small, tmp_path, monkeypatch, options, parts):
         (b"", "is empty; expected at least one row"),
         (b"text,label\n", "has no rows"),
         (b"text,label\na,x\n\xff\xfe,y\n", "line 3: byte 1 of the line, 0xff, is not UTF-8; save the file as UTF-8"),
-        (gzip.compress(b"text,label\n" * 99)[:40], "is not a whole gzip file"),
+        (gzip.compress(b"text,label\n" * 99, mtime=0)[:40], "is not a whole gzip file"),
         (b"text,label\na,x\nb,x\n", "all 2 labelled rows have the class 'x'; expected two classes or more"),
         (b"text,label\na,\nb,\n", "none of the 2 rows has a label"),
     ],
@@ -593,6 +593,9 @@ def test_wrong_exports_are_one_line(run: Run, small_model: Path, tmp_path: Path)
     )
     assert_one_line(
         run("export", small_model, "--weights", "binary", "--out", out), "`projgraph train --keep-run` leaves one"
+    )
+    assert_one_line(
+        run("export", tmp_path / "a.run.npz", "--out", out), "a.run.npz is a kept run, not a model: give --family or"
     )
     assert_one_line(run("export", manifest, "--weights", "int8", "--out", out), "--weights cannot be used with")
     assert_one_line(

@@ -257,7 +257,7 @@ def family(
     for option, parts in (("--family", texts), ("--weights", kinds)):
         problems += [f"{option} {part} stands twice" for part, count in Counter(parts).items() if count > 1]
     if problems:
-        raise ConfigError("; ".join(problems))
+        raise ConfigError(f"{source}: " + "; ".join(problems))
     return entries
 
 

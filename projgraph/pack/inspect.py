@@ -189,7 +189,9 @@ def _word_rows(entry: Entry, data: bytes) -> Iterator[Account]:
     yield from _fields(WORDS, data, entry.offset)
     table, _ = WordTable.from_bytes(data[entry.offset : entry.end])
     start = entry.offset + WORDS_STRUCT.size
-    counts = ", ".join(f"{count} of {1 << kind}" for kind, count in enumerate(np.bincount(table.classes)) if count)
+    counts = ", ".join(
+        f"{count} of weight {1 << kind}" for kind, count in enumerate(np.bincount(table.classes)) if count
+    )
     yield {
         "offset": start,
         "bytes": 4 * len(table),

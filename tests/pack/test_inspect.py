@@ -98,7 +98,7 @@ def test_words_and_filters_are_described(make_model: MakeModel) -> None:
     assert model.words is not None
     assert (words["count"], words["dimensions"], words["norm_shift"]) == (9, 16, model.norm_shift)
     weights = 1 << model.words.classes
-    shown = ", ".join(f"{(weights == weight).sum()} of {weight}" for weight in (1, 2, 4, 8) if weight in weights)
+    shown = ", ".join(f"{(weights == weight).sum()} of weight {weight}" for weight in (1, 2, 4, 8) if weight in weights)
     assert words["words.entries"] == shown
     assert words["words.codes"] == (model.words.codes == 1).mean()
     filters = {field["field"]: field["value"] for field in sections["CONVOLUTION"]["fields"]}
