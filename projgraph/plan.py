@@ -69,6 +69,11 @@ class Plan:
     nanoseconds: int | None = None
     left_out: str = ""
 
+    @property
+    def dimensions(self) -> tuple[int, int, int, int, int]:
+        """Bits, units, weight bits, words and filters: what tells a student from others."""
+        return self.bits, self.units, self.weight_bits, self.words, self.filters
+
 
 def plan_model(classes: tuple[str, ...], config: TrainConfig, thresholds: bool | None = None) -> Plan:
     """The preferred plan within the budgets and the fixed settings.

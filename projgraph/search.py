@@ -79,7 +79,7 @@ def plans_to_fit(dataset: Dataset, config: TrainConfig, *, search: bool = False)
         preferred = plan_rows(dataset, config)  # says which budget would do
     if preferred is not None and (preferred.bits >= FEWEST_BITS or config.projection.bits is not None):
         others = shapes(dataset, config) if search else ()
-        return [preferred, *(plan for plan in others if _dimensions(plan) != _dimensions(preferred))]
+        return [preferred, *(plan for plan in others if plan.dimensions != preferred.dimensions)]
     plans = list(shapes(dataset, config))
     if not plans:
         raise BudgetError(_too_small(dataset, config))
@@ -128,7 +128,3 @@ def shape_in_words(plan: Plan, weights: str) -> str:
 
 def _with(config: TrainConfig, stage: str, **changes: int) -> TrainConfig:
     return config.model_copy(update={stage: getattr(config, stage).model_copy(update=changes)})
-
-
-def _dimensions(plan: Plan) -> tuple[int, int, int, int, int]:
-    return plan.bits, plan.units, plan.weight_bits, plan.words, plan.filters

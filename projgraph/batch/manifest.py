@@ -15,7 +15,6 @@ Paths are relative to the manifest. A model with two budgets and two kinds of we
 from __future__ import annotations
 
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import product
@@ -25,7 +24,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from projgraph.batch.entry import REPORT, TABLE, Entry, SourceFile, SourceKind
-from projgraph.config import TrainConfig, change_config, load_config, parse_bytes, weight_settings
+from projgraph.config import TrainConfig, change_config, load_config, parse_bytes, read_toml, weight_settings
 from projgraph.config.stage import Stage
 from projgraph.errors import ConfigError
 from projgraph.lesson import RUN_SUFFIX
@@ -61,12 +60,7 @@ def read_manifest(path: Path) -> tuple[Entry, ...]:
     Raises:
         ConfigError: listing everything that is wrong with it at once.
     """
-    try:
-        tables = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}; expected a manifest in TOML") from error
-    except (ValueError, RecursionError) as error:  # ValueError: a number of thousands of digits, too
-        raise ConfigError(f"{path}: is not TOML: {error}") from error
+    tables = read_toml(path, "a manifest in TOML")
     problems: list[str] = []
     entries = list(_entries(tables, path.parent, problems))
     repeated = [name for name, count in Counter(entry.name.casefold() for entry in entries).items() if count > 1]

@@ -61,8 +61,7 @@ class Store:
         """Where what a file of rows taught is kept: the same for all budgets and widths of weights."""
         taught = None
         if source.config is not None:
-            unbudgeted = {"budget": TrainConfig().budget, "time_budget": None, "pack": PackConfig()}
-            taught = source.config.model_copy(update=unbudgeted).flattened()
+            taught = _unbudgeted(source.config.model_copy(update={"pack": PackConfig()}))
         return self.out / RECORDS / f"{self._hash([taught, *self._facts(source)])}{RUN_SUFFIX}"
 
     def key(self, entry: Entry) -> str:
@@ -101,8 +100,7 @@ class Store:
         Raises:
             InputError: a file cannot be read.
         """
-        unbudgeted = config.model_copy(update={"budget": TrainConfig().budget, "time_budget": None})
-        return self._hash([unbudgeted.flattened(), list(dimensions), *self._facts(source)])
+        return self._hash([_unbudgeted(config), list(dimensions), *self._facts(source)])
 
     def remember(self, student: str, entry: Entry) -> None:
         """Keep that a finished entry has the student of this key.
@@ -169,3 +167,8 @@ class Store:
     def _hash(self, facts: list[Any]) -> str:
         text = json.dumps([__version__, *facts], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:_KEY_CHARACTERS]
+
+
+def _unbudgeted(config: TrainConfig) -> dict[str, Any]:
+    """All settings, the budgets as they are by default."""
+    return config.model_copy(update={"budget": TrainConfig().budget, "time_budget": None}).flattened()

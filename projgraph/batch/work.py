@@ -169,7 +169,7 @@ def _fitted(store: Store, entry: Entry) -> _Fitted:
     student = ""
     if not entry.search:
         plan = plans_to_fit(run.dataset, run.config)[0]
-        student = store.student_key(source, run.config, _dimensions(run, plan))
+        student = store.student_key(source, run.config, _with_words_of(run, plan).dimensions)
         if (same := store.alike(student)) is not None:
             data, done = same
             model, provenance = parse_model(data)
@@ -184,13 +184,13 @@ def _fitted(store: Store, entry: Entry) -> _Fitted:
     return _Fitted(model_bytes(chosen.model, provenance), chosen.held_out_accuracy, tried, student)
 
 
-def _dimensions(run: KeptRun, plan: Plan) -> tuple[int, ...]:
-    """What a plan leaves to choose about a student: of the words only so many as the texts have."""
-    words, rows = plan.words, run.dataset.rows
-    if words and run.taught.encoder is None and isinstance(rows, Texts):
-        projection = draw_blueprint(run.dataset, run.config, plan).projection
-        words = min(words, len(np.unique(native.word_fingerprints(projection, rows)[0])))
-    return (plan.bits, plan.units, plan.weight_bits, words, plan.filters)
+def _with_words_of(run: KeptRun, plan: Plan) -> Plan:
+    """The plan with room for no more words than the texts have; an encoder knows others to fill it with."""
+    rows = run.dataset.rows
+    if not plan.words or run.taught.encoder is not None or not isinstance(rows, Texts):
+        return plan
+    projection = draw_blueprint(run.dataset, run.config, plan).projection
+    return replace(plan, words=min(plan.words, len(np.unique(native.word_fingerprints(projection, rows)[0]))))
 
 
 def _kept_lesson(store: Store, source: SourceFile) -> KeptRun:

@@ -4,7 +4,7 @@ A default that was tuned says in its description where it was measured; `benchma
 """
 
 from projgraph.config.graph import FeaturesConfig, GraphConfig, TuningConfig
-from projgraph.config.load import change_config, load_config
+from projgraph.config.load import change_config, load_config, read_toml
 from projgraph.config.sizes import MAX_BUDGET, MAX_TIME, parse_bytes, parse_time
 from projgraph.config.student import (
     CorruptionConfig,
@@ -62,5 +62,6 @@ __all__ = [
     "load_config",
     "parse_bytes",
     "parse_time",
+    "read_toml",
     "weight_settings",
 ]

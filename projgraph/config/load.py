@@ -26,7 +26,7 @@ def load_config(
     Raises:
         ConfigError: listing every unknown or wrong setting at once.
     """
-    return _validated(_read_recipe(Path(recipe)) if recipe is not None else {}, settings, given)
+    return _validated(read_toml(Path(recipe), "a TOML recipe") if recipe is not None else {}, settings, given)
 
 
 def change_config(
@@ -55,11 +55,16 @@ def _validated(values: dict[str, Any], settings: Iterable[str], given: Mapping[s
         raise ConfigError("settings: " + "; ".join(_problems(error))) from error
 
 
-def _read_recipe(path: Path) -> dict[str, Any]:
+def read_toml(path: Path, expected: str) -> dict[str, Any]:
+    """The tables of a file, ``expected`` being what it should hold.
+
+    Raises:
+        ConfigError: there is no such file, or it is not TOML.
+    """
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}; expected a TOML recipe") from error
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}; expected {expected}") from error
     except (ValueError, RecursionError) as error:  # ValueError: a number of thousands of digits, too
         raise ConfigError(f"{path}: is not TOML: {error}") from error
 

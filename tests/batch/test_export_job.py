@@ -26,24 +26,11 @@ from projgraph.read.checksum import sha256_of
 from projgraph.runs import locked
 from projgraph.runtime import load
 
+from .conftest import in_this_process, quiet
+
 ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-def quiet(line: str) -> None:
-    del line
-
-
-def in_this_process(tasks, work, died, jobs):
-    """In the place of `run_all`: processes take seconds to import torch, and the test that kills them is enough."""
-    del died, jobs
-    return [(task, work(task)) for task in tasks]
-
-
-@pytest.fixture
-def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("projgraph.batch.export_job.run_all", in_this_process)
 
 
 @pytest.fixture(scope="module")

@@ -16,24 +16,12 @@ from projgraph.batch.manifest import family
 from projgraph.batch.store import RECORDS, Store
 from projgraph.config import TrainConfig
 
+from .conftest import quiet
+
 pytestmark = pytest.mark.usefixtures("one_thread", "in_process")
 
 LINEAR = ("projection.bits=256", "student.units=0", "projection.words.dimensions=0")
 HIDDEN = ("projection.bits=256", "student.units=16", "projection.words.dimensions=0")
-
-
-def quiet(line: str) -> None:
-    del line
-
-
-def in_this_process(tasks, work, died, jobs):
-    del died, jobs
-    return [(task, work(task)) for task in tasks]
-
-
-@pytest.fixture
-def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("projgraph.batch.export_job.run_all", in_this_process)
 
 
 def entry(run_file: Path, name: str, settings: tuple[str, ...]) -> Entry:
