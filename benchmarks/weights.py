@@ -14,7 +14,6 @@ default, the others with binary weights.
 from __future__ import annotations
 
 import argparse
-import copy
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -34,8 +33,8 @@ from projgraph.pack.quantise import quantise
 from projgraph.pack.quantised import QuantisedModel
 from projgraph.pack.write import model_bytes
 from projgraph.pipeline import train
-from projgraph.projection.fit import Fit, StudentTask, fit_twice, sharpen
-from projgraph.projection.head import Head, layers_of
+from projgraph.projection.fit import Fit, StudentTask, fit_student, sharpen
+from projgraph.projection.head import HeadLayers, layers_of
 from projgraph.projection.straight_through import Tuning
 from projgraph.provenance import describe_training
 from projgraph.read import read_dataset
@@ -90,15 +89,14 @@ class Trained:
         certain = np.eye(len(dataset.classes), dtype=np.float32)[dataset.labels]
         targets = sharpen(certain, dataset.labels, self._config.student.sharpen)
         self._task = StudentTask(self.bits, targets, self._config.student, units, seed)
-        fit, _ = fit_twice(lambda: Fit(self._task), self._task)
-        self.head = fit.head
-        self._tuned: dict[Tuning, Head] = {}
+        self.layers = fit_student(self._task).layers
+        self._tuned: dict[Tuning, HeadLayers] = {}
 
     def in_format(self, chosen: Format) -> QuantisedModel:
         """The head's integers in a format."""
-        head = self.head if chosen.tuning is None else self._tune(chosen.tuning)
-        hidden, output = layers_of(head)
-        model = ProjectionModel(self._projection, output, hidden, 1.0, self._classes)
+        layers = self.layers if chosen.tuning is None else self._tune(chosen.tuning)
+        hidden = layers.hidden
+        model = ProjectionModel(self._projection, layers.output, hidden, 1.0, self._classes)
         generator = np.random.default_rng(self._config.seed)
         rows = np.sort(generator.choice(len(self.bits), min(len(self.bits), CALIBRATION_ROWS), replace=False))
         over_bits = chosen.weight_bits
@@ -106,14 +104,13 @@ class Trained:
         packing = Packing(chosen.shared, chosen.pruning > 0)
         return quantise(model, output_bits, over_bits, self.bits.select(rows).values(), packing=packing)
 
-    def _tune(self, tuning: Tuning) -> Head:
+    def _tune(self, tuning: Tuning) -> HeadLayers:
         """The float head after tuning; weights of 4 bits and more are tuned once for all of them."""
         key = replace(tuning, weight_bits=min(tuning.weight_bits, 4))
         if key not in self._tuned:
-            fit = Fit(self._task)
-            fit.head.load_state_dict(copy.deepcopy(self.head.state_dict()))
+            fit = Fit(self._task, self.layers)
             fit.tune(np.arange(len(self.bits)), tuning)
-            self._tuned[key] = fit.head
+            self._tuned[key] = layers_of(fit.head)
         return self._tuned[key]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,9 @@ from projgraph.plan import Plan, head_weight_bits
 from projgraph.projection.fit import Listener, Student, StudentTask, fit_student, sharpen
 from projgraph.projection.graph import ProjectionGraph, projection_graph
 from projgraph.projection.joint import fit_jointly
+from projgraph.projection.kept import fit_or_read
 from projgraph.projection.straight_through import Tuning
+from projgraph.projection.tune import tune_student
 from projgraph.records import (
     UNLABELLED,
     Bits,
@@ -142,6 +145,7 @@ def learn(
     blueprint: Blueprint | None = None,
     *,
     judge: bool = False,
+    fits: Path | None = None,
 ) -> Trained:
     """The student's part of ``train``: a device model as its blueprint says.
 
@@ -153,10 +157,13 @@ def learn(
         listener: called after every epoch of the student with its figures.
         blueprint: the model; as ``draw_blueprint`` draws it if left out.
         judge: measure the integers on rows that the student did not see; takes another rounding.
+        fits: a folder, where fits are kept for students that differ in weights alone; None keeps none. A joint
+            trainer's fit is not kept.
 
     Raises:
         BudgetError: no model fits the budget.
         ConfigError: the settings do not go with so many bits.
+        OutputError: a fit cannot be kept.
     """
     blueprint = draw_blueprint(dataset, config) if blueprint is None else blueprint
     plan, projection = blueprint.plan, blueprint.projection
@@ -174,7 +181,7 @@ def learn(
         task, joined = _student_task(dataset, taught, config, plan, bits, vocabulary)
         if isinstance(rows, Texts):
             task = with_copies(task, vocabulary, rows, projection, config)
-        student, labels = _learn(task, taught, listener)
+        student, labels = _learn(task, taught, weight_tuning(plan.weight_bits, config), listener, fits)
     with clock.part("pack"):
         progress(f"integers: {plan.weight_bits}-bit weights")
         believed = tempered(labels.probabilities[student.held_out], taught.temperature)
@@ -206,7 +213,6 @@ def _student_task(
         words=vocabulary.rows if vocabulary else None,
         filters=plan.filters,
         width=config.projection.words.width,
-        tuning=weight_tuning(plan.weight_bits, config),
     )
     return task, joined
 
@@ -261,11 +267,14 @@ def _word_targets(dataset: Dataset, taught: Taught) -> FloatArray:
     return np.hstack([view / np.sqrt(np.square(view).sum(axis=1).mean()) for view in views])
 
 
-def _learn(task: StudentTask, taught: Taught, listener: Listener | None) -> tuple[Student, SoftLabels]:
+def _learn(
+    task: StudentTask, taught: Taught, tuning: Tuning | None, listener: Listener | None, fits: Path | None
+) -> tuple[Student, SoftLabels]:
     """The student, and what it was taught: a joint trainer's distributions, where there is one."""
     if taught.features is None or not task.config.joint:
-        return fit_student(task, listener), taught.labels
-    joint = fit_jointly(task, taught.features, listener)
+        student = fit_student(task, listener) if fits is None else fit_or_read(fits, task, listener)
+        return (student if tuning is None else tune_student(student, task, tuning)), taught.labels
+    joint = fit_jointly(task, taught.features, listener, tuning)
     return joint.student, SoftLabels(joint.distributions, taught.labels.reached)
 
 

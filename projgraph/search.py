@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from projgraph.blueprint import draw_blueprint, plan_rows
 from projgraph.config import TrainConfig
@@ -41,7 +42,13 @@ class Search:
 
 
 def best_student(
-    dataset: Dataset, taught: Taught, config: TrainConfig, progress: Progress, *, search: bool = False
+    dataset: Dataset,
+    taught: Taught,
+    config: TrainConfig,
+    progress: Progress,
+    *,
+    search: bool = False,
+    fits: Path | None = None,
 ) -> Search:
     """The student for a budget: of the preferred shape, or with a search the best of several on held-out rows.
 
@@ -51,6 +58,7 @@ def best_student(
         config: the settings, the budget among them.
         progress: called with one line before each stage.
         search: fit several shapes.
+        fits: a folder where fits are kept, as for `projgraph.pipeline.learn`.
 
     Raises:
         BudgetError: no model of ``FEWEST_BITS`` fits the budget, unless the settings ask for fewer; the message names
@@ -58,7 +66,7 @@ def best_student(
     """
     plans = plans_to_fit(dataset, config, search=search)
     blueprints = (draw_blueprint(dataset, config, plan) for plan in plans)
-    students = [learn(dataset, taught, config, progress, blueprint=each, judge=True) for each in blueprints]
+    students = [learn(dataset, taught, config, progress, blueprint=each, judge=True, fits=fits) for each in blueprints]
     # The first of the best, and shapes come with the fewest steps a text first: a tie goes to the faster one.
     chosen = max(students, key=lambda student: student.held_out_accuracy or 0.0)
     tried = tuple(

@@ -23,7 +23,8 @@ from projgraph.pack.quantise import quantise
 from projgraph.pack.quantised import QuantisedModel
 from projgraph.pipeline import weight_packing, weight_tuning, with_copies
 from projgraph.plan import weight_bits_of
-from projgraph.projection.fit import HeadLayers, Listener, Student, StudentTask, Targets, sharpen
+from projgraph.projection.fit import Listener, Student, StudentTask, Targets, sharpen
+from projgraph.projection.head import HeadLayers
 from projgraph.projection.shared import fit_shared
 from projgraph.provenance import describe_training
 from projgraph.records import UNLABELLED, Bits, FloatArray, IndexArray, Layer, Progress, Texts
@@ -77,10 +78,10 @@ def train_shared(
     # A text may be in several runs: where one head has not seen it, no other shall have.
     groups = np.unique(np.array(list(texts)), return_inverse=True)[1].astype(np.int64)
     targets, tuning = _targets(runs, classes, config), weight_tuning(_weight_bits(config), config)
-    task = StudentTask(bits, targets, config.student, units, config.seed, groups=groups, tuning=tuning)
+    task = StudentTask(bits, targets, config.student, units, config.seed, groups=groups)
     task = with_copies(task, None, texts, projection, config)
     progress(f"student: {units} hidden units, {int(classes.sum()):,} classes of {len(runs)} heads")
-    student = fit_shared(task, rows_of, classes, listener)
+    student = fit_shared(task, rows_of, classes, listener, tuning)
     progress(f"integers: {_weight_bits(config)}-bit weights of the hidden layer")
     blocks = np.concatenate([[0], np.cumsum(classes)])
     parts = zip(runs.items(), blocks[:-1], blocks[1:], strict=True)

@@ -4,6 +4,7 @@ OUT/NAME/NAME.pgb             the model of an entry
 OUT/NAME/c, wasm, onnx        its targets
 OUT/.projgraph/NAME.json      the record, written when the entry is finished
 OUT/.projgraph/HASH.run.npz   what a file of rows taught, for all sizes made from it
+OUT/.projgraph/HASH.fit.npz   a fit, for all forms of weights that it can have
 OUT/.projgraph/HASH.student   the name of a finished entry with that student, which others may share
 OUT/report.html, .parquet     all entries
 """
@@ -48,6 +49,11 @@ class Store:
             OutputError: the system refuses.
         """
         make_folder(self.out / RECORDS)
+
+    @property
+    def fits(self) -> Path:
+        """The folder where fits are kept, as `projgraph.projection.kept` does; each may be deleted at any time."""
+        return self.out / RECORDS
 
     def folder(self, entry: Entry) -> Path:
         """Where the files of an entry stand."""

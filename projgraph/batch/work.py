@@ -177,7 +177,7 @@ def _fitted(store: Store, entry: Entry) -> _Fitted:
             point = Point(plan.size, held_out, shape_in_words(plan, model.over_bits.format_name))
             own = describe_training(run.dataset, run.config, provenance["temperature"])
             return _Fitted(model_bytes(model, own), held_out, (point,), student)
-    found = best_student(run.dataset, run.taught, run.config, _quiet, search=entry.search)
+    found = best_student(run.dataset, run.taught, run.config, _quiet, search=entry.search, fits=store.fits)
     chosen = found.chosen
     provenance = describe_training(run.dataset, run.config, chosen.temperature)
     tried = tuple(Point(point.size, point.held_out_accuracy, point.shape) for point in found.tried)

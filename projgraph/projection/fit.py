@@ -9,15 +9,16 @@ Time O(epochs n bits c); memory O(n (bits / 4 + c)) since bits are unpacked batc
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
 
 from projgraph.config import StudentConfig
 from projgraph.errors import ConfigError, InputError
-from projgraph.projection.head import Head, build_head, convolution_of, layers_of
+from projgraph.projection.head import HeadLayers, build_head, layers_of
 from projgraph.projection.loss import EdgeSampler, distillation, edge_consistency, gold, weighted_sum
 from projgraph.projection.straight_through import Tuning, finish_rounding, start_rounding
 from projgraph.projection.words import WordBatch, WordConvolution, WordRows
@@ -25,6 +26,12 @@ from projgraph.records import UNLABELLED, Bits, FloatArray, Graph, IndexArray, L
 
 EpochFigures = dict[str, float]
 Listener = Callable[[EpochFigures], None]
+
+_JUDGED_STEPS = 32
+"""From one judgement of held-out rows to the next, at least: after each of hundreds of short epochs they took a
+twentieth of the time."""
+_TUNING = 1
+"""Beside a task's seed, that of a tuning."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,6 @@ class StudentTask:
         filters: of the convolution over the words; 0 for none.
         width: words that a filter sees at once.
         groups: (n,) rows of one number are held out together, such as those of one text; None for each row by itself.
-        tuning: with which each fit goes on, its weights rounded or pruned; None for none.
     """
 
     bits: Bits
@@ -77,16 +83,6 @@ class StudentTask:
     filters: int = 0
     width: int = 3
     groups: IndexArray | None = None
-    tuning: Tuning | None = None
-
-
-@dataclass(frozen=True)
-class HeadLayers:
-    """The layers of a head at one time: hidden or None, output, and filters over the codes of words or None."""
-
-    hidden: Layer | None
-    output: Layer
-    convolution: Layer | None
 
 
 @dataclass(frozen=True)
@@ -96,7 +92,7 @@ class Student:
     Attributes:
         hidden: the ReLU layer of a hidden head, or None.
         output: the last layer.
-        history: figures of every epoch of the first fit.
+        history: figures of every epoch of the first fit, those of held-out rows where they were judged.
         held_out: rows that the first fit did not see.
         held_out_logits: (len(held_out), c) the first fit's logits of them.
         convolution: (width D, filters) over the codes of words, or None.
@@ -111,8 +107,26 @@ class Student:
     convolution: Layer | None = None
     first_fit: HeadLayers | None = None
 
+    @property
+    def layers(self) -> HeadLayers:
+        """Those of the second fit."""
+        return HeadLayers(self.hidden, self.output, self.convolution)
+
 
 FitT = TypeVar("FitT", bound="Fit")
+
+
+@dataclass(frozen=True)
+class Fits(Generic[FitT]):
+    """Both fits of a task, at their ends.
+
+    Attributes:
+        first: with rows held out; None where there are none.
+        second: of all rows.
+    """
+
+    first: FitT | None
+    second: FitT
 
 
 def sharpen(beliefs: FloatArray, gold_labels: IndexArray, power: float) -> Targets:
@@ -145,11 +159,12 @@ def fit_student(task: StudentTask, listener: Listener | None = None) -> Student:
         ConfigError: the loss is not finite at the end, or no term of the loss is on.
         InputError: the rows of bits are neither as many as the targets nor whole copies of them.
     """
-    _, student = fit_twice(lambda: Fit(task), task, listener)
-    return student
+    return fit_twice(lambda: Fit(task), task, listener)[1]
 
 
-def fit_twice(start: Callable[[], FitT], task: StudentTask, listener: Listener | None = None) -> tuple[FitT, Student]:
+def fit_twice(
+    start: Callable[[], FitT], task: StudentTask, listener: Listener | None = None
+) -> tuple[Fits[FitT], Student]:
     """Fit with rows held out, then all rows for as many epochs.
 
     Args:
@@ -158,63 +173,72 @@ def fit_twice(start: Callable[[], FitT], task: StudentTask, listener: Listener |
         listener: called after every epoch of the first fit with its figures.
 
     Returns:
-        The second fit, at its end, and the student it fitted.
+        Both fits, and the student that they made.
 
     Raises:
         ConfigError: the loss is not finite at the end, or no term of the loss is on.
     """
+    n_rows, config = len(task.targets.gold), task.config
+    held_out = held_out_rows(task)
+    rows = np.setdiff1d(np.arange(n_rows), held_out)
+    epochs = config.epochs_for(len(rows))
+    with undisturbed():
+        fit = start()
+        history, logits = _first_history(fit, task, rows, held_out, epochs, listener)
+        first = fit if len(held_out) else None
+        if first is not None:
+            fit = start()
+            for _ in fit.run(np.arange(n_rows), epochs):
+                pass
+    last, unseen = layers_of(fit.head), None if first is None else layers_of(first.head)
+    student = Student(last.hidden, last.output, history, held_out, logits, last.convolution, unseen)
+    return Fits(first, fit), student
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """One thread, and the state of torch's generator given back afterwards.
+
+    Steps are small: a second thread gains a fifth, and where other work has its core the wait takes tenfold. A new
+    layer draws a start from torch's global generator, though `build_head` gives it another.
+    """
     threads = torch.get_num_threads()
-    # Steps are small: a second thread gains a fifth, and where other work has its core the wait takes tenfold.
     torch.set_num_threads(1)
     try:
-        # A new layer draws a start from torch's global generator, though `build_head` gives it another: the caller's
-        # state is given back afterwards.
         with torch.random.fork_rng(devices=[]):
-            return _fit_twice(start, task, listener)
+            yield
     finally:
         torch.set_num_threads(threads)
 
 
-def _fit_twice(start: Callable[[], FitT], task: StudentTask, listener: Listener | None) -> tuple[FitT, Student]:
-    targets, config, n_rows = task.targets, task.config, len(task.targets.gold)
-    held_out = _hold_out(n_rows, config, task.seed, task.groups)
-    rows = np.setdiff1d(np.arange(n_rows), held_out)
-    fit = start()
+def _first_history(
+    fit: Fit, task: StudentTask, rows: IndexArray, held_out: IndexArray, epochs: int, listener: Listener | None
+) -> tuple[tuple[EpochFigures, ...], FloatArray]:
+    """Figures of every epoch of a fit of some rows, and at its end the logits of those held out."""
     history: list[EpochFigures] = []
-    logits = np.zeros((0, targets.beliefs.shape[1]), dtype=np.float32)
-    epochs = config.epochs_for(len(rows))
-    for epoch, figures in enumerate(fit.run(rows, epochs)):
-        if len(held_out):
-            logits = fit.logits(held_out)
-            figures = figures | _judge(logits, targets, held_out)
-        history.append({"epoch": float(epoch + 1)} | figures)
+    logits = np.zeros((0, task.targets.beliefs.shape[1]), dtype=np.float32)
+    steps, judged = -(-len(rows) // task.config.batch), 0
+    for epoch, figures in enumerate(fit.run(rows, epochs), 1):
+        if len(held_out) and ((epoch - judged) * steps >= _JUDGED_STEPS or epoch == epochs):
+            logits, judged = fit.logits(held_out), epoch
+            figures = figures | _judge(logits, task.targets, held_out)
+        history.append({"epoch": float(epoch)} | figures)
         if listener is not None:
             listener(history[-1])
     if not all(np.isfinite(value) for value in history[-1].values()):
-        raise ConfigError(f"training diverged: lower its learning rate, student.rate={config.rate}")
-    first = None
-    if len(held_out):
-        if task.tuning is not None:
-            fit.tune(rows, task.tuning)
-            logits = fit.logits(held_out)
-        first = _layers(fit.head)
-        fit = start()
-        for _ in fit.run(np.arange(n_rows), epochs):
-            pass
-    if task.tuning is not None:
-        fit.tune(np.arange(n_rows), task.tuning)
-    last = _layers(fit.head)
-    return fit, Student(last.hidden, last.output, tuple(history), held_out, logits, last.convolution, first)
-
-
-def _layers(head: Head) -> HeadLayers:
-    return HeadLayers(*layers_of(head), convolution_of(head))
+        raise ConfigError(f"training diverged: lower its learning rate, student.rate={task.config.rate}")
+    return tuple(history), logits
 
 
 class Fit:
-    """One run of the optimiser over some rows; ``terms`` says what is minimised."""
+    """One run of the optimiser over some rows; ``terms`` says what is minimised.
 
-    def __init__(self, task: StudentTask) -> None:
+    Args:
+        task: rows, targets and settings.
+        layers: to start from; None draws the start from the task's seed.
+    """
+
+    def __init__(self, task: StudentTask, layers: HeadLayers | None = None) -> None:
         self._task = task
         self._versions, rest = divmod(len(task.bits), len(task.targets.gold))
         if rest or not self._versions:
@@ -233,6 +257,8 @@ class Fit:
         self.head = build_head(
             n_inputs, n_classes, task.units, task.config.dropout, seed=task.seed, dense=dense, convolution=convolution
         )
+        if layers is not None:
+            self.head.load(layers)
         weights = task.config.loss
         self._samplers = [
             (EdgeSampler(graph), name)
@@ -243,6 +269,11 @@ class Fit:
             if weight > 0 and graph is not None
         ]
 
+    @property
+    def n_rows(self) -> int:
+        """Rows of the task."""
+        return len(self._task.targets.gold)
+
     def parameters(self) -> list[torch.nn.Parameter]:
         """All that the optimiser moves."""
         return list(self.head.parameters())
@@ -252,11 +283,13 @@ class Fit:
         yield from self._run(rows, epochs, self._task.config.rate)
 
     def tune(self, rows: IndexArray, tuning: Tuning) -> None:
-        """Train on with rounded weights, which are the head's own afterwards."""
+        """Train on with rounded weights, which are the head's own afterwards, and with a seed of its own."""
         layer = self.head.output if self.head.hidden is None else self.head.hidden
         start = self._task.bits.n_bits
         stop = start if self._task.words is None else start + self._task.words.dimensions
-        self.head.limit_dropout(tuning.dropout)
+        seed = (self._task.seed, _TUNING)
+        self._random = np.random.default_rng(seed)
+        self.head.restart_dropout(tuning.dropout, seed)
         start_rounding(layer, tuning, slice(start, stop))
         epochs = tuning.epochs_for(-(-len(rows) // self._task.config.batch))
         if epochs:
@@ -336,10 +369,12 @@ class Fit:
         return np.concatenate(blocks)
 
 
-def _hold_out(n_rows: int, config: StudentConfig, seed: int, groups: IndexArray | None) -> IndexArray:
-    choices = n_rows if groups is None else len(np.unique(groups))
+def held_out_rows(task: StudentTask) -> IndexArray:
+    """The rows that the first fit of a task does not see, ascending: a share of its groups, drawn from its seed."""
+    config, groups = task.config, task.groups
+    choices = len(task.targets.gold) if groups is None else len(np.unique(groups))
     count = min(int(choices * config.held_out), config.held_out_rows)
-    drawn = np.sort(np.random.default_rng(seed + 1).choice(choices, count, replace=False)).astype(np.int64)
+    drawn = np.sort(np.random.default_rng(task.seed + 1).choice(choices, count, replace=False)).astype(np.int64)
     return drawn if groups is None else np.flatnonzero(np.isin(groups, np.unique(groups)[drawn]))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 
@@ -10,6 +12,18 @@ from projgraph.records import Layer
 
 _DRAWS = 1 << 16
 """Values of a random number that decides whether a unit is dropped: its share is a multiple of 1 / 65,536."""
+
+
+@dataclass(frozen=True)
+class HeadLayers:
+    """The layers of a head at one time: hidden or None, output, and filters over the codes of words or None.
+
+    Weights are (inputs, outputs); those of a convolution (width D, filters), the first word's D rows first.
+    """
+
+    hidden: Layer | None
+    output: Layer
+    convolution: Layer | None
 
 
 class Dropout(torch.nn.Module):
@@ -21,6 +35,11 @@ class Dropout(torch.nn.Module):
     def __init__(self, share: float, seed: int) -> None:
         super().__init__()
         self.share = share
+        self._random = np.random.default_rng(seed)
+
+    def restart(self, most: float, seed: tuple[int, ...]) -> None:
+        """Drop no larger share from here on, as a seed draws it."""
+        self.share = min(self.share, most)
         self._random = np.random.default_rng(seed)
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
@@ -47,9 +66,20 @@ class Head(torch.nn.Module):
         self.hidden, self.output, self.convolution = hidden, output, convolution
         self._dropout = dropout
 
-    def limit_dropout(self, most: float) -> None:
-        """Drop no larger share from here on."""
-        self._dropout.share = min(self._dropout.share, most)
+    def restart_dropout(self, most: float, seed: tuple[int, ...]) -> None:
+        """Drop no larger share from here on, as a seed draws it."""
+        self._dropout.restart(most, seed)
+
+    @torch.no_grad()
+    def load(self, layers: HeadLayers) -> None:
+        """Take the weights of a head of the same shape, as `layers_of` gave them."""
+        if self.hidden is not None and layers.hidden is not None:
+            _set(self.hidden, layers.hidden)
+        _set(self.output, layers.output)
+        if self.convolution is not None and layers.convolution is not None:
+            weight = self.convolution.weight
+            weight.copy_(torch.from_numpy(layers.convolution.weights).reshape(weight.shape))
+            self.convolution.bias.copy_(torch.from_numpy(layers.convolution.bias))
 
     def forward(self, inputs: torch.Tensor, words: WordBatch | None = None) -> torch.Tensor:
         """(b, c) logits of (b, n_inputs) rows, and of their words where there is a convolution."""
@@ -100,19 +130,21 @@ def build_head(
     return Head(first, last, Dropout(dropout, seed), convolution)
 
 
-def layers_of(head: Head) -> tuple[Layer | None, Layer]:
-    """The hidden layer, if any, and the output layer, as (inputs, outputs) weights."""
-    return (None if head.hidden is None else _layer(head.hidden)), _layer(head.output)
-
-
-def convolution_of(head: Head) -> Layer | None:
-    """The convolution as (width D, filters) weights, the first word's D rows first; None without one."""
-    convolution = head.convolution
-    if convolution is None:
-        return None
-    weights = convolution.weight.detach().numpy()
-    return Layer(weights.reshape(-1, weights.shape[2]).copy(), convolution.bias.detach().numpy().copy())
+def layers_of(head: Head) -> HeadLayers:
+    """A copy of the head's layers as they are now."""
+    hidden = None if head.hidden is None else _layer(head.hidden)
+    return HeadLayers(hidden, _layer(head.output), None if head.convolution is None else _filters(head.convolution))
 
 
 def _layer(module: torch.nn.Linear) -> Layer:
     return Layer(module.weight.detach().numpy().T.copy(), module.bias.detach().numpy().copy())
+
+
+def _filters(convolution: WordConvolution) -> Layer:
+    weights = convolution.weight.detach().numpy()
+    return Layer(weights.reshape(-1, weights.shape[2]).copy(), convolution.bias.detach().numpy().copy())
+
+
+def _set(module: torch.nn.Linear, layer: Layer) -> None:
+    module.weight.copy_(torch.from_numpy(layer.weights.T))
+    module.bias.copy_(torch.from_numpy(layer.bias))

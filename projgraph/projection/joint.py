@@ -26,6 +26,8 @@ from projgraph.errors import ConfigError, InputError
 from projgraph.projection.fit import Fit, Listener, Student, StudentTask, Targets, fit_twice
 from projgraph.projection.head import Head, build_head
 from projgraph.projection.loss import EdgeSampler, distillation, edge_consistency, gold, weighted_sum
+from projgraph.projection.straight_through import Tuning
+from projgraph.projection.tune import tune_twice
 from projgraph.records import UNLABELLED, FloatArray, IndexArray
 from projgraph.trainers.prior import fit_prior
 
@@ -46,13 +48,16 @@ class Joint:
     distributions: FloatArray
 
 
-def fit_jointly(task: StudentTask, features: FloatArray, listener: Listener | None = None) -> Joint:
+def fit_jointly(
+    task: StudentTask, features: FloatArray, listener: Listener | None = None, tuning: Tuning | None = None
+) -> Joint:
     """Fit trainer and student together, by the schedule of the student alone.
 
     Args:
         task: of n rows; its targets are the propagated distributions that the trainer is anchored to and starts from.
         features: (n, d) of the same rows, finite.
         listener: called after every epoch of the first fit with its figures.
+        tuning: with which both fits go on, the student's weights rounded or pruned; None for none.
 
     Raises:
         InputError: the features are not of the same rows as the bits, or not finite.
@@ -60,8 +65,10 @@ def fit_jointly(task: StudentTask, features: FloatArray, listener: Listener | No
     """
     _check(task, features)
     start = None if task.config.joint_units else _regression(features, task.targets)
-    fit, student = fit_twice(lambda: JointFit(task, features, start), task, listener)
-    return Joint(student, fit.distributions())
+    fits, student = fit_twice(lambda: JointFit(task, features, start), task, listener)
+    if tuning is not None:
+        student = tune_twice(fits, student, tuning)
+    return Joint(student, fits.second.distributions())
 
 
 class JointFit(Fit):

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 
 from projgraph.projection.fit import Fit, Listener, Student, StudentTask, fit_twice
+from projgraph.projection.straight_through import Tuning
+from projgraph.projection.tune import tune_twice
 from projgraph.records import IndexArray
 
 _NEVER = -1e9
@@ -37,7 +39,11 @@ class SharedFit(Fit):
 
 
 def fit_shared(
-    task: StudentTask, tasks: IndexArray, n_classes: IndexArray, listener: Listener | None = None
+    task: StudentTask,
+    tasks: IndexArray,
+    n_classes: IndexArray,
+    listener: Listener | None = None,
+    tuning: Tuning | None = None,
 ) -> Student:
     """Fit a hidden layer and the output layers of several tasks.
 
@@ -46,8 +52,10 @@ def fit_shared(
         tasks: (n,) the task of each row.
         n_classes: (tasks,) of each task.
         listener: called after every epoch of the first fit with its figures.
+        tuning: with which both fits go on, weights of the hidden layer rounded or pruned; None for none.
 
     Raises:
         ConfigError: the loss is not finite at the end, or no term of the loss is on.
     """
-    return fit_twice(lambda: SharedFit(task, tasks, n_classes), task, listener)[1]
+    fits, student = fit_twice(lambda: SharedFit(task, tasks, n_classes), task, listener)
+    return student if tuning is None else tune_twice(fits, student, tuning)

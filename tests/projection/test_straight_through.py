@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -11,6 +9,7 @@ import torch
 from projgraph.pack.layer import best_steps, round_layer
 from projgraph.projection.fit import StudentTask, fit_student
 from projgraph.projection.straight_through import Tuning, binary, finish_rounding, start_rounding, ternary
+from projgraph.projection.tune import tune_student
 from projgraph.records import Bits
 
 from .test_fit import certain, config, logits, pack
@@ -109,16 +108,14 @@ def test_a_tuned_student_has_rounded_weights_and_knows_its_rows(
     separable: tuple[Bits, np.ndarray], weight_bits: int, pruning: float, sizes: int | None, units: int
 ) -> None:
     bits, labels = separable
-    task = StudentTask(
-        bits, certain(labels, 6), config(epochs=12), units, tuning=Tuning(weight_bits, pruning, 5, 1, 0.01)
-    )
-    student = fit_student(task)
+    task, tuning = StudentTask(bits, certain(labels, 6), config(epochs=12), units), Tuning(weight_bits, pruning, 5, 1, 0.01)
+    student = tune_student(fit_student(task), task, tuning)
     layer = student.output if student.hidden is None else student.hidden
     assert (layer.weights == 0).mean() >= 0.99 * pruning
     if sizes is not None:
         assert max(len(np.unique(np.abs(column))) for column in layer.weights.T) == sizes
     assert (logits(student, bits).argmax(axis=1) == labels).mean() > 0.95
-    again = fit_student(task) if units == 0 else student
+    again = tune_student(fit_student(task), task, tuning) if units == 0 else student
     np.testing.assert_array_equal(student.output.weights, again.output.weights)
     np.testing.assert_array_equal(student.held_out_logits, again.held_out_logits)
 
@@ -127,10 +124,11 @@ def test_tuning_gives_back_what_rounding_lost(separable: tuple[Bits, np.ndarray]
     """By the loss on all rows: the same start, rounded with no epoch and with ten."""
     bits, labels = separable
     task = StudentTask(bits, certain(labels, 6), config(epochs=12), 8)
+    fitted = fit_student(task)
 
     def loss(epochs: int) -> float:
         tuning = Tuning(1, epochs=epochs, min_steps=1, rate=0.01)
-        found = logits(fit_student(replace(task, tuning=tuning)), bits)
+        found = logits(tune_student(fitted, task, tuning), bits)
         odds = found - np.log(np.exp(found).sum(axis=1, keepdims=True))
         return float(-odds[np.arange(len(labels)), labels].mean())
 
@@ -140,7 +138,8 @@ def test_tuning_gives_back_what_rounding_lost(separable: tuple[Bits, np.ndarray]
 def test_held_out_rows_are_judged_by_rounded_weights_that_did_not_see_them(separable: tuple[Bits, np.ndarray]) -> None:
     bits, labels = separable
     task = StudentTask(bits, certain(labels, 6), config(epochs=12), 0)
-    plain, tuned = fit_student(task), fit_student(replace(task, tuning=Tuning(1, 0.0, 5, 1, 0.01)))
+    plain = fit_student(task)
+    tuned = tune_student(plain, task, Tuning(1, 0.0, 5, 1, 0.01))
     np.testing.assert_array_equal(plain.held_out, tuned.held_out)
     assert not np.array_equal(plain.held_out_logits, tuned.held_out_logits)
     assert plain.history == tuned.history

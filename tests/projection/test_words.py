@@ -12,7 +12,7 @@ from projgraph.pack.model import ProjectionModel
 from projgraph.pack.projection import ProjectionSpec
 from projgraph.pack.words import WordTable
 from projgraph.projection.fit import StudentTask, fit_student, sharpen
-from projgraph.projection.head import build_head, convolution_of, layers_of
+from projgraph.projection.head import build_head, layers_of
 from projgraph.projection.words import MOST_WORDS, WordConvolution, WordRows
 from projgraph.records import UNLABELLED, Bits
 
@@ -134,8 +134,8 @@ def test_the_packed_float_model_is_the_head(codes, units):
         torch.nn.init.normal_(parameter, generator=torch.Generator().manual_seed(1))
     inputs = torch.from_numpy(np.hstack([values.astype(np.float32), words.sums]))
     expected = head(inputs, words.batch(np.arange(5))).detach().numpy()
-    hidden, output = layers_of(head)
-    filters = convolution_of(head)
+    layers = layers_of(head)
+    hidden, output, filters = layers.hidden, layers.output, layers.convolution
     assert filters is not None
     spec = ProjectionSpec.for_text(bits=16, functions=1).to_bytes()
     model = ProjectionModel(spec, output, hidden, 1.0, ("a", "b", "c"), table, PackedConvolution(filters, 3))
