@@ -108,7 +108,10 @@ def test_a_tuned_student_has_rounded_weights_and_knows_its_rows(
     separable: tuple[Bits, np.ndarray], weight_bits: int, pruning: float, sizes: int | None, units: int
 ) -> None:
     bits, labels = separable
-    task, tuning = StudentTask(bits, certain(labels, 6), config(epochs=12), units), Tuning(weight_bits, pruning, 5, 1, 0.01)
+    task, tuning = (
+        StudentTask(bits, certain(labels, 6), config(epochs=12), units),
+        Tuning(weight_bits, pruning, 5, 1, 0.01),
+    )
     student = tune_student(fit_student(task), task, tuning)
     layer = student.output if student.hidden is None else student.hidden
     assert (layer.weights == 0).mean() >= 0.99 * pruning
