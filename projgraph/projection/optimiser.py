@@ -56,7 +56,7 @@ class Optimiser:
     """
 
     def __init__(self, parameters: Iterable[torch.nn.Parameter], cycle: Cycle, weight_decay: float) -> None:
-        self._cycle, self._weight_decay, self._done = cycle, weight_decay, 0
+        self.cycle, self._weight_decay, self._done = cycle, weight_decay, 0
         # Of each parameter: itself, the means of its gradient and of its gradient's square, and its steps.
         self._states: list[tuple[torch.Tensor, ...]] = [
             (each, torch.zeros_like(each), torch.zeros_like(each), torch.zeros(())) for each in parameters
@@ -70,7 +70,7 @@ class Optimiser:
     @torch.no_grad()
     def step(self) -> None:
         """Go one step of the schedule."""
-        rate, decay = self._cycle.at(self._done)
+        rate, decay = self.cycle.at(self._done)
         self._done += 1
         moved = [
             (parameter, parameter.grad, *state) for parameter, *state in self._states if parameter.grad is not None

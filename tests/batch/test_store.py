@@ -15,6 +15,9 @@ from projgraph.batch.export_job import run_batch
 from projgraph.batch.manifest import family
 from projgraph.batch.store import RECORDS, Store
 from projgraph.config import TrainConfig
+from projgraph.errors import InputError
+from projgraph.projection.fit import Listener, Student, StudentTask, fit_student
+from projgraph.projection.kept import fit_key
 
 from .conftest import quiet
 
@@ -138,3 +141,121 @@ def test_what_rows_taught_is_taught_again_where_it_was_damaged(
     (again,) = made(tmp_path, wanted)
     assert again.model == own.model
     assert lesson.read_bytes() == data
+
+
+SHAPE = ("projection.bits=256", "student.units=16", "projection.words.dimensions=0", "student.min_steps=40")
+WEIGHTS = ("int8", "int4", "shared", "ternary", "binary")
+
+
+def of_weights(run_file: Path, weights: str, *settings: str, budget: str = "40KB") -> Entry:
+    (found,) = family(run_file, budget, ("pgb",), weights=weights)
+    return replace(found, settings=(*SHAPE, "pack.tuning_epochs=5", *settings))
+
+
+@pytest.fixture
+def fitted(monkeypatch: pytest.MonkeyPatch) -> list[StudentTask]:
+    """The tasks of which a float fit was made."""
+    tasks: list[StudentTask] = []
+
+    def fit(task: StudentTask, listener: Listener | None = None) -> Student:
+        tasks.append(task)
+        return fit_student(task, listener)
+
+    monkeypatch.setattr("projgraph.projection.kept.fit_student", fit)
+    return tasks
+
+
+def models(done: list[Done]) -> list[str]:
+    return [each.model.sha256 for each in done]
+
+
+def test_weights_of_one_shape_share_a_fit_and_have_the_bytes_of_their_own(
+    run_file: Path, tmp_path: Path, fitted: list[StudentTask]
+) -> None:
+    entries = [of_weights(run_file, weights) for weights in WEIGHTS]
+    entries.append(replace(of_weights(run_file, "int4", "pack.pruning=0.6"), name="pruned"))
+    together = made(tmp_path / "out", *entries)
+    assert len(fitted) == 1
+    assert len(list((tmp_path / "out" / RECORDS).glob("*.fit.npz"))) == 1
+    # Each from a fit of its own, in another order too: an accuracy and all bytes are the same.
+    alone = [made(tmp_path / each.name, each)[0] for each in entries]
+    assert len(fitted) == 1 + len(entries)
+    assert [replace(each, seconds=0) for each in together] == [replace(each, seconds=0) for each in alone]
+    assert len(set(models(together))) == len(entries)
+    backwards = made(tmp_path / "backwards", *reversed(entries))
+    assert models(backwards) == models(together)[::-1]
+
+
+def test_a_search_shares_fits_with_other_entries(run_file: Path, tmp_path: Path, fitted: list[StudentTask]) -> None:
+    settings = ("projection.words.dimensions=0", "student.min_steps=10", "pack.tuning_epochs=1")
+    searched = [
+        replace(of_weights(run_file, weights, budget="6KB"), settings=settings, search=True)
+        for weights in ("ternary", "binary")
+    ]
+    tried = [each.tried for each in made(tmp_path / "out", *searched)]
+    shapes = [{point.shape.split(" units")[0] for point in points} for points in tried]
+    assert len(fitted) == len(set.union(*shapes))
+    alone = made(tmp_path / "alone", searched[1])
+    assert (alone[0].tried, alone[0].model.sha256) == (tried[1], made(tmp_path / "out", searched[1])[0].model.sha256)
+
+
+SETTINGS = [
+    "projection.bits=320", "projection.word_share=0.4", "projection.additions=3", "projection.word_ngrams=[1, 1]",
+    "projection.character_ngrams=[3, 4]", "projection.seen_slots_log2=9", "projection.quantiser=sign",
+    "student.units=24", "student.epochs=20", "student.min_steps=60", "student.batch=32", "student.rate=0.003",
+    "student.weight_decay=0.1", "student.dropout=0.2", "student.sharpen=3", "student.held_out=0.2",
+    "student.held_out_rows=7", "student.loss.gold=0.3", "student.loss.distil=0.5", "student.corruption.typing=0.2",
+    "student.corruption.speech=0.2", "projection.words.dimensions=8",
+]  # fmt: skip
+
+
+def test_another_setting_is_another_fit(run_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys: list[str] = []
+
+    def no_fit(folder: Path, task: StudentTask, listener: Listener | None = None) -> Student:
+        keys.append(fit_key(task))
+        raise InputError("it is told apart, and not fitted")
+
+    monkeypatch.setattr("projgraph.pipeline.fit_or_read", no_fit)
+    entries = [of_weights(run_file, weights) for weights in WEIGHTS]
+    entries += [replace(of_weights(run_file, "int8", setting), name=setting) for setting in SETTINGS]
+    # Words need room: where a plan has none of them left, the setting changes nothing.
+    entries[-1] = replace(entries[-1], budget=1 << 17)
+    result = run_batch(entries, tmp_path, 1, quiet)
+    assert len(result.failures) == len(entries) == len(keys)
+    assert len(set(keys[: len(WEIGHTS)])) == 1
+    assert len(set(keys)) == 1 + len(SETTINGS)
+
+
+@pytest.mark.parametrize("setting", ["projection.functions=32", "trust.abstain=0.2"])
+def test_a_setting_that_changes_no_bit_of_these_texts_leaves_the_fit(
+    run_file: Path, tmp_path: Path, fitted: list[StudentTask], setting: str
+) -> None:
+    other = of_weights(run_file, "ternary", setting)
+    found = made(tmp_path / "out", of_weights(run_file, "ternary"), replace(other, name="other"))
+    assert len(fitted) == 1
+    assert len(set(models(found))) == 2
+    assert models(found)[1:] == models(made(tmp_path / "alone", other))
+
+
+@pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[:-9], lambda data: data[:300] + data[301:]])
+def test_a_fit_that_was_damaged_is_made_again(
+    run_file: Path, tmp_path: Path, fitted: list[StudentTask], damage: Callable[[bytes], bytes]
+) -> None:
+    first, second = of_weights(run_file, "int8"), of_weights(run_file, "ternary")
+    made(tmp_path / "out", first)
+    (kept,) = (tmp_path / "out" / RECORDS).glob("*.fit.npz")
+    data = kept.read_bytes()
+    kept.write_bytes(damage(data))
+    (later,) = made(tmp_path / "out", second)
+    assert len(fitted) == 2
+    assert kept.read_bytes() == data
+    assert models([later]) == models(made(tmp_path / "alone", second))
+
+
+def test_a_joint_fit_is_not_shared(run_file: Path, tmp_path: Path, fitted: list[StudentTask]) -> None:
+    """The trainer moves in its tuning too, and a fit that is kept holds the student alone."""
+    entries = [of_weights(run_file, weights, "student.joint=true") for weights in ("int8", "binary")]
+    found = made(tmp_path / "out", *entries)
+    assert (fitted, list((tmp_path / "out" / RECORDS).glob("*.fit.npz"))) == ([], [])
+    assert models(found) == [made(tmp_path / each.name, each)[0].model.sha256 for each in entries]

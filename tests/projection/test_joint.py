@@ -12,6 +12,7 @@ from projgraph.errors import ConfigError, InputError
 from projgraph.graph.csr import from_csr
 from projgraph.projection.fit import StudentTask, Targets, fit_student, sharpen
 from projgraph.projection.joint import Joint, JointFit, fit_jointly
+from projgraph.projection.straight_through import Tuning
 from projgraph.records import UNLABELLED, Bits, Graph
 from projgraph.trainers.prior import fit_prior, predict_prior
 
@@ -191,6 +192,28 @@ def test_history_has_every_term(clusters):
     figures = joint.student.history[-1]
     assert set(figures) == {"epoch", "loss", *TERMS, "held_out_loss", "held_out_accuracy"}
     assert figures["loss"] == pytest.approx(sum(figures[name] for name in TERMS), rel=1e-4)
+
+
+def test_both_fits_are_tuned_and_the_trainer_beside_them(clusters):
+    bits, features, targets, graph, labels = clusters
+    task = StudentTask(
+        bits, targets, config(dict.fromkeys(TERMS, 1.0), epochs=12, held_out=0.25), 0, graph=graph, hamming=graph
+    )
+    plain, tuned, same = (
+        fit_jointly(task, features, tuning=tuning) for tuning in (None, *[Tuning(1, 0.0, 6, 1, 0.01)] * 2)
+    )
+    assert tuned.student.first_fit is not None
+    for layer in (tuned.student.first_fit.output, tuned.student.output):
+        assert {len(np.unique(np.abs(column))) for column in layer.weights.T} == {1}
+    assert min(len(np.unique(np.abs(column))) for column in plain.student.output.weights.T) > 1
+    assert plain.student.history == tuned.student.history
+    assert not np.array_equal(plain.distributions, tuned.distributions), "both networks move in every step"
+    np.testing.assert_allclose(tuned.distributions.sum(axis=1), 1, rtol=1e-5)
+    assert np.array_equal(tuned.distributions.argmax(axis=1), labels)
+    head, values = tuned.student.first_fit.output, bits.select(tuned.student.held_out).values(np.float32)
+    np.testing.assert_allclose(values @ head.weights + head.bias, tuned.student.held_out_logits, rtol=1e-4, atol=1e-4)
+    assert same.student.output.weights.tobytes() == tuned.student.output.weights.tobytes()
+    assert same.distributions.tobytes() == tuned.distributions.tobytes()
 
 
 # --------------------------------------------------------------------------------------------------------- invariances
