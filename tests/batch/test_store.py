@@ -8,14 +8,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from projgraph.batch.entry import Done, Entry, SourceFile
 from projgraph.batch.export_job import run_batch
 from projgraph.batch.manifest import family
 from projgraph.batch.store import RECORDS, Store
-from projgraph.config import TrainConfig
+from projgraph.config import TrainConfig, change_config
 from projgraph.errors import InputError
+from projgraph.lesson import KeptRun, write_run
 from projgraph.projection.fit import Listener, Student, StudentTask, fit_student
 from projgraph.projection.kept import fit_key
 
@@ -253,9 +255,13 @@ def test_a_fit_that_was_damaged_is_made_again(
     assert models([later]) == models(made(tmp_path / "alone", second))
 
 
-def test_a_joint_fit_is_not_shared(run_file: Path, tmp_path: Path, fitted: list[StudentTask]) -> None:
+def test_a_joint_fit_is_not_shared(kept: KeptRun, tmp_path: Path, fitted: list[StudentTask]) -> None:
     """The trainer moves in its tuning too, and a fit that is kept holds the student alone."""
-    entries = [of_weights(run_file, weights, "student.joint=true") for weights in ("int8", "binary")]
+    features = np.random.default_rng(0).normal(size=(len(kept.dataset), 8)).astype(np.float32)
+    joint = change_config(kept.config, ["student.joint=true"])
+    path = tmp_path / "joint.run.npz"
+    write_run(path, KeptRun(kept.dataset, replace(kept.taught, features=features), joint))
+    entries = [of_weights(path, weights) for weights in ("int8", "binary")]
     found = made(tmp_path / "out", *entries)
     assert (fitted, list((tmp_path / "out" / RECORDS).glob("*.fit.npz"))) == ([], [])
     assert models(found) == [made(tmp_path / each.name, each)[0].model.sha256 for each in entries]
