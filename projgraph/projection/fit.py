@@ -29,8 +29,8 @@ EpochFigures = dict[str, float]
 Listener = Callable[[EpochFigures], None]
 
 _JUDGED_STEPS = 32
-"""From one judgement of held-out rows to the next, at least: after each of hundreds of short epochs they took a
-twentieth of the time."""
+"""From one judgement of held-out rows to the next, at least: after each of hundreds of short epochs it took a twentieth
+of the time of a first fit."""
 _UNPACKED_BYTES = 1 << 26
 """Of the bits of all rows, a byte each: if they take no more they are unpacked once, which saves a twentieth of the
 time of a fit."""
