@@ -130,7 +130,7 @@ def _teach(
 
 
 def _in_turns(tasks: Sequence[Task]) -> list[Task]:
-    """One task of each source after the other: those of one source may share a student or a fit, if it is there first."""
+    """One task of each source after the other: those of one source may share a student or a fit that is there."""
     taken: Counter[Path] = Counter()
     turns = []
     for task in tasks:
