@@ -165,7 +165,8 @@ def test_the_run_can_be_read_from_the_store(twice):
         name, status = store.execute("SELECT name, status FROM runs WHERE run_uuid = ?", [figures["run_id"]]).fetchone()
         params = read("SELECT key, value FROM params WHERE run_uuid = :run")
         latest = read("SELECT key, value FROM latest_metrics WHERE run_uuid = :run")
-        epochs = read("SELECT step, value FROM metrics WHERE run_uuid = :run AND key = 'held_out_loss'")
+        epochs = read("SELECT step, value FROM metrics WHERE run_uuid = :run AND key = 'loss'")
+        judged = read("SELECT step, value FROM metrics WHERE run_uuid = :run AND key = 'held_out_loss'")
     assert (name, status) == ("m", "FINISHED")
     assert params["student.units"] == "16"
     assert params["seed"] == "3"
@@ -173,6 +174,8 @@ def test_the_run_can_be_read_from_the_store(twice):
     assert latest["test_accuracy"] == pytest.approx(figures["test_accuracy"])
     assert latest["model_bytes"] == figures["model_bytes"]
     assert len(epochs) > 1
+    assert max(judged) == max(epochs), "held-out rows are judged at the end, if not in every epoch"
+    assert set(judged) <= set(epochs)
     assert {"report.html", "MLmodel", "model.pgb"} <= {path.name for path in (folder / "mlartifacts").rglob("*")}
 
 
