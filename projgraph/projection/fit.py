@@ -20,7 +20,6 @@ from projgraph.config import StudentConfig
 from projgraph.errors import ConfigError, InputError
 from projgraph.projection.head import HeadLayers, build_head, layers_of
 from projgraph.projection.loss import EdgeSampler, distillation, edge_consistency, gold, weighted_sum
-from projgraph.projection.optimiser import Cycle, Optimiser
 from projgraph.projection.straight_through import Tuning, finish_rounding, start_rounding
 from projgraph.projection.words import WordBatch, WordConvolution, WordRows
 from projgraph.records import UNLABELLED, Bits, FloatArray, Graph, IndexArray, Layer
@@ -305,14 +304,16 @@ class Fit:
     def _run(self, rows: IndexArray, epochs: int, rate: float) -> Iterator[EpochFigures]:
         config = self._task.config
         batches = -(-len(rows) // config.batch)
-        optimiser = Optimiser(self.parameters(), Cycle(rate, epochs * batches + 1), config.weight_decay)
+        optimiser = torch.optim.AdamW(self.parameters(), lr=rate, weight_decay=config.weight_decay, fused=True)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=rate, total_steps=epochs * batches + 1)
         for _ in range(epochs):
             sums: EpochFigures = {}
             for batch in np.array_split(self._random.permutation(rows), batches):
                 terms = self.terms(batch)
-                optimiser.clear()
+                optimiser.zero_grad(set_to_none=True)
                 terms["loss"].backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
+                schedule.step()
                 for name, value in terms.items():
                     sums[name] = sums.get(name, 0.0) + float(value.detach()) * len(batch)
             yield {name: value / len(rows) for name, value in sums.items()}
