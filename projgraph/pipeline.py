@@ -23,7 +23,7 @@ from projgraph.pack.quantise import quantise
 from projgraph.pack.quantised import QuantisedModel
 from projgraph.pack.words import Sequences
 from projgraph.plan import Plan, head_weight_bits
-from projgraph.projection.fit import Listener, Student, StudentTask, fit_student, sharpen
+from projgraph.projection.fit import Listener, Student, StudentTask, fit_student, held_out_rows, sharpen
 from projgraph.projection.graph import ProjectionGraph, projection_graph
 from projgraph.projection.joint import fit_jointly
 from projgraph.projection.kept import fit_or_read
@@ -191,7 +191,7 @@ def learn(
         model, drop = _to_integers(float_model, plan, packing, task, labels)
         unit = model.scale * temperature
         model = replace(model, threshold=score_threshold(student.held_out_logits, config.trust.abstain, unit))
-        held_out = _judge(float_model, plan, packing, task, student) if judge else None
+        held_out = _judge(float_model, plan, packing, task, student, vocabulary) if judge else None
     return Trained(model, plan, bits, labels, taught.graph, student, drop, clock.seconds, joined, temperature, held_out)
 
 
@@ -254,6 +254,7 @@ def _vocabulary(
         dimensions=config.code_dimensions,
         seed=config.seed,
         encoder=taught.encoder,
+        held_out=held_out_rows(len(dataset), config.student, config.seed),
     )
 
 
@@ -346,7 +347,12 @@ def _calibration_rows(task: StudentTask) -> tuple[IndexArray, NDArray[np.int8], 
 
 
 def _judge(
-    float_model: ProjectionModel, plan: Plan, packing: Packing, task: StudentTask, student: Student
+    float_model: ProjectionModel,
+    plan: Plan,
+    packing: Packing,
+    task: StudentTask,
+    student: Student,
+    vocabulary: Vocabulary | None,
 ) -> float | None:
     """The accuracy of the first fit's head, in integers, on the rows that it did not see."""
     rows, first = student.held_out, student.first_fit
@@ -354,6 +360,8 @@ def _judge(
         return None
     filters = None if first.convolution is None else Convolution(first.convolution, task.width)
     unseen = replace(float_model, output=first.output, hidden=first.hidden, convolution=filters)
+    if vocabulary is not None and vocabulary.unseen is not None:
+        unseen = replace(unseen, words=vocabulary.unseen)
     _, values, sequences = _calibration_rows(task)
     model = quantise(unseen, *head_weight_bits(plan), values, sequences, packing)
     words = None if task.words is None else task.words.sequences(rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
@@ -10,7 +10,7 @@ from scipy import sparse
 from projgraph import native
 from projgraph.features.encoder import Encoder
 from projgraph.features.tokens import tokenize
-from projgraph.features.word_codes import word_codes
+from projgraph.features.word_codes import WordCodes
 from projgraph.pack.words import WordTable, rows_among
 from projgraph.projection.words import WordRows
 from projgraph.records import Fingerprints, FloatArray, IndexArray, Texts
@@ -22,15 +22,18 @@ class Vocabulary:
 
     Attributes:
         table: their codes.
-        rows: the texts as the student sees them.
+        rows: the texts as the student sees them, those held out with sums of the codes ``unseen``.
         names: the words themselves, "" where one is not known; empty without an encoder.
         vectors: (V, d) the encoder's rows of them; None without one.
+        unseen: the same words with codes that the held-out texts had no part in; None where none is held out, and with
+            an encoder, whose vectors leave the texts hardly a part (0.2 % of the signs of CLINC150's).
     """
 
     table: WordTable
     rows: WordRows
     names: tuple[str, ...] = ()
     vectors: FloatArray | None = None
+    unseen: WordTable | None = None
 
 
 def build_vocabulary(
@@ -42,6 +45,7 @@ def build_vocabulary(
     dimensions: int,
     seed: int,
     encoder: Encoder | None = None,
+    held_out: IndexArray | None = None,
 ) -> Vocabulary | None:
     """The most frequent words of n texts with their codes, and the texts as the student sees them.
 
@@ -53,6 +57,7 @@ def build_vocabulary(
         dimensions: D, signs of a code.
         seed: of the codes.
         encoder: a sentence-transformers model that also knows words; None for none.
+        held_out: texts that the student is calibrated on, as if they were new; None for none.
 
     Returns:
         None where the texts have no word.
@@ -75,8 +80,14 @@ def build_vocabulary(
         start[:, : vectors.shape[1]] = vectors
     occurrences = _occurrences(fingerprints, offsets, kept)
     equal = np.zeros(len(kept), dtype=np.uint8)
-    table = WordTable(kept, equal, word_codes(occurrences, targets, dimensions, seed=seed, start=start))
-    return Vocabulary(table, word_rows(table, fingerprints, offsets), names, vectors)
+    fitted = WordCodes(occurrences, targets, dimensions, seed=seed, start=start)
+    table = WordTable(kept, equal, fitted.codes)
+    rows = word_rows(table, fingerprints, offsets)
+    if held_out is None or not len(held_out) or encoder is not None:
+        return Vocabulary(table, rows, names, vectors)
+    unseen = replace(table, codes=fitted.without(held_out))
+    rows.sums[held_out] = unseen.raw_sums(rows.rows, offsets)[held_out]
+    return Vocabulary(table, rows, names, vectors, unseen)
 
 
 def word_rows(table: WordTable, fingerprints: Fingerprints, offsets: IndexArray) -> WordRows:

@@ -9,7 +9,7 @@ from projgraph.config import load_config
 from projgraph.graph.csr import from_neighbours
 from projgraph.records import UNLABELLED, SoftLabels, TrainerTask
 from projgraph.trainers.registry import trainer
-from projgraph.trust import belief_temperature, score_threshold, tempered
+from projgraph.trust import _redrawn_temperature, belief_temperature, score_threshold, tempered
 
 
 def test_tempered_beliefs_by_hand():
@@ -53,21 +53,46 @@ def labelled_task() -> tuple[TrainerTask, SoftLabels]:
     return TrainerTask(graph, features, labels, 2), SoftLabels(np.full((400, 2), 0.5, np.float32), np.ones(400, bool))
 
 
-def test_an_overconfident_trainer_is_cooled(labelled_task):
+def test_an_overconfident_trainer_is_cooled_where_many_labels_say_so(labelled_task):
     task, _ = labelled_task
-    config = load_config(None, (), {"trainer.rounds": 3})
+    config = load_config(None, (), {"trainer.rounds": 3, "trust.left_out": 40})
     taught = trainer(config.trainer.name)(task, config.trainer, 0, None)
     lines: list[str] = []
     temperature = belief_temperature(task, taught, config, lines.append)
     # Self-training makes it all but certain, and a quarter of the rows are wrong.
     assert temperature > 1.2
-    assert lines[0] == "trainer: labels drawn anew from its own"
-    assert lines[1:] == [f"trainer: labels left out, part {part} of 3" for part in (1, 2, 3)]
+    draws = [f"trainer: labels drawn anew from its own, draw {draw} of 2" for draw in (1, 2)]
+    assert lines == [*draws, "trainer: labels left out, part 1 of 1"]
+
+
+def test_fewer_labels_than_five_times_those_to_leave_out_are_all_kept(labelled_task):
+    task, _ = labelled_task
+    config = load_config(None, (), {"trust.left_out": 41})
+    taught = trainer(config.trainer.name)(task, config.trainer, 0, None)
+    lines: list[str] = []
+    belief_temperature(task, taught, config, lines.append)
+    assert [line.split(",")[0] for line in lines] == ["trainer: labels drawn anew from its own"] * 2
+
+
+def test_draws_are_averaged(labelled_task):
+    """The temperature of three draws is the geometric mean of what each says, none of which is cut off."""
+    task, _ = labelled_task
+    labels = task.labels.copy()
+    labels[24:] = UNLABELLED
+    few = TrainerTask(task.graph, task.features, labels, 2)
+    first, config = load_config(None, (), {"trust.draws": 1}), load_config(None, (), {"trust.draws": 3})
+    taught = trainer(config.trainer.name)(few, config.trainer, 0, None)
+    say: list[str] = []
+    one, mean = (belief_temperature(few, taught, each, say.append) for each in (first, config))
+    parts = [_redrawn_temperature(few, taught, config, draw, say.append) for draw in range(3)]
+    assert one == pytest.approx(1.28 * parts[0])
+    assert mean == pytest.approx(1.28 * np.prod(parts) ** (1 / 3))
+    assert len(set(parts)) > 1
 
 
 def test_calibration_that_is_switched_off_or_has_nothing_to_ask_about_changes_nothing(labelled_task):
     task, taught = labelled_task
-    off = load_config(None, (), {"trust.left_out": 0})
+    off = load_config(None, (), {"trust.draws": 0})
     assert belief_temperature(task, taught, off, lambda line: None) == 1.0
     for labels in (np.full(400, UNLABELLED), np.arange(400) % 2):
         other = TrainerTask(task.graph, task.features, labels, 2)
@@ -82,8 +107,7 @@ def test_with_one_label_a_class_the_labels_drawn_anew_decide(labelled_task):
     taught = trainer(config.trainer.name)(single, config.trainer, 0, None)
     lines: list[str] = []
     found = belief_temperature(single, taught, config, lines.append)
-    assert lines == ["trainer: labels drawn anew from its own"]
     # Answers that have nothing to do with the features: the second run is no better than chance.
     answers = np.random.default_rng(0).integers(0, 2, 400)
     chance = SoftLabels(np.eye(2, dtype=np.float32)[answers], np.ones(400, bool))
-    assert found < belief_temperature(single, chance, config, lines.append) == 2.0
+    assert found < belief_temperature(single, chance, config, lines.append) == 4.0

@@ -143,8 +143,11 @@ class StudentConfig(Stage):
 class TrustConfig(Stage):
     """How sure a model says it is, and when it gives no label."""
 
+    draws: int = Field(
+        2, ge=0, le=100, description="times that labels are drawn anew from the trainer's answers to calibrate it"
+    )
     left_out: int = Field(
-        100, ge=0, description="labels that the trainer is asked about without seeing them, to calibrate it; 0 for none"
+        100, ge=0, description="and labels left out at least to ask it about, where five times as many are given"
     )
     abstain: float = Field(
         0.0,

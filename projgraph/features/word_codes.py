@@ -17,7 +17,7 @@ from scipy import sparse
 from sklearn.linear_model import Ridge
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from projgraph.records import FloatArray
+from projgraph.records import FloatArray, IndexArray
 
 _RIDGE = 0.003
 """l over the number of texts."""
@@ -28,14 +28,7 @@ _ROUNDS = 20
 _SMALLEST = 1e-9
 
 
-def word_codes(
-    counts: sparse.csr_array,
-    targets: FloatArray,
-    dimensions: int,
-    *,
-    seed: int,
-    start: FloatArray | None = None,
-) -> NDArray[np.int8]:
+class WordCodes:
     """The codes of V words.
 
     Args:
@@ -45,23 +38,58 @@ def word_codes(
         seed: of the start of the rotation.
         start: (V, d) what is known of the words beforehand, in the space of the targets; None for nothing.
 
-    Returns:
-        (V, D) int8 of -1 and +1.
+    Attributes:
+        codes: (V, D) int8 of -1 and +1.
     """
-    lengths = np.asarray(counts.sum(axis=1)).ravel()
-    shares = sparse.csr_array(sparse.diags_array(1.0 / np.sqrt(np.maximum(lengths, 1.0))) @ counts)
-    with threadpool_limits(1, "blas"):
-        centred = targets - targets.mean(axis=0)
-        directions = _principal(centred, 2 * dimensions)
-        goal = centred @ directions
-        known = None if start is None else (start - start.mean(axis=0)) @ directions
-        rest = goal if known is None else goal - shares @ known
-        ridge = Ridge(_RIDGE * len(targets), fit_intercept=False, solver="sparse_cg", max_iter=_STEPS, tol=1e-3)
+
+    def __init__(
+        self,
+        counts: sparse.csr_array,
+        targets: FloatArray,
+        dimensions: int,
+        *,
+        seed: int,
+        start: FloatArray | None = None,
+    ) -> None:
+        lengths = np.asarray(counts.sum(axis=1)).ravel()
+        self._shares = sparse.csr_array(sparse.diags_array(1.0 / np.sqrt(np.maximum(lengths, 1.0))) @ counts)
+        with threadpool_limits(1, "blas"):
+            centred = targets - targets.mean(axis=0)
+            directions = _principal(centred, 2 * dimensions)
+            self._goal = centred @ directions
+            self._known = None if start is None else (start - start.mean(axis=0)) @ directions
+            vectors = self._vectors(np.arange(len(targets)))
+            self._mean = vectors.mean(axis=0)
+            self._directions = _principal((vectors - self._mean).astype(np.float32), dimensions)
+            self._rotation = _rotation(self._components(vectors, dimensions), seed)
+            self.codes = self._signs(vectors)
+
+    def without(self, texts: IndexArray) -> NDArray[np.int8]:
+        """(V, D) the codes as they would be, in the same space, had some of the n texts not been there.
+
+        The sum of a text's codes knows more of its targets than that of a new text would: least so of many short
+        texts, most of a few long ones.
+        """
+        with threadpool_limits(1, "blas"):
+            return self._signs(self._vectors(np.setdiff1d(np.arange(len(self._goal)), texts)))
+
+    def _vectors(self, texts: IndexArray) -> NDArray[np.float64]:
+        """(V, p) unit vectors of the words, fitted to some of the texts."""
+        shares, goal = self._shares[texts], self._goal[texts]
+        rest = goal if self._known is None else goal - shares @ self._known
+        ridge = Ridge(_RIDGE * len(texts), fit_intercept=False, solver="sparse_cg", max_iter=_STEPS, tol=1e-3)
         vectors = ridge.fit(sparse.csr_matrix(shares), rest).coef_.T.astype(np.float64)
-        if known is not None:
-            vectors = vectors + known
-        vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), _SMALLEST)
-        return _signs(vectors, dimensions, seed)
+        if self._known is not None:
+            vectors = vectors + self._known
+        return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), _SMALLEST))
+
+    def _components(self, vectors: NDArray[np.float64], dimensions: int) -> NDArray[np.float64]:
+        components = (vectors - self._mean) @ self._directions
+        return np.pad(components, ((0, 0), (0, dimensions - components.shape[1])))
+
+    def _signs(self, vectors: NDArray[np.float64]) -> NDArray[np.int8]:
+        components = self._components(vectors, len(self._rotation))
+        return np.where(components @ self._rotation >= 0, 1, -1).astype(np.int8)
 
 
 def _principal(centred: FloatArray, most: int) -> FloatArray:
@@ -73,14 +101,11 @@ def _principal(centred: FloatArray, most: int) -> FloatArray:
     return np.asarray(kept * signs, dtype=np.float32)
 
 
-def _signs(vectors: NDArray[np.float64], dimensions: int, seed: int) -> NDArray[np.int8]:
-    """(V, dimensions) signs of the principal components, rotated so that little is lost by them."""
-    centred = vectors - vectors.mean(axis=0)
-    components = centred @ _principal(centred.astype(np.float32), dimensions)
-    missing = dimensions - components.shape[1]
-    components = np.pad(components, ((0, 0), (0, max(missing, 0))))
+def _rotation(components: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+    """(D, D) the rotation of (V, D) principal components that loses little by their signs."""
+    dimensions = components.shape[1]
     rotation = np.linalg.qr(np.random.default_rng(seed).standard_normal((dimensions, dimensions)))[0]
     for _ in range(_ROUNDS):
         left, _, right = np.linalg.svd(np.where(components @ rotation >= 0, 1.0, -1.0).T @ components)
         rotation = (left @ right).T
-    return np.where(components @ rotation >= 0, 1, -1).astype(np.int8)
+    return np.asarray(rotation)

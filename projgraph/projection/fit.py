@@ -182,7 +182,7 @@ def fit_twice(
         ConfigError: the loss is not finite at the end, or no term of the loss is on.
     """
     n_rows, config = len(task.targets.gold), task.config
-    held_out = held_out_rows(task)
+    held_out = held_out_rows(n_rows, config, task.seed, task.groups)
     rows = np.setdiff1d(np.arange(n_rows), held_out)
     epochs = config.epochs_for(len(rows))
     with undisturbed():
@@ -373,12 +373,11 @@ class Fit:
         return np.concatenate(blocks)
 
 
-def held_out_rows(task: StudentTask) -> IndexArray:
-    """The rows that the first fit of a task does not see, ascending: a share of its groups, drawn from its seed."""
-    config, groups = task.config, task.groups
-    choices = len(task.targets.gold) if groups is None else len(np.unique(groups))
+def held_out_rows(n_rows: int, config: StudentConfig, seed: int, groups: IndexArray | None = None) -> IndexArray:
+    """The rows of a task that its first fit does not see, ascending: a share of its groups, drawn from its seed."""
+    choices = n_rows if groups is None else len(np.unique(groups))
     count = min(int(choices * config.held_out), config.held_out_rows)
-    drawn = np.sort(np.random.default_rng(task.seed + 1).choice(choices, count, replace=False)).astype(np.int64)
+    drawn = np.sort(np.random.default_rng(seed + 1).choice(choices, count, replace=False)).astype(np.int64)
     return drawn if groups is None else np.flatnonzero(np.isin(groups, np.unique(groups)[drawn]))
 
 

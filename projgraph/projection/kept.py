@@ -99,7 +99,8 @@ def _read(path: Path, key: str, task: StudentTask) -> Student | None:
 
 def _to_student(arrays: Mapping[str, NDArray[Any]], key: str, task: StudentTask) -> Student | None:
     about = json.loads(arrays["about"].tobytes())
-    rows, logits = held_out_rows(task), arrays["held_out_logits"]
+    rows = held_out_rows(len(task.targets.gold), task.config, task.seed, task.groups)
+    logits = arrays["held_out_logits"]
     epochs = task.config.epochs_for(len(task.targets.gold) - len(rows))
     history = tuple({str(name): float(value) for name, value in row.items()} for row in about["history"])
     second, first = _to_layers(arrays, "second", task), _to_layers(arrays, "first", task) if len(rows) else None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from projgraph.features.word_codes import word_codes
+from projgraph.features.word_codes import WordCodes
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def sums_of(counts: sparse.csr_array, codes: np.ndarray) -> np.ndarray:
 
 def test_codes_are_signs_and_texts_of_a_topic_lie_together(corpus):
     counts, targets, topics = corpus
-    codes = word_codes(counts, targets, 16, seed=0)
+    codes = WordCodes(counts, targets, 16, seed=0).codes
     assert codes.shape == (60, 16)
     assert codes.dtype == np.int8
     assert set(np.unique(codes)) == {-1, 1}
@@ -44,7 +44,7 @@ def test_a_word_without_texts_keeps_what_was_known_before(corpus):
     wider = sparse.csr_array(sparse.hstack([counts, sparse.csr_array((400, 4), dtype=np.float32)]))
     start = np.zeros((64, 20), dtype=np.float32)
     start[60:] = np.array([1, -1, 1, -1])[:, None] * np.linspace(-5.0, 5.0, 20)
-    codes = word_codes(wider, targets, 16, seed=0, start=start)
+    codes = WordCodes(wider, targets, 16, seed=0, start=start).codes
     np.testing.assert_array_equal(codes[60:62], codes[62:])
     assert (codes[60] != codes[61]).mean() > 0.9
 
@@ -52,19 +52,50 @@ def test_a_word_without_texts_keeps_what_was_known_before(corpus):
 def test_the_order_of_texts_does_not_matter(corpus):
     counts, targets, _ = corpus
     order = np.random.default_rng(1).permutation(400)
-    one, other = (word_codes(counts[rows], targets[rows], 16, seed=0) for rows in (np.arange(400), order))
+    one, other = (WordCodes(counts[rows], targets[rows], 16, seed=0).codes for rows in (np.arange(400), order))
     assert (one == other).mean() > 0.98
 
 
 def test_same_seed_same_codes(corpus):
     counts, targets, _ = corpus
-    one, same, other = (word_codes(counts, targets, 8, seed=seed) for seed in (3, 3, 4))
+    one, same, other = (WordCodes(counts, targets, 8, seed=seed).codes for seed in (3, 3, 4))
     assert one.tobytes() == same.tobytes()
     assert one.tobytes() != other.tobytes()
 
 
 def test_more_dimensions_than_words_and_places():
     counts = sparse.csr_array(np.eye(3, dtype=np.float32))
-    codes = word_codes(counts, np.eye(3, 2, dtype=np.float32), 16, seed=0)
+    codes = WordCodes(counts, np.eye(3, 2, dtype=np.float32), 16, seed=0).codes
     assert codes.shape == (3, 16)
     assert set(np.unique(codes)) <= {-1, 1}
+
+
+def test_codes_without_no_text_are_the_codes(corpus):
+    counts, targets, _ = corpus
+    fitted = WordCodes(counts, targets, 16, seed=0)
+    np.testing.assert_array_equal(fitted.without(np.zeros(0, dtype=np.int64)), fitted.codes)
+
+
+def test_codes_without_a_few_texts_lie_in_the_same_space(corpus):
+    """Forty of 400 texts less move few of the signs; a rotation of its own would move half of them."""
+    counts, targets, _ = corpus
+    fitted = WordCodes(counts, targets, 16, seed=0)
+    assert (fitted.without(np.arange(40)) != fitted.codes).mean() < 0.2
+
+
+def test_a_texts_sum_knows_its_targets_only_where_it_had_a_part_in_the_codes():
+    """Long texts of random words with random targets: nothing can be known of a new one."""
+    generator = np.random.default_rng(0)
+    counts = sparse.csr_array((generator.random((100, 400)) < 0.2).astype(np.float32))
+    targets = generator.standard_normal((100, 16)).astype(np.float32)
+    fitted = WordCodes(counts, targets, 32, seed=0)
+    held_out = np.arange(50)
+    alike = np.triu_indices(50, 1)
+    true = (targets @ targets.T)[alike]
+
+    def known(codes: np.ndarray) -> float:
+        sums = sums_of(counts, codes)[held_out]
+        return float(np.corrcoef((sums @ sums.T)[alike], true)[0, 1])
+
+    assert known(fitted.codes) > 0.5
+    assert abs(known(fitted.without(held_out))) < 0.1
