@@ -22,7 +22,7 @@ class Vocabulary:
 
     Attributes:
         table: their codes.
-        rows: the texts as the student sees them, those held out with sums of the codes ``unseen``.
+        rows: the texts as the student sees them, those held out by the codes ``unseen``.
         names: the words themselves, "" where one is not known; empty without an encoder.
         vectors: (V, d) the encoder's rows of them; None without one.
         unseen: the same words with codes that the held-out texts had no part in; None where none is held out, and with
@@ -86,7 +86,7 @@ def build_vocabulary(
     if held_out is None or not len(held_out) or encoder is not None:
         return Vocabulary(table, rows, names, vectors)
     unseen = replace(table, codes=fitted.without(held_out))
-    rows.sums[held_out] = unseen.raw_sums(rows.rows, offsets)[held_out]
+    rows = rows.holding_out(held_out, unseen.codes, unseen.raw_sums(*rows.sequences(held_out)))
     return Vocabulary(table, rows, names, vectors, unseen)
 
 

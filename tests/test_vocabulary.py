@@ -40,10 +40,12 @@ def test_texts_held_out_have_sums_of_codes_that_they_had_no_part_in(texts):
     expected = found.unseen.raw_sums(found.rows.rows, found.rows.offsets)
     np.testing.assert_array_equal(found.rows.sums[held_out], expected[held_out])
     assert (found.rows.sums[held_out] != plain.rows.sums[held_out]).any(axis=1).all()
+    np.testing.assert_array_equal(found.rows.unseen, found.unseen.codes)
+    np.testing.assert_array_equal(found.rows.held_out, held_out)
 
 
 def test_where_no_text_is_held_out_all_are_seen_alike(texts):
     for none in (None, np.zeros(0, dtype=np.int64)):
         found = vocabulary(texts, none)
-        assert found.unseen is None
+        assert (found.unseen, found.rows.unseen, found.rows.held_out) == (None, None, None)
         np.testing.assert_array_equal(found.rows.sums, found.table.raw_sums(found.rows.rows, found.rows.offsets))

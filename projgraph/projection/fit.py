@@ -45,7 +45,7 @@ class Targets:
         distributions: (n, c) the trainer's label distributions, sharpened for the student.
         weights: (n,) the trust in each.
         gold: (n,) given labels, ``UNLABELLED`` elsewhere.
-        beliefs: (n, c) the trainer's distributions as they are; held-out rows are judged by them.
+        beliefs: (n, c) the trainer's distributions as they are; they calibrate, and no fit learns from them.
     """
 
     distributions: FloatArray
@@ -256,7 +256,7 @@ class Fit:
             dense = task.words.dimensions
             if task.filters:
                 generator = torch.Generator().manual_seed(task.seed + 2)
-                convolution = WordConvolution(task.words.codes, task.filters, task.width, generator)
+                convolution = WordConvolution(task.words.all_codes, task.filters, task.width, generator)
         n_inputs, n_classes = task.bits.n_bits + dense, task.targets.distributions.shape[1]
         self.head = build_head(
             n_inputs, n_classes, task.units, task.config.dropout, seed=task.seed, dense=dense, convolution=convolution

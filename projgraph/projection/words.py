@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -23,17 +23,38 @@ class WordRows:
         rows: (N,) rows of ``codes``, one text after the other, -1 of a word without a code.
         offsets: (n + 1,) where the words of each text start.
         sums: (n, D) weighted sums of the codes of each text.
+        unseen: (V, D) other codes of the same words, by which some texts are seen; None where there are no such texts.
+        held_out: those texts, ascending; None where there are none.
     """
 
     codes: NDArray[np.int8]
     rows: IndexArray
     offsets: IndexArray
     sums: FloatArray
+    unseen: NDArray[np.int8] | None = None
+    held_out: IndexArray | None = None
 
     @property
     def dimensions(self) -> int:
         """D, the numbers of a code."""
         return int(self.codes.shape[1])
+
+    @property
+    def all_codes(self) -> NDArray[np.int8]:
+        """(V, D), or with ``unseen`` behind them (2 V, D): what a `WordBatch` has rows of."""
+        return self.codes if self.unseen is None else np.concatenate([self.codes, self.unseen])
+
+    def holding_out(self, texts: IndexArray, unseen: NDArray[np.int8], sums: FloatArray) -> WordRows:
+        """These texts, some of them seen by other codes: in their sums, and by a convolution.
+
+        Args:
+            texts: (h,) those, ascending.
+            unseen: (V, D) codes of the same words.
+            sums: (h, D) their weighted sums of these codes.
+        """
+        changed = self.sums.copy()
+        changed[texts] = sums
+        return replace(self, sums=changed, unseen=unseen, held_out=texts)
 
     def sequences(self, texts: IndexArray) -> tuple[IndexArray, IndexArray]:
         """The rows of the codes of some texts, ascending, all of their words, and (len(texts) + 1,) their offsets."""
@@ -44,11 +65,11 @@ class WordRows:
 
     def concatenate(self, more: WordRows) -> WordRows:
         """These texts and more of them, of the same codes."""
-        return WordRows(
-            self.codes,
-            np.concatenate([self.rows, more.rows]),
-            np.concatenate([self.offsets, self.offsets[-1] + more.offsets[1:]]),
-            np.concatenate([self.sums, more.sums]),
+        return replace(
+            self,
+            rows=np.concatenate([self.rows, more.rows]),
+            offsets=np.concatenate([self.offsets, self.offsets[-1] + more.offsets[1:]]),
+            sums=np.concatenate([self.sums, more.sums]),
         )
 
     def batch(self, texts: IndexArray) -> WordBatch:
@@ -59,6 +80,9 @@ class WordRows:
         text_of = np.repeat(np.arange(len(texts)), lengths)
         positions = np.arange(int(lengths.sum())) - firsts[text_of]
         rows = self.rows[starts[text_of] + positions]
+        if self.held_out is not None:
+            apart = np.isin(texts, self.held_out)[text_of] & (rows >= 0)
+            rows = np.where(apart, rows + len(self.codes), rows)
         arrays = (torch.from_numpy(array) for array in (rows, text_of, positions, lengths))
         return WordBatch(*arrays)
 
@@ -68,7 +92,7 @@ class WordBatch:
     """The words of b texts for one step of training.
 
     Attributes:
-        rows: (N,) rows of the codes, one text after the other, -1 of a word without a code.
+        rows: (N,) rows of ``WordRows.all_codes``, one text after the other, -1 of a word without a code.
         text_of: (N,) the text of each word, from 0.
         positions: (N,) the place of each word in its text.
         lengths: (b,) words of each text.

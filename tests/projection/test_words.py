@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from projgraph.pack.convolution import Convolution as PackedConvolution
 from projgraph.pack.model import ProjectionModel
 from projgraph.pack.projection import ProjectionSpec
 from projgraph.pack.words import WordTable
-from projgraph.projection.fit import StudentTask, fit_student, sharpen
+from projgraph.projection.fit import StudentTask, fit_student, held_out_rows, sharpen
 from projgraph.projection.head import build_head, layers_of
 from projgraph.projection.words import MOST_WORDS, WordConvolution, WordRows
 from projgraph.records import UNLABELLED, Bits
@@ -140,3 +142,44 @@ def test_the_packed_float_model_is_the_head(codes, units):
     spec = ProjectionSpec.for_text(bits=16, functions=1).to_bytes()
     model = ProjectionModel(spec, output, hidden, 1.0, ("a", "b", "c"), table, PackedConvolution(filters, 3))
     np.testing.assert_allclose(model.logits(values, (rows, offsets)), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("units", "filters"), [(0, 0), (8, 0), (0, 4), (8, 4)])
+def test_held_out_texts_are_seen_by_codes_that_they_had_no_part_in(codes, units, filters):
+    """Sums and filters alike: the logits that calibrate are those of the first fit's head over these codes alone."""
+    generator = np.random.default_rng(4)
+    offsets = np.arange(0, 121, 3)
+    rows = generator.integers(-1, 6, 120)
+    table = WordTable(np.arange(4, 28, 4, dtype=np.uint32), np.zeros(6, dtype=np.uint8), codes)
+    unseen = replace(table, codes=generator.choice(np.array([-1, 1], dtype=np.int8), size=codes.shape))
+    bits = Bits(generator.integers(0, 255, (40, 2), dtype=np.uint8), np.zeros((40, 2), np.uint8), 16)
+    targets = sharpen(np.eye(2, dtype=np.float32)[np.arange(40) % 2], np.full(40, UNLABELLED), 1.0)
+    config = StudentConfig(epochs=5, min_steps=1, batch=8, rate=0.05, dropout=0.0, held_out=0.25)
+    held_out = held_out_rows(40, config, 0)
+    plain = WordRows(codes, rows, offsets, table.raw_sums(rows, offsets))
+    words = plain.holding_out(held_out, unseen.codes, unseen.raw_sums(*plain.sequences(held_out)))
+    copies = words.concatenate(plain)  # whose texts are not held out
+    task = StudentTask(bits.concatenate(bits), targets, config, units, words=copies, filters=filters, width=2)
+    first = (student := fit_student(task)).first_fit
+    assert first is not None
+    convolution = None if first.convolution is None else PackedConvolution(first.convolution, 2)
+    spec = ProjectionSpec.for_text(bits=16, functions=1).to_bytes()
+    found = {
+        name: ProjectionModel(spec, first.output, first.hidden, 1.0, ("a", "b"), each, convolution).logits(
+            bits.select(held_out).values(), words.sequences(held_out)
+        )
+        for name, each in (("unseen", unseen), ("seen", table))
+    }
+    np.testing.assert_allclose(found["unseen"], student.held_out_logits, rtol=1e-4, atol=1e-4)
+    assert np.abs(found["seen"] - student.held_out_logits).max() > 0.01
+    np.testing.assert_array_equal(plain.sums, table.raw_sums(rows, offsets))
+
+
+def test_a_batch_has_rows_of_both_codes(codes):
+    rows = word_rows([[0, -1], [5], [1, 2]], codes)
+    mixed = rows.holding_out(np.array([0, 2]), -codes, -rows.sums[[0, 2]])
+    assert mixed.batch(np.array([2, 1, 0])).rows.tolist() == [7, 8, 5, 6, -1]
+    np.testing.assert_array_equal(mixed.all_codes, np.concatenate([codes, -codes]))
+    np.testing.assert_array_equal(mixed.sums, rows.sums * np.array([-1, 1, -1])[:, None])
+    assert mixed.sequences(np.arange(3))[0].tolist() == [0, -1, 5, 1, 2], "of the model's table"
+    assert mixed.concatenate(rows).batch(np.array([3, 0])).rows.tolist() == [0, -1, 6, -1]
