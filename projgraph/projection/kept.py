@@ -1,9 +1,9 @@
 """Fits that are kept in a folder, so that students that differ in their weights alone share one; it knows no model.
 
 A fit is one file, HASH.fit.npz, named by a hash of all that it follows from: the task with every array of it, and the
-versions of projgraph and torch. It may be deleted at any time, and is written whole or not at all. What is not exactly
-a fit of the task is fitted again. Arrays, without pickle: ``about`` (JSON: the key and the history), ``held_out``,
-``held_out_logits``, and for the layers of both fits ``first_*`` and ``second_*``.
+versions of projgraph, numpy and torch. It may be deleted at any time, and is written whole or not at all. What is not
+exactly a fit of the task is fitted again. Arrays, without pickle: ``about`` (JSON: the key and the history),
+``held_out``, ``held_out_logits``, and for the layers of both fits ``first_*`` and ``second_*``.
 """
 
 from __future__ import annotations
@@ -31,12 +31,17 @@ from projgraph.records import Layer
 
 FIT_SUFFIX = ".fit.npz"
 _KEY_CHARACTERS = 32
+_DAMAGED = (
+    *(OSError, EOFError, zipfile.BadZipFile, zlib.error),
+    *(ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError),
+)
+"""What reading a file, and using what it says, raises where it is not what was written."""
 _LAYERS = ("hidden", "output", "convolution")
 
 
 def fit_key(task: StudentTask) -> str:
     """A hash of everything that the fit of a task follows from. Time and bytes read O(size of the task)."""
-    digest = hashlib.sha256(json.dumps([__version__, torch.__version__]).encode())
+    digest = hashlib.sha256(json.dumps([__version__, np.__version__, torch.__version__]).encode())
     _add(digest, task)
     return digest.hexdigest()[:_KEY_CHARACTERS]
 
@@ -91,9 +96,7 @@ def _read(path: Path, key: str, task: StudentTask) -> Student | None:
                 return None
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             return _to_student({name: file[name] for name in file.files}, key, task)
-    except (OSError, ValueError, LookupError, TypeError, EOFError, AttributeError, RuntimeError):
-        return None
-    except (zipfile.BadZipFile, zlib.error):
+    except _DAMAGED:
         return None
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from projgraph.errors import OutputError
 from projgraph.graph.csr import from_csr
 from projgraph.projection import kept
 from projgraph.projection.fit import Student, StudentTask, fit_student, sharpen
@@ -57,7 +58,15 @@ HIDDEN = replace(LINEAR, units=4)
 WORDS = replace(HIDDEN, words=words(), filters=3, width=2)
 GRAPHS = replace(HIDDEN, config=config({"edges": 0.5, "hamming": 0.5}, epochs=3), graph=ring(), hamming=ring(2.0))
 UNHELD = replace(HIDDEN, config=config(epochs=3, held_out=0.0))
-TASKS = {"linear": LINEAR, "hidden": HIDDEN, "words": WORDS, "graphs": GRAPHS, "none held out": UNHELD}
+HELD_OUT_WORDS = replace(WORDS.words, unseen=-WORDS.words.codes, held_out=np.arange(0, N_ROWS, 2))
+TASKS = {
+    "held-out words": replace(WORDS, words=HELD_OUT_WORDS),
+    "linear": LINEAR,
+    "hidden": HIDDEN,
+    "words": WORDS,
+    "graphs": GRAPHS,
+    "none held out": UNHELD,
+}
 TUNINGS = [Tuning(1, 0.0, 2, 1, 0.01), Tuning(2, 0.0, 2, 1, 0.01), Tuning(4, 0.5, 2, 1, 0.01)]
 
 
@@ -132,7 +141,7 @@ OTHERS: dict[str, list[object]] = {
     "seed": [1],
     "graph": [ring()],
     "hamming": [ring()],
-    "words": [None, words(1), replace(WORDS.words, sums=WORDS.words.sums * 2)],
+    "words": [None, words(1), replace(WORDS.words, sums=WORDS.words.sums * 2), HELD_OUT_WORDS],
     "filters": [0, 4],
     "width": [3],
     "groups": [np.arange(N_ROWS) // 2],
@@ -148,7 +157,7 @@ def test_every_part_of_a_task_makes_another_fit() -> None:
     assert fit_key(copy) == fit_key(WORDS), "the same content"
 
 
-@pytest.mark.parametrize("name", ["__version__", "torch.__version__"])
+@pytest.mark.parametrize("name", ["__version__", "np.__version__", "torch.__version__"])
 def test_another_version_makes_another_fit(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     before = fit_key(LINEAR)
     monkeypatch.setattr(f"projgraph.projection.kept.{name}", "9.9")
@@ -189,6 +198,9 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "no key": lambda data: changed(data, about=about({"history": HISTORY})),
     "no history": lambda data: changed(data, about=about({"key": fit_key(HIDDEN), "history": []})),
     "odd history": lambda data: changed(data, about=about({"key": fit_key(HIDDEN), "history": [1, 2, 3]})),
+    "a number too large": lambda data: changed(
+        data, about=about({"key": fit_key(HIDDEN), "history": [{"epoch": 10**400}] * 3})
+    ),
     "words in the history": lambda data: changed(data, about=about({"key": fit_key(HIDDEN), "history": ["a"] * 3})),
 }
 
@@ -214,9 +226,9 @@ def test_a_damaged_file_is_fitted_again(
 
 
 def test_a_fit_of_another_task_under_this_name_is_fitted_again(tmp_path: Path, fitted: list[StudentTask]) -> None:
-    """Of the same shape, so that the key in the file alone tells."""
-    other = replace(HIDDEN, seed=1)
-    fit_or_read(tmp_path, replace(other, config=config(epochs=3, dropout=0.3, held_out=0.2)))
+    """Of the same shape and held-out rows, so that the key in the file alone tells."""
+    other = replace(HIDDEN, config=config(epochs=3, dropout=0.3, rate=0.03))
+    assert np.array_equal(fit_or_read(tmp_path, other).held_out, fit_student(HIDDEN).held_out)
     (path,) = tmp_path.iterdir()
     path.rename(tmp_path / (fit_key(HIDDEN) + FIT_SUFFIX))
     assert arrays(fit_or_read(tmp_path, HIDDEN)) == arrays(fit_student(HIDDEN))
@@ -224,10 +236,8 @@ def test_a_fit_of_another_task_under_this_name_is_fitted_again(tmp_path: Path, f
 
 
 def test_a_folder_in_the_place_of_a_fit_is_told(tmp_path: Path) -> None:
-    from projgraph.errors import OutputError
-
     (tmp_path / (fit_key(LINEAR) + FIT_SUFFIX)).mkdir()
-    with pytest.raises(OutputError):
+    with pytest.raises(OutputError, match="it is a folder; expected the path of a file"):
         fit_or_read(tmp_path, LINEAR)
 
 
