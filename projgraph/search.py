@@ -65,15 +65,20 @@ def best_student(
             the smallest size that is worth it.
     """
     plans = plans_to_fit(dataset, config, search=search)
-    blueprints = (draw_blueprint(dataset, config, plan) for plan in plans)
-    students = [learn(dataset, taught, config, progress, blueprint=each, judge=True, fits=fits) for each in blueprints]
-    # The first of the best, and shapes come with the fewest steps a text first: a tie goes to the faster one.
-    chosen = max(students, key=lambda student: student.held_out_accuracy or 0.0)
-    tried = tuple(
-        Tried(each.plan.size, each.held_out_accuracy, shape_in_words(each.plan, each.model.over_bits.format_name))
-        for each in students
-    )
-    return Search(chosen, tried)
+    tried: list[Tried] = []
+
+    def students() -> Iterator[Trained]:
+        for plan in plans:
+            blueprint = draw_blueprint(dataset, config, plan)
+            student = learn(dataset, taught, config, progress, blueprint=blueprint, judge=True, fits=fits)
+            shape = shape_in_words(plan, student.model.over_bits.format_name)
+            tried.append(Tried(plan.size, student.held_out_accuracy, shape))
+            yield student
+
+    # One by one, since a student holds the bits of all rows. The first of the best is taken, and shapes come with the
+    # fewest steps a text first: a tie goes to the faster one.
+    chosen = max(students(), key=lambda student: student.held_out_accuracy or 0.0)
+    return Search(chosen, tuple(tried))
 
 
 def plans_to_fit(dataset: Dataset, config: TrainConfig, *, search: bool = False) -> list[Plan]:

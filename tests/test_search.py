@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+import weakref
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
+from projgraph.blueprint import Blueprint
 from projgraph.config import TrainConfig
 from projgraph.errors import BudgetError
-from projgraph.plan import plan_model
+from projgraph.plan import Plan, plan_model
 from projgraph.records import Dataset, Texts
-from projgraph.search import FEWEST_BITS, UNITS, plans_to_fit
+from projgraph.search import FEWEST_BITS, UNITS, best_student, plans_to_fit
 
 
 def rows(classes: int) -> Dataset:
@@ -108,3 +111,50 @@ def test_bits_that_are_asked_for_may_be_few():
     assert [plan.bits for plan in plans_to_fit(rows(20), config(8 * 1024, **fixed))] == [64]
     with pytest.raises(BudgetError, match=r"is too small for 20 classes with these settings; the smallest that works"):
         plans_to_fit(rows(20), config(1000, **fixed))
+
+
+class Model:
+    """What a search asks of a model."""
+
+    format_name = "int4"
+
+    @property
+    def over_bits(self) -> Model:
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class Student:
+    """What a search asks of a student."""
+
+    plan: Plan
+    held_out_accuracy: float | None
+    model: Model
+
+
+@pytest.mark.parametrize("accuracies", [[0.5, 0.9, 0.7], [0.5, 0.9, 0.9], [None, None, None]])
+def test_a_search_keeps_the_first_of_the_best_and_lets_the_others_go(monkeypatch, accuracies):
+    """A student holds the bits of all rows: there are never more than the best, the last and the next at a time."""
+    living: weakref.WeakSet[Student] = weakref.WeakSet()
+    most = 0
+
+    def learn(*args: object, blueprint: Blueprint, **options: object) -> Student:
+        nonlocal most
+        student = Student(blueprint.plan, figure(blueprint.plan), Model())
+        living.add(student)
+        most = max(most, len(living))
+        return student
+
+    def figure(plan: Plan) -> float | None:
+        return accuracies[min(plan.units // 16, 2)]
+
+    monkeypatch.setattr("projgraph.search.learn", learn)
+    data, given = rows(20), config(64 * 1024)
+    plans = plans_to_fit(data, given, search=True)
+    found = best_student(data, None, given, lambda line: None, search=True)
+    assert [each.size for each in found.tried] == [plan.size for plan in plans]
+    figures = [each.held_out_accuracy for each in found.tried]
+    assert figures == [figure(plan) for plan in plans]
+    best = None if accuracies[0] is None else max(accuracies)
+    assert found.chosen.plan == plans[figures.index(best)]
+    assert len(plans) > most == 3
