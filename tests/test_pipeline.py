@@ -11,7 +11,10 @@ from projgraph import native, pipeline
 from projgraph.config import TrainConfig, load_config
 from projgraph.errors import BudgetError, ConfigError, InputError
 from projgraph.native import NativeModel
+from projgraph.pack.model import ProjectionModel
 from projgraph.pack.projection import ProjectionSpec
+from projgraph.pack.quantise import quantise
+from projgraph.pack.quantised import QuantisedModel
 from projgraph.pack.write import model_bytes
 from projgraph.records import UNLABELLED, Dataset, Texts
 
@@ -328,3 +331,36 @@ def test_words_beside_the_bits(config, units, filters):
     scores = model.scores(result.bits.values(), sequences)
     assert np.array_equal(device.scores(dataset.texts), scores)
     assert abs(result.quantisation_drop) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("filters", "pack"), [(0, {}), (8, {}), (8, {"pack__weight_bits": 1, "pack__tuning_epochs": 3})], ids=str
+)
+def test_rows_held_out_are_calibrated_and_judged_by_the_same_head_and_codes(config, monkeypatch, filters, pack):
+    settings = {"projection__words__dimensions": 16, "projection__words__filters": filters, "student__units": 16}
+    settings |= {"projection__words__min_steps": 40, "student__held_out": 0.5, "student__corruption__typing": 0.1}
+    chosen = changed(config, **settings, **pack)
+    rounded: list[ProjectionModel] = []
+
+    def spy(model: ProjectionModel, *args: object) -> QuantisedModel:
+        rounded.append(model)
+        return quantise(model, *args)
+
+    monkeypatch.setattr(pipeline, "quantise", spy)
+    dataset, _ = corpus(90)
+    taught = pipeline.teach_all(dataset, chosen, quiet)
+    # Features at random, so that codes follow the texts that they are fitted to.
+    taught = dataclasses.replace(taught, features=np.random.default_rng(0).normal(size=(90, 32)).astype(np.float32))
+    result = pipeline.learn(taught.taken_from(dataset), taught, chosen, quiet, judge=True)
+    last, unseen = rounded
+    assert last.words is not None
+    assert unseen.words is not None
+    assert 0 < (last.words.codes != unseen.words.codes).mean() < 0.5
+    held_out = result.student.held_out
+    texts = taught.taken_from(dataset).texts.select(held_out)
+    fingerprints, offsets = native.word_fingerprints(unseen.projection, texts)
+    sequences = (unseen.words.rows_of(fingerprints), offsets)
+    logits = unseen.logits(result.bits.select(held_out).values(), sequences)
+    np.testing.assert_allclose(logits, result.student.held_out_logits, rtol=1e-3, atol=1e-3)
+    right = logits.argmax(axis=1) == taught.labels.labels[held_out]
+    assert result.held_out_accuracy == pytest.approx(right.mean(), abs=2 / len(held_out))
