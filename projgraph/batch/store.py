@@ -71,7 +71,7 @@ class Store:
         return self.out / RECORDS / f"{self._hash([taught, *self._facts(source)])}{RUN_SUFFIX}"
 
     def key(self, entry: Entry) -> str:
-        """A hash of everything that a model and its figures follow from: content of the input, settings, version.
+        """A hash of all that a model and its figures follow from: content of input and encoder, settings, version.
 
         Raises:
             InputError: a file cannot be read.
@@ -159,7 +159,16 @@ class Store:
 
     def _facts(self, source: SourceFile) -> list[Any]:
         files = [self._digest(path) for path in (source.path, *source.unlabelled)]
-        return [source.kind, files, source.labels_per_class, source.text_column, source.label_column]
+        rows = [source.labels_per_class, source.text_column, source.label_column]
+        return [source.kind, files, self._encoder_files(source.config), *rows]
+
+    def _encoder_files(self, config: TrainConfig | None) -> list[tuple[str, str]]:
+        """The files of an encoder that is a folder: another may be put in its place under the same name."""
+        folder = Path(config.encoder) if config is not None and config.encoder else None
+        if folder is None or not folder.is_dir():
+            return []
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        return [(path.relative_to(folder).as_posix(), self._digest(path)) for path in files]
 
     def _digest(self, path: Path) -> str:
         """Of the content and of the extension that says how it is read."""

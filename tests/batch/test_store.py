@@ -124,6 +124,30 @@ def test_the_same_bytes_read_as_another_format_are_other_rows(tmp_path: Path) ->
     assert len(keys) == 2
 
 
+def test_an_encoder_that_took_the_place_of_another_teaches_anew(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("text,label\na,b\n")
+    encoder = tmp_path / "encoder"
+
+    def keys(name: Path | str = encoder) -> tuple[object, ...]:
+        source = SourceFile("data", tmp_path / "rows.csv", TrainConfig(encoder=str(name)))
+        store = Store(tmp_path)  # which hashes a file once
+        config = source.config or TrainConfig()
+        wanted = Entry("a", "a", source, ("pgb",))
+        return store.lesson(source), store.key(wanted), store.student_key(source, config, [256])
+
+    found = [keys()]
+    (encoder / "1_Pooling").mkdir(parents=True)
+    for path, content in (("weights", "1"), ("weights", "2"), ("1_Pooling/config.json", "{}"), ("more", "")):
+        (encoder / path).write_text(content)
+        found.append(keys())
+        assert found[-1] == keys()
+    (encoder / "more").rename(encoder / "other")
+    found.append(keys())
+    for each in zip(*found, strict=True):
+        assert len(set(each)) == len(found) == 6
+    assert keys("all-MiniLM-L6-v2") != keys("all-MiniLM-L12-v2")
+
+
 @pytest.mark.parametrize(
     "damage", [lambda data: b"", lambda data: data[:500], lambda data: data[:-1], lambda data: b"x"]
 )
