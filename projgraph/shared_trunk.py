@@ -75,10 +75,8 @@ def train_shared(
     bits = native.project(projection, texts)
     rows_of = np.repeat(np.arange(len(runs)), [len(run.dataset) for run in runs.values()])
     classes = np.array([len(run.dataset.classes) for run in runs.values()])
-    # A text may be in several runs: where one head has not seen it, no other shall have.
-    groups = np.unique(np.array(list(texts)), return_inverse=True)[1].astype(np.int64)
     targets, tuning = _targets(runs, classes, config), weight_tuning(_weight_bits(config), config)
-    task = StudentTask(bits, targets, config.student, units, config.seed, groups=groups)
+    task = StudentTask(bits, targets, config.student, units, config.seed, groups=_groups(texts))
     task = with_copies(task, None, texts, projection, config)
     progress(f"student: {units} hidden units, {int(classes.sum()):,} classes of {len(runs)} heads")
     student = fit_shared(task, rows_of, classes, listener, tuning)
@@ -104,6 +102,16 @@ def _check(runs: Mapping[str, KeptRun], config: TrainConfig) -> None:
     if any(wrong.values()):
         named = ", ".join(name for name, given in wrong.items() if given)
         raise ConfigError(f"{named}: heads over one hidden layer cannot have it; give 0, or bundle trained models")
+
+
+def _groups(texts: Texts) -> IndexArray:
+    """(n,) the place of each text among the different ones, in order: it may be in several runs.
+
+    Where one head has not seen it, no other shall have.
+    """
+    # Not by numpy, whose strings all take the bytes of the longest, and end before a zero character.
+    places = {text: place for place, text in enumerate(sorted(set(texts)))}
+    return np.fromiter((places[text] for text in texts), dtype=np.int64, count=len(texts))
 
 
 def _targets(runs: Mapping[str, KeptRun], classes: IndexArray, config: TrainConfig) -> Targets:

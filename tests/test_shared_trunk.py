@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,8 @@ from projgraph.pack.write import model_bytes
 from projgraph.projection.fit import StudentTask, fit_twice, sharpen
 from projgraph.projection.shared import SharedFit
 from projgraph.read import read_dataset
-from projgraph.records import Bits, Dataset
-from projgraph.shared_trunk import train_shared
+from projgraph.records import Bits, Dataset, Texts
+from projgraph.shared_trunk import _groups, train_shared
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -119,6 +120,18 @@ def test_a_rows_loss_and_logits_know_its_own_classes_alone(config: TrainConfig) 
     held_out = set(student.held_out.tolist())
     assert held_out == {row ^ 1 for row in held_out}, "rows of a group are held out together"
     assert len(held_out) == 20
+
+
+def test_a_text_of_several_runs_is_one_group_and_a_long_one_costs_its_own_bytes() -> None:
+    texts = Texts.from_strings(["b", "a", "b", "", "a\0", "a", "é", "\ud800"])
+    assert _groups(texts).tolist() == [3, 1, 3, 0, 2, 1, 4, 5]
+    many = Texts.from_strings([*map(str, range(20_000)), "long " * 20_000])
+    tracemalloc.start()
+    try:
+        assert sorted(_groups(many).tolist()) == list(range(20_001))
+        assert tracemalloc.get_traced_memory()[1] < 10e6, "not 100,000 characters a row"
+    finally:
+        tracemalloc.stop()
 
 
 def test_what_heads_cannot_share_is_refused(runs: dict[str, KeptRun], config: TrainConfig) -> None:
