@@ -191,7 +191,7 @@ def learn(
         model, drop = _to_integers(float_model, plan, packing, task, labels)
         unit = model.scale * temperature
         model = replace(model, threshold=score_threshold(student.held_out_logits, config.trust.abstain, unit))
-        held_out = _judge(float_model, plan, packing, task, student, vocabulary) if judge else None
+        held_out = _judge(float_model, plan, packing, task, student) if judge else None
     return Trained(model, plan, bits, labels, taught.graph, student, drop, clock.seconds, joined, temperature, held_out)
 
 
@@ -347,12 +347,7 @@ def _calibration_rows(task: StudentTask) -> tuple[IndexArray, NDArray[np.int8], 
 
 
 def _judge(
-    float_model: ProjectionModel,
-    plan: Plan,
-    packing: Packing,
-    task: StudentTask,
-    student: Student,
-    vocabulary: Vocabulary | None,
+    float_model: ProjectionModel, plan: Plan, packing: Packing, task: StudentTask, student: Student
 ) -> float | None:
     """The accuracy of the first fit's head, in integers, on the rows that it did not see."""
     rows, first = student.held_out, student.first_fit
@@ -360,8 +355,8 @@ def _judge(
         return None
     filters = None if first.convolution is None else Convolution(first.convolution, task.width)
     unseen = replace(float_model, output=first.output, hidden=first.hidden, convolution=filters)
-    if vocabulary is not None and vocabulary.unseen is not None:
-        unseen = replace(unseen, words=vocabulary.unseen)
+    if unseen.words is not None and task.words is not None and task.words.unseen is not None:
+        unseen = replace(unseen, words=replace(unseen.words, codes=task.words.unseen))
     _, values, sequences = _calibration_rows(task)
     model = quantise(unseen, *head_weight_bits(plan), values, sequences, packing)
     words = None if task.words is None else task.words.sequences(rows)

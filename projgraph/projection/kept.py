@@ -111,7 +111,7 @@ def _to_student(arrays: Mapping[str, NDArray[Any]], key: str, task: StudentTask)
         about["key"] == key
         and [row["epoch"] for row in history] == [float(epoch) for epoch in range(1, epochs + 1)]
         and np.array_equal(arrays["held_out"], rows)
-        and _is(logits, (len(rows), task.targets.distributions.shape[1]))
+        and _is_finite_of(logits, (len(rows), task.targets.distributions.shape[1]))
     )
     return Student(second.hidden, second.output, history, rows, logits, second.convolution, first) if right else None
 
@@ -130,7 +130,7 @@ def _to_layers(arrays: Mapping[str, NDArray[Any]], fit: str, task: StudentTask) 
         layers.append(None)
         if shape is not None:
             weights, bias = arrays[f"{fit}_{name}_weights"], arrays[f"{fit}_{name}_bias"]
-            if not _is(weights, shape) or not _is(bias, shape[1:]):
+            if not _is_finite_of(weights, shape) or not _is_finite_of(bias, shape[1:]):
                 raise ValueError(f"{name}: {weights.shape} weights; expected {shape}")
             layers[-1] = Layer(weights, bias)
     hidden, output, convolution = layers
@@ -139,7 +139,7 @@ def _to_layers(arrays: Mapping[str, NDArray[Any]], fit: str, task: StudentTask) 
     return HeadLayers(hidden, output, convolution)
 
 
-def _is(array: NDArray[Any], shape: tuple[int, ...]) -> bool:
+def _is_finite_of(array: NDArray[Any], shape: tuple[int, ...]) -> bool:
     return array.dtype == np.float32 and array.shape == shape and bool(np.isfinite(array).all())
 
 
