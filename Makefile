@@ -29,12 +29,13 @@ help:
 setup: $(VENV)/.installed
 
 # The stamp is touched last, so an interrupted install starts again. setuptools would keep an extension that is newer
-# than its sources, whatever pyproject.toml says of its flags: hence the rm.
+# than its sources, whatever pyproject.toml says of its flags: hence the rm. graphlearning has no wheels, and its setup.py
+# imports numpy, so numpy is there before it.
 $(VENV)/.installed: pyproject.toml setup.py constraints.txt $(CORE) $(WASM) projgraph/core/wasm_core.py $(KERNELS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "projgraph needs Python 3.11 or later, $(PYTHON) is " + sys.version.split()[0] + ": make setup PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	rm -f projgraph/_core*.so projgraph/_kernels*.so projgraph/core/wasm/*.wasm
-	$(BIN)/python -m pip install -c constraints.txt setuptools wheel
+	$(BIN)/python -m pip install -c constraints.txt setuptools wheel numpy
 	$(BIN)/python -m pip install -c constraints.txt torch==2.13.0
 	$(BIN)/python -m pip install -c constraints.txt --no-build-isolation -e '.[dev]'
 	@touch $@
