@@ -25,6 +25,7 @@ from projgraph.pack.words import Sequences
 from projgraph.plan import Plan, head_weight_bits
 from projgraph.projection.fit import Listener, Student, StudentTask, fit_student, held_out_rows, sharpen
 from projgraph.projection.graph import ProjectionGraph, projection_graph
+from projgraph.projection.head import members_of
 from projgraph.projection.joint import fit_jointly
 from projgraph.projection.kept import fit_or_read
 from projgraph.projection.straight_through import Tuning
@@ -208,6 +209,7 @@ def _student_task(
         config.student if vocabulary is None else _beside_words(config),
         plan.units,
         config.seed,
+        members_of(plan.units),
         graph=taught.graph,
         hamming=joined.hamming_of_rows() if joined else None,
         words=vocabulary.rows if vocabulary else None,

@@ -2,10 +2,10 @@
 
 Preference, measured on splits of training rows (`benchmarks/LOG.md`): a hidden layer over 2,048 bits with word codes
 and, with an encoder, a convolution beside it, then without the convolution, as long as there is room for
-``FEWEST_WORDS``, with ternary weights where four-bit ones leave none; else a hidden layer alone, down to binary
-weights; else a linear head with as many bits as fit, up to 4,096, eight-bit weights before four-bit ones as long as
-they do not cost bits below 2,048, and a narrow hidden layer of binary weights before few bits. The first that fits is
-taken; its time is the one that `projgraph.cost` predicts.
+``FEWEST_WORDS``, 256 units of two members before 128 of one; else a hidden layer alone, down to binary weights; else a
+linear head with as many bits as fit, up to 4,096, eight-bit weights before four-bit ones as long as they do not cost
+bits below 2,048, and a narrow hidden layer of binary weights before few bits. The first that fits is taken; its time is
+the one that `projgraph.cost` predicts.
 """
 
 from __future__ import annotations
@@ -28,8 +28,14 @@ FEWEST_WORDS = 2000
 """Fewer words are not worth their bytes: the bits tell as much."""
 _FILTERS = (128, 0)
 """With an encoder; codes from the texts alone gain nothing by a convolution on all sets but CLINC150."""
-_HIDDEN_AND_WORDS = ((2048, 128), (2048, 96), (2048, 64))
+_HIDDEN_AND_WORDS = ((2048, 256), (2048, 128), (2048, 96), (2048, 64))
 """Bits and hidden units, the preferred ones first."""
+_OPEN_WEIGHTS = (
+    *((2048, 256, 8), (2048, 256, 4), (2048, 256, 2)),
+    *((2048, 128, 8), (2048, 128, 4), (2048, 256, 1), (2048, 128, 2)),
+)
+"""The same with bits of a weight, where those are open: fewer of them lose less than fewer units, and binary weights of
+two members less than ternary ones of one."""
 _LARGEST = ((3072, 128), (2048, 128))
 """Worth more than a hidden layer of fewer bits a weight."""
 _HIDDEN = (*_LARGEST, (2048, 96), (2048, 64))
@@ -180,14 +186,15 @@ def _beside_words(classes: tuple[str, ...], config: TrainConfig) -> Iterator[Pla
     chosen = config.projection.words
     fewest = min(FEWEST_WORDS, chosen.most)
     filters = (_FILTERS if config.encoder else (0,)) if chosen.filters is None else (chosen.filters,)
-    # Fewer bits a weight lose less than fewer units.
-    shapes, choices = (_HIDDEN_AND_WORDS[:1], (8, 4, 2)) if weights_are_open(config) else (_HIDDEN_AND_WORDS, None)
+    shapes = [(*shape, weight_bits) for shape in _HIDDEN_AND_WORDS for weight_bits in _weight_bits(config)]
+    if weights_are_open(config):
+        shapes = list(_OPEN_WEIGHTS)
     heads = dict.fromkeys(
         (config.projection.bits or bits, units if config.student.units is None else config.student.units, weight_bits)
-        for bits, units in shapes
-        for weight_bits in choices or _weight_bits(config)
+        for bits, units, weight_bits in shapes
     )
-    for (bits, units, weight_bits), count in product(heads, filters):
+    # Members share the filters: of 256 units with 64 filters, or 128, no more was gained than of 128.
+    for count, (bits, units, weight_bits) in product(filters, heads):
         plan = Plan(bits, units, weight_bits, 0, fewest, count)
         if plan_shape(plan, len(classes), config).largest_sum <= MAX_INPUT_SUM:
             yield _sized(plan, classes, config)

@@ -316,9 +316,20 @@ def test_no_more_words_than_asked_for():
 
 def test_filters_give_way_to_words_and_words_to_bits():
     many = plan_model(names(600), words())
-    assert (many.filters, many.units) == (0, 128)
-    assert many.words >= 2000
+    assert (many.filters, many.units, many.weight_bits) == (128, 128, 2)
+    few = plan_model(names(77), words().model_copy(update={"budget": 112 * 1024}))
+    assert (few.filters, few.units, few.weight_bits) == (0, 256, 1)
+    assert many.words >= 2000 <= few.words
     assert plan_model(names(77), words().model_copy(update={"budget": 64 * 1024})).words == 0
+
+
+def test_members_come_before_four_bits_and_words_before_either():
+    budgets = {1 << 20: (256, 8), 400 * 1024: (256, 4), 256 * 1024: (256, 2), 128 * 1024: (256, 1)}
+    chosen = {budget: plan_model(names(77), TrainConfig(budget=budget)) for budget in budgets}
+    assert {budget: (plan.units, plan.weight_bits) for budget, plan in chosen.items()} == budgets
+    assert all(plan.words >= 2000 for plan in chosen.values())
+    quick = plan_model(names(77), TrainConfig(time_budget=4000))
+    assert (quick.units, quick.weight_bits, quick.words) == (128, 4, 8000)
 
 
 def test_words_come_by_themselves_and_a_convolution_with_an_encoder():

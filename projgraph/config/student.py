@@ -122,7 +122,9 @@ class StudentConfig(Stage):
     batch: int = Field(256, ge=1, description="rows a step")
     rate: float = Field(2e-3, gt=0, description="peak learning rate of the one-cycle schedule")
     weight_decay: float = Field(0.01, ge=0, description="of AdamW")
-    dropout: float = Field(0.5, ge=0, lt=1, description="on hidden units")
+    dropout: float = Field(
+        0.5, ge=0, lt=1, description="on hidden units; less in proportion where there are fewer than 128"
+    )
     sharpen: float = Field(2.0, ge=1, le=16, description="power of the trainer's distributions as targets")
     held_out: float = Field(0.1, ge=0, le=0.5, description="share of the rows that calibrates and judges")
     held_out_rows: int = Field(2000, ge=0, description="at most so many rows are held out")

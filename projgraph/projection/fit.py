@@ -8,8 +8,8 @@ Time O(epochs n bits c); memory O(n (bits / 4 + c)) since the bits of many rows 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -18,7 +18,8 @@ import torch
 
 from projgraph.config import StudentConfig
 from projgraph.errors import ConfigError, InputError
-from projgraph.projection.head import HeadLayers, build_head, layers_of
+from projgraph.projection.at_once import at_once, undisturbed
+from projgraph.projection.head import HeadLayers, build_head, layers_of, mean
 from projgraph.projection.loss import EdgeSampler, distillation, edge_consistency, gold, weighted_sum
 from projgraph.projection.straight_through import Tuning, finish_rounding, start_rounding
 from projgraph.projection.words import WordBatch, WordConvolution, WordRows
@@ -67,6 +68,7 @@ class StudentTask:
         config: schedule and weights of the loss terms.
         units: of the hidden layer; 0 is a linear head.
         seed: of the start, the held-out rows, the order of the rows and the drawn edges.
+        members: that the hidden units are of, as many of each; 1 without a hidden layer.
         graph: trainer edges for the term ``edges``; None switches it off.
         hamming: Hamming edges for the term ``hamming``; None switches it off.
         words: the words of the rows, or None.
@@ -80,6 +82,7 @@ class StudentTask:
     config: StudentConfig
     units: int = 0
     seed: int = 0
+    members: int = 1
     graph: Graph | None = None
     hamming: Graph | None = None
     words: WordRows | None = None
@@ -185,33 +188,27 @@ def fit_twice(
     held_out = held_out_rows(n_rows, config, task.seed, task.groups)
     rows = np.setdiff1d(np.arange(n_rows), held_out)
     epochs = config.epochs_for(len(rows))
+    threads = torch.get_num_threads()
     with undisturbed():
-        fit = start()
-        history, logits = _first_history(fit, task, rows, held_out, epochs, listener)
-        first = fit if len(held_out) else None
-        if first is not None:
+        first = start()
+
+        def learn() -> tuple[tuple[EpochFigures, ...], FloatArray]:
+            return _first_history(first, task, rows, held_out, epochs, listener)
+
+        def learn_all(unwanted: threading.Event) -> FitT:
             fit = start()
             for _ in fit.run(np.arange(n_rows), epochs):
-                pass
-    last, unseen = layers_of(fit.head), None if first is None else layers_of(first.head)
-    student = Student(last.hidden, last.output, history, held_out, logits, last.convolution, unseen)
-    return Fits(first, fit), student
+                if unwanted.is_set():
+                    break
+            return fit
 
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """One thread, and the state of torch's generator given back afterwards.
-
-    Steps are small: a second thread gains a fifth, and where other work has its core the wait takes tenfold. A new
-    layer draws a start from torch's global generator, though `build_head` gives it another.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.random.fork_rng(devices=[]):
-            yield
-    finally:
-        torch.set_num_threads(threads)
+        if len(held_out):
+            (history, logits), second = at_once(learn, learn_all, threads)
+        else:
+            (history, logits), second = learn(), first
+    fits = Fits(first if len(held_out) else None, second)
+    last, unseen = layers_of(second.head), None if fits.first is None else layers_of(first.head)
+    return fits, Student(last.hidden, last.output, history, held_out, logits, last.convolution, unseen)
 
 
 def _first_history(
@@ -259,7 +256,14 @@ class Fit:
                 convolution = WordConvolution(task.words.all_codes, task.filters, task.width, generator)
         n_inputs, n_classes = task.bits.n_bits + dense, task.targets.distributions.shape[1]
         self.head = build_head(
-            n_inputs, n_classes, task.units, task.config.dropout, seed=task.seed, dense=dense, convolution=convolution
+            n_inputs,
+            n_classes,
+            task.units,
+            task.config.dropout,
+            seed=task.seed,
+            members=task.members,
+            dense=dense,
+            convolution=convolution,
         )
         if layers is not None:
             self.head.load(layers)
@@ -286,19 +290,26 @@ class Fit:
         """Train epoch by epoch under a schedule of ``epochs``, yielding the mean of every loss term."""
         yield from self._run(rows, epochs, self._task.config.rate)
 
-    def tune(self, rows: IndexArray, tuning: Tuning) -> None:
-        """Train on with rounded weights, which are the head's own afterwards, and with a seed of its own."""
-        layer = self.head.output if self.head.hidden is None else self.head.hidden
+    def tune(self, rows: IndexArray, tuning: Tuning, unwanted: threading.Event | None = None) -> None:
+        """Train on with rounded weights, which are the head's own afterwards, and with a seed of its own.
+
+        Args:
+            rows: to learn from.
+            tuning: how weights are rounded.
+            unwanted: once it is set, the tuning ends early; None for never.
+        """
+        layer = self.head.over_bits
         start = self._task.bits.n_bits
         stop = start if self._task.words is None else start + self._task.words.dimensions
         seed = (self._task.seed, _TUNING)
         self._random = np.random.default_rng(seed)
-        self.head.restart_dropout(tuning.dropout, seed)
+        self.head.restart_dropout(seed)
         start_rounding(layer, tuning, slice(start, stop))
         epochs = tuning.epochs_for(-(-len(rows) // self._task.config.batch))
         if epochs:
             for _ in self._run(rows, epochs, tuning.rate):
-                pass
+                if unwanted is not None and unwanted.is_set():
+                    break
         finish_rounding(layer)
 
     def _run(self, rows: IndexArray, epochs: int, rate: float) -> Iterator[EpochFigures]:
@@ -321,14 +332,14 @@ class Fit:
     def terms(self, batch: IndexArray) -> dict[str, torch.Tensor]:
         """Every term of the loss on a batch of rows, and their weighted sum as ``loss``."""
         targets, weights = self._task.targets, self._task.config.loss
-        logits = self._masked(self.head(*self._version(batch)), batch)
+        answers = [self._masked(logits, batch) for logits in self.head.answers(*self._version(batch))]
+        wanted, trust = torch.from_numpy(targets.distributions[batch]), torch.from_numpy(targets.weights[batch])
+        labels = torch.from_numpy(targets.gold[batch])
         terms = {
-            "distil": distillation(
-                logits, torch.from_numpy(targets.distributions[batch]), torch.from_numpy(targets.weights[batch])
-            ),
-            "gold": gold(logits, torch.from_numpy(targets.gold[batch])),
+            "distil": mean([distillation(logits, wanted, trust) for logits in answers]),
+            "gold": mean([gold(logits, labels) for logits in answers]),
         }
-        terms |= self._edge_terms(logits, batch)
+        terms |= self._edge_terms(mean(answers), batch)
         return terms | {"loss": weighted_sum(terms, weights)}
 
     def _masked(self, logits: torch.Tensor, rows: IndexArray) -> torch.Tensor:

@@ -24,7 +24,7 @@ import torch
 
 from projgraph.errors import ConfigError, InputError
 from projgraph.projection.fit import Fit, Listener, Student, StudentTask, Targets, fit_twice
-from projgraph.projection.head import Head, build_head
+from projgraph.projection.head import Head, build_head, mean
 from projgraph.projection.loss import EdgeSampler, distillation, edge_consistency, gold, weighted_sum
 from projgraph.projection.straight_through import Tuning
 from projgraph.projection.tune import tune_twice
@@ -89,15 +89,15 @@ class JointFit(Fit):
 
     def terms(self, batch: IndexArray) -> dict[str, torch.Tensor]:
         """Every term of the loss on a batch of rows, and their weighted sum as ``loss``."""
-        logits, taught = self.head(*self._version(batch)), self.trainer(self._rows(batch))
+        answers, taught = self.head.answers(*self._version(batch)), self.trainer(self._rows(batch))
         labels = torch.from_numpy(self._task.targets.gold[batch])
         shares, trust = self._lesson(taught, labels)
         terms = {
             "trainer": self._trainer_term(taught, labels, batch),
-            "distil": distillation(logits, shares, trust),
-            "gold": gold(logits, labels),
+            "distil": mean([distillation(logits, shares, trust) for logits in answers]),
+            "gold": mean([gold(logits, labels) for logits in answers]),
         }
-        terms |= self._edge_terms(logits, batch)
+        terms |= self._edge_terms(mean(answers), batch)
         if self._neighbours is not None:
             neighbours, joined = self._neighbours.draw(batch, self._random)
             consistent = edge_consistency(taught, self.trainer(self._rows(neighbours)), torch.from_numpy(joined))

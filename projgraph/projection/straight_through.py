@@ -35,7 +35,6 @@ class Tuning:
         epochs: passes over the rows.
         min_steps: a small set is passed over more often, up to so many steps; not where there is no epoch at all.
         rate: peak learning rate.
-        dropout: on hidden units, at most; a head that rounding disturbs needs less of it.
     """
 
     weight_bits: int
@@ -43,7 +42,6 @@ class Tuning:
     epochs: int = 20
     min_steps: int = 600
     rate: float = 1e-3
-    dropout: float = 0.1
 
     def epochs_for(self, batches: int) -> int:
         """Passes over rows of so many steps each."""

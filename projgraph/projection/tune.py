@@ -6,11 +6,16 @@ whether the fit has just ended or was kept.
 
 from __future__ import annotations
 
-import numpy as np
+import threading
 
-from projgraph.projection.fit import Fit, Fits, FitT, Student, StudentTask, undisturbed
-from projgraph.projection.head import layers_of
+import numpy as np
+import torch
+
+from projgraph.projection.at_once import at_once, undisturbed
+from projgraph.projection.fit import Fit, Fits, FitT, Student, StudentTask
+from projgraph.projection.head import HeadLayers, layers_of
 from projgraph.projection.straight_through import Tuning
+from projgraph.records import FloatArray
 
 
 def tune_student(student: Student, task: StudentTask, tuning: Tuning) -> Student:
@@ -23,7 +28,8 @@ def tune_student(student: Student, task: StudentTask, tuning: Tuning) -> Student
     """
     with undisturbed():
         first = None if student.first_fit is None else Fit(task, student.first_fit)
-        return tune_twice(Fits(first, Fit(task, student.layers)), student, tuning)
+        second = Fit(task, student.layers)
+    return tune_twice(Fits(first, second), student, tuning)
 
 
 def tune_twice(fits: Fits[FitT], student: Student, tuning: Tuning) -> Student:
@@ -37,11 +43,19 @@ def tune_twice(fits: Fits[FitT], student: Student, tuning: Tuning) -> Student:
     Returns:
         The student with its layers and its logits of held-out rows after the tuning; its history is of the fit.
     """
-    n_rows, held_out, logits, unseen = fits.second.n_rows, student.held_out, student.held_out_logits, None
+    all_rows, held_out = np.arange(fits.second.n_rows), student.held_out
+
+    def tune_first() -> tuple[FloatArray, HeadLayers | None]:
+        if fits.first is None:
+            return student.held_out_logits, None
+        fits.first.tune(np.setdiff1d(all_rows, held_out), tuning)
+        return fits.first.logits(held_out), layers_of(fits.first.head)
+
+    def tune_second(unwanted: threading.Event) -> HeadLayers:
+        fits.second.tune(all_rows, tuning, unwanted)
+        return layers_of(fits.second.head)
+
+    threads = torch.get_num_threads()
     with undisturbed():
-        if fits.first is not None:
-            fits.first.tune(np.setdiff1d(np.arange(n_rows), held_out), tuning)
-            logits, unseen = fits.first.logits(held_out), layers_of(fits.first.head)
-        fits.second.tune(np.arange(n_rows), tuning)
-    last = layers_of(fits.second.head)
+        (logits, unseen), last = at_once(tune_first, tune_second, threads)
     return Student(last.hidden, last.output, student.history, held_out, logits, last.convolution, unseen)

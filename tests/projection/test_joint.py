@@ -143,7 +143,7 @@ def test_the_lesson_is_the_sharpened_distribution_of_the_trainer(clusters):
     lesson = sharpen(shares, targets.gold, 2.0)
     # The student at zero says 1/2 for both classes, so that every row costs ln 2, whatever the lesson.
     assert run.terms(np.arange(N_ROWS))["distil"].item() == pytest.approx(np.log(2), rel=1e-6)
-    torch.nn.init.constant_(run.head.output.bias[:1], 1.0)
+    torch.nn.init.constant_(run.head.over_bits.bias[:1], 1.0)
     log_share = np.array([1.0, 0.0]) - np.log(1 + np.e)
     expected = -(lesson.weights * (lesson.distributions * log_share).sum(axis=1)).sum() / lesson.weights.sum()
     assert run.terms(np.arange(N_ROWS))["distil"].item() == pytest.approx(expected, rel=1e-5)

@@ -138,6 +138,7 @@ OTHERS: dict[str, list[object]] = {
         )
     ] + [config({"distil": 0.5}, epochs=3, dropout=0.3), config({"edges": 0.5}, epochs=3, dropout=0.3)],
     "units": [0, 5],
+    "members": [2],
     "seed": [1],
     "graph": [ring()],
     "hamming": [ring()],
