@@ -59,6 +59,11 @@ class Case:
         return predicted_nanoseconds(self.shape, self.weight_bits, self.config.projection, self.words)
 
     @property
+    def output_bits(self) -> int:
+        """Of an output layer's weights: behind hidden units as `projgraph.cost` counts them."""
+        return self.weight_bits if not self.shape.units else 8 if self.weight_bits >= 4 else 4
+
+    @property
     def name(self) -> str:
         shape = self.shape
         units = f"{shape.units or 'no'} units of {self.weight_bits} bits"
@@ -71,7 +76,8 @@ def cases() -> Iterator[Case]:
     plain = TrainConfig()
     linear = [(bits, 0, weight_bits) for bits, weight_bits in product((256, 1024, 2048, 4096), (8, 4))]
     hidden = [(bits, units, 4) for bits, units in ((2048, 64), (2048, 96), (2048, 128), (3072, 128))]
-    heads = [*linear, *hidden, (2048, 64, 8), (2048, 128, 8)]
+    packed = [(2048, units, weight_bits) for units, weight_bits in product((0, 128, 256), (2, 1))]
+    heads = [*linear, *hidden, *packed, (2048, 64, 8), (2048, 128, 8)]
     tables = [(0, 0), (2000, 0), (2000, 64), (8000, 0), (8000, 128)]
     for classes, (bits, units, weight_bits), (words, filters) in product((2, 20, 77, 150), heads, tables):
         shape = Shape(bits, classes, units or None, DIMENSIONS if words else 0, filters)
@@ -87,7 +93,8 @@ def cases() -> Iterator[Case]:
 
 def random_layer(rng: np.random.Generator, inputs: int, outputs: int, weight_bits: int) -> QuantisedLayer:
     low, high = WEIGHT_RANGES[weight_bits]
-    weights = rng.integers(low, high + 1, (inputs, outputs)).astype(np.int8)
+    steps = 2 if weight_bits == 1 else 1  # binary weights are -1 and +1, never 0
+    weights = (low + steps * rng.integers(0, (high - low) // steps + 1, (inputs, outputs))).astype(np.int8)
     return QuantisedLayer(weights, np.ones(outputs, np.uint8), np.zeros(outputs, np.int32), weight_bits)
 
 
@@ -115,7 +122,7 @@ def random_model(case: Case, texts: Texts) -> bytes:
     filters = random_layer(rng, width * shape.dimensions, shape.filters, 8) if shape.filters else None
     model = QuantisedModel(
         projection=projection,
-        output=random_layer(rng, *shape.output, 8 if shape.units else case.weight_bits),
+        output=random_layer(rng, *shape.output, case.output_bits),
         hidden=mostly_active(hidden, case.counted["row"]) if shape.units else None,
         hidden_shift=4 if shape.units else 0,
         scale=1.0,

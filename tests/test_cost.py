@@ -53,6 +53,17 @@ def test_steps_of_words_and_filters_counted_by_hand():
     }
 
 
+@pytest.mark.parametrize(("weight_bits", "parts"), [(2, 2), (1, 1)])
+def test_steps_of_rows_of_bits_counted_by_hand(weight_bits, parts):
+    # 256 units are 32 bytes of either half; the rows of 64 sums are counted for each of eight bits, half of them set.
+    counted = steps(Shape(2048, 77, 256, 64, 0), weight_bits, PLAIN, known_words=5000)
+    assert counted["counted_row"] == counted["row"] + 4 * 64
+    assert counted["turned"] == (2 + 8) * parts
+    wider = steps(Shape(2048, 1000, None, 0, 0), weight_bits, chosen(quantiser="sign"))
+    assert wider["counted_row"] == 2048 * (2 * parts)  # 125 or 250 bytes
+    assert wider["turned"] == 2 * 5 * parts * 4  # 1,024 rows on either side, 252 at a time
+
+
 @pytest.mark.parametrize("additions", [1, 2, 4])
 @pytest.mark.parametrize("bits", [1024, 2048, 4096])
 def test_rows_are_about_the_bits_that_texts_set(texts, bits, additions):

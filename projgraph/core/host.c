@@ -32,14 +32,10 @@ static const pg_host_kernels *kernels_of(int vectors) {
     return vectors == 256 && pg_host_runs_256() ? &pg_host_256 : NULL;
 }
 
-static int plain_weights(const pg_layer *layer) {
-    return layer->outputs == 0 || (layer->weight_bits >= 4 && !layer->starts && !layer->codebook);
-}
-
-/* Texts, no windows of words, and layers of whole or half bytes. */
+/* Texts, and no windows of words. */
 static int takes(const pg_model *model) {
     return model->projection.input == PG_INPUT_TEXT && model->projection.seen_slots_log2 <= PG_HOST_SLOTS_LOG2 &&
-           model->convolution.outputs == 0 && plain_weights(&model->hidden) && plain_weights(&model->output);
+           model->convolution.outputs == 0;
 }
 
 static void *aligned(size_t bytes, void **memory) {

@@ -92,12 +92,15 @@ uint32_t pg_host_root(uint64_t square);
 
 /* ---- host_layer.c: rows and values to a layer's scores ---- */
 
-/* A layer laid out for vectors: rows of the bits, biased to be unsigned, each in whole cache lines; then the rows of
- * the other inputs as bytes, four inputs of an output side by side. */
+/* A layer laid out for vectors, however its file packs it: rows of the bits as half bytes, or as bytes where weights
+ * are bytes, biased to be unsigned, each in whole cache lines; then the rows of the other inputs as bytes, four inputs
+ * of an output side by side. */
 typedef struct {
-    const pg_layer *layer;
     const uint8_t *rows;
-    size_t stride;
+    size_t row;    /* bytes of one: of half bytes those of the first outputs are the lower ones */
+    size_t stride; /* from one to the next */
+    int halves;
+    uint32_t outputs;
     const uint8_t *values;
     const int32_t *bias;
     const int32_t *multipliers;

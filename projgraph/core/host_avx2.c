@@ -270,8 +270,8 @@ PG_HOST_256 static inline void add_line(__m256i even, __m256i odd, size_t count,
 
 PG_HOST_256 static void add_rows(const pg_host_layer *laid, const uint16_t *const at[2], const size_t counts[2],
                                  int32_t *scores) {
-    int halves = laid->layer->weight_bits == 4;
-    size_t row = pg_row_bytes(laid->layer);
+    int halves = laid->halves;
+    size_t row = laid->row;
     __m256i bias = _mm256_set1_epi16((short)((halves ? 8 : 128) * ((int)counts[0] - (int)counts[1])));
     for (size_t first = 0; first < row; first += LINE / 2) {
         line_sums above, below;
@@ -286,7 +286,7 @@ PG_HOST_256 static void add_rows(const pg_host_layer *laid, const uint16_t *cons
         for (int i = 0; i < 4; i++)
             sums[i] = _mm256_sub_epi16(_mm256_sub_epi16(above.of[i], below.of[i]), bias);
         add_line(sums[0], sums[1], row - first, scores + first);
-        if (halves) add_line(sums[2], sums[3], laid->layer->outputs - row - first, scores + row + first);
+        if (halves) add_line(sums[2], sums[3], laid->outputs - row - first, scores + row + first);
     }
 }
 

@@ -273,8 +273,8 @@ PG_HOST_512 static inline void add_line(__m512i even, __m512i odd, size_t count,
 
 PG_HOST_512 static void add_rows(const pg_host_layer *laid, const uint16_t *const at[2], const size_t counts[2],
                                  int32_t *scores) {
-    int halves = laid->layer->weight_bits == 4;
-    size_t row = pg_row_bytes(laid->layer);
+    int halves = laid->halves;
+    size_t row = laid->row;
     int bias = (halves ? 8 : 128) * ((int)counts[0] - (int)counts[1]);
     for (size_t first = 0; first < row; first += LINE) {
         line_sums above, below;
@@ -288,7 +288,7 @@ PG_HOST_512 static void add_rows(const pg_host_layer *laid, const uint16_t *cons
         for (int i = 0; i < 4; i++)
             above.of[i] = _mm512_sub_epi16(_mm512_sub_epi16(above.of[i], below.of[i]), _mm512_set1_epi16((short)bias));
         add_line(above.of[0], above.of[1], row - first, scores + first);
-        if (halves) add_line(above.of[2], above.of[3], laid->layer->outputs - row - first, scores + row + first);
+        if (halves) add_line(above.of[2], above.of[3], laid->outputs - row - first, scores + row + first);
     }
 }
 

@@ -12,8 +12,17 @@ enum {
     MANY_BYTES = 128    /* and of bytes: 128 x 127 + 128 x 128 < 2^15 */
 };
 
+/* All weights but those of whole bytes fit half a byte with its sign, those of a codebook are bytes. */
+static int halves_of(const pg_layer *layer) {
+    return layer->weight_bits < 8 && !layer->codebook;
+}
+
+static size_t row_of(const pg_layer *layer) {
+    return halves_of(layer) ? (layer->outputs + 1) / 2 : layer->outputs;
+}
+
 static size_t stride_of(const pg_layer *layer) {
-    return (pg_row_bytes(layer) + LINE - 1) / LINE * LINE;
+    return (row_of(layer) + LINE - 1) / LINE * LINE;
 }
 
 static uint32_t blocks_of(const pg_layer *layer) {
@@ -24,53 +33,73 @@ static size_t values_bytes(const pg_layer *layer, uint32_t bits) {
     return (size_t)((layer->inputs - bits + 3) / 4) * blocks_of(layer) * LINE;
 }
 
-size_t pg_host_layer_bytes(const pg_layer *layer, uint32_t bits) {
-    return bits * stride_of(layer) + values_bytes(layer, bits) + 2 * (size_t)blocks_of(layer) * LINE;
+static size_t numbers_bytes(const pg_layer *layer) {
+    return (size_t)blocks_of(layer) * LINE;
 }
 
-static int weight_of(const pg_layer *layer, uint32_t input, uint32_t output) {
-    const uint8_t *row = layer->weights + (size_t)input * pg_row_bytes(layer);
-    if (layer->weight_bits == 8) return (int)(row[output] ^ 0x80) - 0x80;
-    uint32_t half = pg_row_bytes(layer);
-    uint32_t nibble = output < half ? row[output] & 15u : (uint32_t)row[output - half] >> 4;
-    return (int)(nibble ^ 8) - 8;
+/* Behind what stays, the room that the core needs to read a row. */
+size_t pg_host_layer_bytes(const pg_layer *layer, uint32_t bits) {
+    return bits * stride_of(layer) + values_bytes(layer, bits) + 3 * numbers_bytes(layer) + pg_sums_scratch(layer);
+}
+
+/* The weights of an input, whatever the layer's format, by the core itself: the sums of this row alone. */
+static void read_row(const pg_layer *plain, uint32_t input, uint8_t *room, int32_t *weights) {
+    pg_sums sums = pg_start_sums(plain, &room);
+    uint32_t at = input * (uint32_t)sums.row;
+    pg_add_rows(plain, plain->weights, &at, 1, 1, &sums);
+    pg_finish(plain, &sums, weights);
+}
+
+PG_HOT static void lay_out_row(const pg_host_layer *laid, const int32_t *weights, uint8_t *row) {
+    uint32_t first = (uint32_t)laid->row;
+    int bias = laid->halves ? 8 : 128;
+    for (uint32_t output = 0; output < first; output++)
+        row[output] = (uint8_t)(weights[output] + bias);
+    for (uint32_t output = first; output < laid->outputs; output++)
+        row[output - first] = (uint8_t)(row[output - first] | (weights[output] + bias) << 4);
 }
 
 /* Four inputs of an output side by side, their weights biased as the kernels want them; outputs in blocks of as many
  * vectors as are summed together. */
-static void lay_out_values(const pg_host_layer *laid, uint8_t bias, uint8_t *values) {
-    const pg_layer *layer = laid->layer;
-    memset(values, bias, values_bytes(layer, laid->bits));
-    for (uint32_t input = laid->bits; input < layer->inputs; input++)
-        for (uint32_t output = 0; output < layer->outputs; output++) {
-            uint32_t group = (input - laid->bits) / 4, block = output / BLOCK, first = block / TOGETHER * TOGETHER;
-            uint32_t some = laid->blocks - first < TOGETHER ? laid->blocks - first : TOGETHER;
-            size_t vector = (size_t)first * laid->groups + (size_t)group * some + (block - first);
-            values[vector * LINE + output % BLOCK * 4 + (input - laid->bits) % 4] =
-                (uint8_t)(weight_of(layer, input, output) + bias);
-        }
+static void lay_out_values(const pg_host_layer *laid, uint32_t input, const int32_t *weights, uint8_t bias,
+                           uint8_t *values) {
+    for (uint32_t output = 0; output < laid->outputs; output++) {
+        uint32_t block = output / BLOCK, first = block / TOGETHER * TOGETHER;
+        uint32_t some = laid->blocks - first < TOGETHER ? laid->blocks - first : TOGETHER;
+        size_t vector = (size_t)first * laid->groups + (size_t)(input / 4) * some + (block - first);
+        values[vector * LINE + output % BLOCK * 4 + input % 4] = (uint8_t)(weights[output] + bias);
+    }
 }
 
 void pg_host_lay_out(const pg_host_kernels *kernels, const pg_layer *layer, uint32_t bits, uint8_t *memory,
                      pg_host_layer *laid) {
-    size_t row = pg_row_bytes(layer);
-    laid->layer = layer;
-    laid->bits = bits;
-    laid->stride = stride_of(layer);
-    laid->blocks = blocks_of(layer);
-    laid->groups = (layer->inputs - bits + 3) / 4;
     laid->rows = memory;
-    for (uint32_t input = 0; input < bits; input++, memory += laid->stride) {
-        memset(memory, 0, laid->stride);
-        for (size_t byte = 0; byte < row; byte++)
-            memory[byte] = layer->weights[input * row + byte] ^ (layer->weight_bits == 8 ? 0x80 : 0x88);
-    }
-    laid->values = memory;
-    lay_out_values(laid, kernels->bias, memory);
-    int32_t *bias = (int32_t *)(void *)(memory + values_bytes(layer, bits)), *multipliers = bias + BLOCK * laid->blocks;
+    laid->row = row_of(layer);
+    laid->stride = stride_of(layer);
+    laid->halves = halves_of(layer);
+    laid->outputs = layer->outputs;
+    laid->bits = bits;
+    laid->groups = (layer->inputs - bits + 3) / 4;
+    laid->blocks = blocks_of(layer);
+    uint8_t *values = memory + bits * laid->stride, *numbers = values + values_bytes(layer, bits);
+    size_t some = numbers_bytes(layer);
+    int32_t *bias = (int32_t *)(void *)numbers, *multipliers = bias + some / sizeof *bias;
+    int32_t *weights = multipliers + some / sizeof *bias;
+    laid->values = values;
     laid->bias = bias;
     laid->multipliers = multipliers;
-    memset(bias, 0, 2 * (size_t)laid->blocks * LINE);
+    pg_layer plain = *layer; /* its scores are its sums */
+    plain.bias = memset(bias, 0, some);
+    plain.multipliers = memset(multipliers, 1, some);
+    memset(values, kernels->bias, values_bytes(layer, bits));
+    for (uint32_t input = 0; input < layer->inputs; input++) {
+        read_row(&plain, input, numbers + 3 * some, weights);
+        if (input < bits)
+            lay_out_row(laid, weights, memory + input * laid->stride);
+        else
+            lay_out_values(laid, input - bits, weights, kernels->bias, values);
+    }
+    memset(multipliers, 0, some);
     for (uint32_t output = 0; output < layer->outputs; output++) {
         bias[output] = pg_i32(layer->bias + sizeof *bias * output);
         multipliers[output] = layer->multipliers[output];
@@ -85,7 +114,7 @@ PG_HOT static void finish(const int32_t *multipliers, const int32_t *bias, uint3
 
 void pg_host_layer_scores(const pg_host_kernels *kernels, const pg_host_layer *laid, const pg_host_found *found,
                           const int8_t *values, int32_t *scores) {
-    size_t most = laid->layer->weight_bits == 4 ? MANY_HALVES : MANY_BYTES;
+    size_t most = laid->halves ? MANY_HALVES : MANY_BYTES;
     memset(scores, 0, (size_t)laid->blocks * LINE);
     for (size_t first = 0; laid->bits > 0 && (first < found->counts[0] || first < found->counts[1]); first += most) {
         const uint16_t *at[2];

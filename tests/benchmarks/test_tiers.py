@@ -57,6 +57,16 @@ def test_two_thirds_of_the_units_are_active_and_all_words_known(tiers, texts):
     assert (table.rows_of(tiers.word_fingerprints(projection, texts)[0]) >= 0).all()
 
 
+@pytest.mark.parametrize(("weight_bits", "output_bits", "values"), [(4, 8, 16), (2, 4, 3), (1, 4, 2)])
+def test_weights_of_a_random_model(tiers, texts, tmp_path, weight_bits, output_bits, values):
+    case = tiers.Case(tiers.Shape(2048, 9, 128, 0, 0), weight_bits, 0, tiers.TrainConfig())
+    path = tmp_path / "model.pgb"
+    path.write_bytes(tiers.random_model(case, texts))
+    model = read_model(path)[0]
+    assert (model.hidden.weight_bits, model.output.weight_bits) == (weight_bits, output_bits)
+    assert len(np.unique(model.hidden.weights)) == values
+
+
 def test_the_least_of_the_passes_counts(tiers, texts, monkeypatch):
     times = iter([5.0, 7.0, 6.0, 4.0])
     monkeypatch.setattr(NativeModel, "time_calls", lambda self, rows, repeats: np.full((len(rows), 3), next(times)))

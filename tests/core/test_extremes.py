@@ -33,6 +33,10 @@ def scores_of(data: bytes, *texts: bytes) -> list[list[int]]:
         (8, 127, -MAX_BIAS, -MAX_BITS * 127 * 255 - MAX_BIAS),
         (4, -8, MAX_BIAS, MAX_BITS * 8 * 255 + MAX_BIAS),
         (4, 7, -MAX_BIAS, -MAX_BITS * 7 * 255 - MAX_BIAS),
+        (2, -1, MAX_BIAS, MAX_BITS * 255 + MAX_BIAS),
+        (2, 1, -MAX_BIAS, -MAX_BITS * 255 - MAX_BIAS),
+        (1, -1, MAX_BIAS, MAX_BITS * 255 + MAX_BIAS),
+        (1, 1, -MAX_BIAS, -MAX_BITS * 255 - MAX_BIAS),
     ],
 )
 def test_all_bits_below_zero_under_the_largest_weights(width: int, weight: int, bias: int, expected: int) -> None:
@@ -41,20 +45,23 @@ def test_all_bits_below_zero_under_the_largest_weights(width: int, weight: int, 
     assert abs(expected) < 2**31
 
 
-@pytest.mark.parametrize("width", [8, 4])
+LOWEST = {8: -128, 4: -8, 2: -1, 1: -1}
+
+
+@pytest.mark.parametrize("width", LOWEST)
 def test_all_bits_above_zero_under_the_largest_weights(width: int) -> None:
     """One feature of as many additions as bits, each of them positive: found by trying seeds."""
     family = Family(FamilyKind.WORD, 1, 1, 4, 0, 4)
-    weight = -128 if width == 8 else -8
+    weight = LOWEST[width]
     specs = (ProjectionSpec(1, 4, (family,), seed) for seed in range(1000))
     spec = next(spec for spec in specs if project(spec.to_bytes(), texts_of([b"a"])).values().tolist() == [[1] * 4])
     assert scores_of(file_of(spec, constant_layer(4, 3, weight, 0, width)), b"a") == [[4 * weight * 255] * 3]
 
 
-@pytest.mark.parametrize(("hidden_width", "width"), [(8, 8), (4, 4)])
+@pytest.mark.parametrize(("hidden_width", "width"), [(8, 8), (4, 4), (2, 2), (1, 1)])
 def test_hidden_units_at_their_ceiling(hidden_width: int, width: int) -> None:
-    weight, hidden_weight = (-128 if bits == 8 else -8 for bits in (width, hidden_width))
-    hidden = constant_layer(MAX_BITS, 256, hidden_weight, MAX_BIAS, hidden_width)
+    weight = LOWEST[width]
+    hidden = constant_layer(MAX_BITS, 256, LOWEST[hidden_width], MAX_BIAS, hidden_width)
     data = file_of(SIGNED, constant_layer(256, 3, weight, -MAX_BIAS, width), hidden, shift=0)
     for native in natives_of(data):
         assert native.scores(texts_of([b""])).tolist() == [[256 * 127 * weight * 255 - MAX_BIAS] * 3]

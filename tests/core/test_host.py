@@ -15,6 +15,7 @@ from projgraph.native import NativeModel, word_fingerprints
 from projgraph.pack.format import Quantiser
 from projgraph.pack.projection import ProjectionSpec
 from projgraph.pack.read import parse_model
+from projgraph.pack.rows import FORMATS
 from projgraph.pack.words import WordTable
 from projgraph.pack.write import model_bytes
 
@@ -32,6 +33,11 @@ NEEDED = {
 BRIEF = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
+
+
+def widest() -> int:
+    """Bits of the most that this machine has; 0 without any."""
+    return max((width for width, needed in NEEDED.items() if needed <= FLAGS), default=0)
 
 
 def random_texts(count: int, seed: int = 0) -> list[bytes]:
@@ -71,7 +77,7 @@ def test_this_processors_vectors_answer(vectors: int) -> None:
         pytest.skip(f"no vectors of {vectors} bits on this machine: {sorted(NEEDED[vectors] - FLAGS)}")
     data = random_file(SPEC, classes=77, units=128, hidden_width=4)
     assert NativeModel(data, vectors=vectors).vectors == vectors
-    assert NativeModel(data).vectors == (512 if NEEDED[512] <= FLAGS else 256)
+    assert NativeModel(data).vectors == widest()
     assert NativeModel(data, vectors=0).vectors == 0
 
 
@@ -83,12 +89,28 @@ def test_layers_around_a_block_of_outputs(classes: int, units: int, width: int, 
     assert_same(random_file(SPEC, 1, classes, width, units, hidden_width), TEXTS)
 
 
+@pytest.mark.parametrize("kind", sorted(FORMATS))
+@pytest.mark.parametrize("outputs", [1, 7, 9, 77, 150, 255, 256])
+@pytest.mark.parametrize("dimensions", [0, 64])
+def test_any_format_of_weights(dimensions: int, outputs: int, kind: int) -> None:
+    """Of an output layer and of a hidden one, with values of words behind the bits and without."""
+    linear, hidden = (outputs, kind), (9, 4, outputs, kind)
+    shape = WordShape(dimensions=dimensions, norm_shift=5)
+    for layers in (linear, hidden):
+        if dimensions:
+            data = word_file(SPEC, TEXTS[5:90], shape, outputs, *layers)
+        else:
+            data = random_file(SPEC, outputs, *layers)
+        assert NativeModel(data).vectors == widest()
+        assert_same(data, TEXTS[:80])
+
+
 @pytest.mark.parametrize("quantiser", list(Quantiser))
 @pytest.mark.parametrize("additions", [1, 2, 3, 4, 6, 16])
 def test_any_number_of_additions(additions: int, quantiser: Quantiser) -> None:
     """Under the quantiser of signs every bit has a row: more than 16 bits of a sum hold."""
     spec = ProjectionSpec.for_text(bits=5000, additions=additions, quantiser=quantiser, seed=additions)
-    for width in (8, 4):
+    for width in (8, 4, 2, 1):
         assert_same(random_file(spec, 2, 33, width), TEXTS[:60])
 
 
@@ -123,11 +145,9 @@ def test_repeat_filters_of_any_size(seen_slots_log2: int) -> None:
     "data",
     [
         random_file(ProjectionSpec.for_text(bits=64, seen_slots_log2=13)),
-        random_file(SPEC, width=2),
-        random_file(SPEC, width=8, units=9, hidden_width=4 | 16),
         word_file(SPEC, [b"a card"], WordShape(filters=3)),
     ],
-    ids=["a large filter", "ternary", "shared", "a convolution"],
+    ids=["a large filter", "a convolution"],
 )
 def test_what_the_vectors_do_not_take_is_the_portable_cores(data: bytes) -> None:
     assert [native.vectors for native in natives_of(data)] == [0]

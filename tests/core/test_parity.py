@@ -152,12 +152,20 @@ def test_one_string_at_a_time(text: str, units: int, seed: int) -> None:
 
 
 @pytest.mark.parametrize("width", WEIGHTS)
-@pytest.mark.parametrize("classes", [1, 2, 31, 32, 33, 63, 64, 65, 127, 129, 150])
+@pytest.mark.parametrize("classes", [1, 2, 7, 9, 31, 32, 33, 63, 64, 65, 77, 127, 129, 150, 255, 256])
 def test_rows_of_weights_around_a_vector(classes: int, width: int) -> None:
     assert_same_scores(
         random_file(ProjectionSpec.for_text(bits=512), classes, classes, width),
         [b"", b"where is my card", "日本語 text".encode() * 9],
     )
+
+
+@pytest.mark.parametrize("width", WEIGHTS)
+@pytest.mark.parametrize("units", [63, 65, 256])
+def test_hidden_units_times_rows_of_any_weights(units: int, width: int) -> None:
+    """More values than are taken at a time, of every size from 0 to 127."""
+    data = random_file(ProjectionSpec.for_text(bits=512), units, 77, width, units, 4, shift=8)
+    assert_same_scores(data, [b"", b"where is my card", "日本語 text".encode() * 9])
 
 
 @pytest.mark.parametrize("piece", ["a", "日", " ", "!", "'", "ab", "a!", "日a", "\ud800", "é\u0301"])

@@ -95,6 +95,21 @@ def test_scores_of_any_model(
     assert_same_scores(word_file(SPEC, KNOWN, shape, seed, classes, width, units, hidden_width, shift), rows)
 
 
+@pytest.mark.parametrize("width", sorted(FORMATS))
+@pytest.mark.parametrize(("units", "dimensions"), [(0, 64), (9, 72), (150, 64), (256, 128)])
+def test_code_sums_of_every_size_times_rows_of_any_weights(units: int, dimensions: int, width: int) -> None:
+    """A word nine times: 64 x 9 / 3, cut at 127 above zero and below; no word at all: zeros."""
+    shape = WordShape(dimensions=dimensions, norm_shift=6)
+    data = word_file(SPEC, KNOWN, shape, units, 77, width if units == 0 else 4, units, width)
+    words = model_of(data).words
+    assert words is not None
+    assert set(reference_words.code_sums(words, reference_words.sequence(words, b"card " * 9, SPEC.seed))) == {
+        -127,
+        127,
+    }
+    assert_same_scores(data, [b"", b"card " * 9, b" ".join(KNOWN)])
+
+
 @pytest.mark.parametrize("filters", [0, 9])
 @pytest.mark.parametrize("text", [b"", b"   ", b"none of these", b"?", b"card", b"\xf0\x9f", b"a " * 10_000])
 def test_texts_of_no_word_of_unknown_words_and_of_very_many(text: bytes, filters: int) -> None:
