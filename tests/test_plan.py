@@ -139,7 +139,7 @@ def test_a_budget_of_time_chooses_among_the_tiers():
     chosen = {time: plan_model(names(77), timed(time, dimensions=64)) for time in times}
     assert {time: tier(plan) for time, plan in chosen.items()} == times
     assert chosen[8000] == plan_model(names(77), timed(None, dimensions=64))
-    assert chosen[7000].units == 128, "no convolution before fewer units: the order of preference"
+    assert chosen[7000].units == 256, "two members where a convolution has no time"
     assert chosen[3300].bits == 3072
     assert all(plan.nanoseconds <= time for time, plan in chosen.items())
 
