@@ -197,9 +197,8 @@ def fit_twice(
 
         def learn_all(unwanted: threading.Event) -> FitT:
             fit = start()
-            for _ in fit.run(np.arange(n_rows), epochs):
-                if unwanted.is_set():
-                    break
+            for _ in fit.run(np.arange(n_rows), epochs, unwanted):
+                pass
             return fit
 
         if len(held_out):
@@ -286,17 +285,17 @@ class Fit:
         """All that the optimiser moves."""
         return list(self.head.parameters())
 
-    def run(self, rows: IndexArray, epochs: int) -> Iterator[EpochFigures]:
-        """Train epoch by epoch under a schedule of ``epochs``, yielding the mean of every loss term."""
-        yield from self._run(rows, epochs, self._task.config.rate)
+    def run(self, rows: IndexArray, epochs: int, unwanted: threading.Event | None = None) -> Iterator[EpochFigures]:
+        """Train epoch by epoch under a schedule of ``epochs``, yielding the mean of every loss term.
+
+        It ends early once ``unwanted`` is set.
+        """
+        yield from self._run(rows, epochs, self._task.config.rate, unwanted)
 
     def tune(self, rows: IndexArray, tuning: Tuning, unwanted: threading.Event | None = None) -> None:
         """Train on with rounded weights, which are the head's own afterwards, and with a seed of its own.
 
-        Args:
-            rows: to learn from.
-            tuning: how weights are rounded.
-            unwanted: once it is set, the tuning ends early; None for never.
+        It ends early once ``unwanted`` is set.
         """
         layer = self.head.over_bits
         start = self._task.bits.n_bits
@@ -307,17 +306,20 @@ class Fit:
         start_rounding(layer, tuning, slice(start, stop))
         epochs = tuning.epochs_for(-(-len(rows) // self._task.config.batch))
         if epochs:
-            for _ in self._run(rows, epochs, tuning.rate):
-                if unwanted is not None and unwanted.is_set():
-                    break
+            for _ in self._run(rows, epochs, tuning.rate, unwanted):
+                pass
         finish_rounding(layer)
 
-    def _run(self, rows: IndexArray, epochs: int, rate: float) -> Iterator[EpochFigures]:
+    def _run(
+        self, rows: IndexArray, epochs: int, rate: float, unwanted: threading.Event | None
+    ) -> Iterator[EpochFigures]:
         config = self._task.config
         batches = -(-len(rows) // config.batch)
         optimiser = torch.optim.AdamW(self.parameters(), lr=rate, weight_decay=config.weight_decay, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=rate, total_steps=epochs * batches + 1)
         for _ in range(epochs):
+            if unwanted is not None and unwanted.is_set():
+                return
             sums: EpochFigures = {}
             for batch in np.array_split(self._random.permutation(rows), batches):
                 terms = self.terms(batch)
