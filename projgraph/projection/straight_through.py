@@ -22,7 +22,8 @@ from projgraph.pack.format import MAX_NORM_SHIFT
 from projgraph.ternary import ternary_steps
 
 _ROUNDS = 6
-"""For a ternary step, in every step of a fit; packing takes more."""
+"""For a ternary step; packing takes more. A fit goes on from the last one, by a round in each of its steps: six of them
+were two fifths of its time."""
 
 
 @dataclass(frozen=True)
@@ -54,21 +55,27 @@ class _Rounding(torch.nn.Module):
     def __init__(self, tuning: Tuning, mask: torch.Tensor | None, scales: torch.Tensor | None) -> None:
         super().__init__()
         self._weight_bits, self._mask, self._scales = tuning.weight_bits, mask, scales
+        self._steps: torch.Tensor | None = None
 
     def forward(self, weights: torch.Tensor) -> torch.Tensor:
         kept = weights if self._mask is None else weights * self._mask
+        learning = torch.is_grad_enabled()
         with torch.no_grad():
-            rounded = self._round(kept if self._scales is None else kept * self._scales)
+            rounded = self._round(kept if self._scales is None else kept * self._scales, learning)
             if self._scales is not None:
                 rounded = rounded / self._scales
         # The sum is off by what floats round: what is left at the end, and what is judged, is rounded exactly.
-        return kept + (rounded - kept).detach() if torch.is_grad_enabled() else rounded
+        return kept + (rounded - kept).detach() if learning else rounded
 
-    def _round(self, weights: torch.Tensor) -> torch.Tensor:
+    def _round(self, weights: torch.Tensor, learning: bool) -> torch.Tensor:
         if self._weight_bits == 1:
             return binary(weights)
         if self._weight_bits == 2:
-            return ternary(weights) if self._mask is None else _signs(weights, self._mask)
+            if self._mask is not None:
+                return _signs(weights, self._mask)
+            steps = ternary_steps_of(weights, self._steps if learning else None)
+            self._steps = steps if learning else self._steps
+            return ternary(weights, steps)
         return weights
 
 
@@ -77,8 +84,19 @@ def binary(weights: torch.Tensor) -> torch.Tensor:
     return torch.copysign(weights.abs().mean(dim=1, keepdim=True), weights)
 
 
-def ternary(weights: torch.Tensor) -> torch.Tensor:
-    """(outputs, inputs) weights rounded to -s, 0 and +s, in rounds that each lower the squared error."""
+def ternary(weights: torch.Tensor, steps: torch.Tensor | None = None) -> torch.Tensor:
+    """(outputs, inputs) weights rounded to -s, 0 and +s, of (outputs, 1) steps s; None finds them."""
+    steps = ternary_steps_of(weights) if steps is None else steps
+    return (weights.abs() - steps / 2).clamp_(min=0).sign_().mul_(steps).mul_(torch.sign(weights))
+
+
+def ternary_steps_of(weights: torch.Tensor, before: torch.Tensor | None = None) -> torch.Tensor:
+    """(outputs, 1) steps of (outputs, inputs) weights, in rounds that each lower the squared error.
+
+    Args:
+        weights: to round.
+        before: steps of nearly the same weights, from which one round is enough; None starts at their mean size.
+    """
     sizes = weights.abs()
 
     def mean_above(thresholds: torch.Tensor) -> torch.Tensor:
@@ -88,8 +106,9 @@ def ternary(weights: torch.Tensor) -> torch.Tensor:
         count = left.sign_().sum(dim=1, keepdim=True)
         return (rest + thresholds * count) / count.clamp(min=1)
 
-    steps = ternary_steps(sizes.mean(dim=1, keepdim=True), mean_above, _ROUNDS)
-    return (sizes - steps / 2).clamp_(min=0).sign_().mul_(steps).mul_(torch.sign(weights))
+    if before is not None:
+        return mean_above(before / 2)
+    return ternary_steps(sizes.mean(dim=1, keepdim=True), mean_above, _ROUNDS)
 
 
 def _signs(weights: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
