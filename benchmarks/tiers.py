@@ -30,7 +30,7 @@ from projgraph.pack.layer import WEIGHT_RANGES, QuantisedLayer
 from projgraph.pack.quantised import QuantisedModel, Shape
 from projgraph.pack.words import WordTable
 from projgraph.pack.write import model_bytes
-from projgraph.plan import plan_model, plan_shape
+from projgraph.plan import plan_model, plan_shape, weight_bits_of
 from projgraph.read import read_texts
 from projgraph.records import Texts
 
@@ -57,11 +57,6 @@ class Case:
     @property
     def predicted(self) -> int:
         return predicted_nanoseconds(self.shape, self.weight_bits, self.config.projection, self.words)
-
-    @property
-    def output_bits(self) -> int:
-        """Of an output layer's weights: behind hidden units as `projgraph.cost` counts them."""
-        return self.weight_bits if not self.shape.units else 8 if self.weight_bits >= 4 else 4
 
     @property
     def name(self) -> str:
@@ -122,7 +117,7 @@ def random_model(case: Case, texts: Texts) -> bytes:
     filters = random_layer(rng, width * shape.dimensions, shape.filters, 8) if shape.filters else None
     model = QuantisedModel(
         projection=projection,
-        output=random_layer(rng, *shape.output, case.output_bits),
+        output=random_layer(rng, *shape.output, weight_bits_of(case.weight_bits, hidden=bool(shape.units))[0]),
         hidden=mostly_active(hidden, case.counted["row"]) if shape.units else None,
         hidden_shift=4 if shape.units else 0,
         scale=1.0,

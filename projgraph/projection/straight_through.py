@@ -73,9 +73,10 @@ class _Rounding(torch.nn.Module):
         if self._weight_bits == 2:
             if self._mask is not None:
                 return _signs(weights, self._mask)
-            steps = ternary_steps_of(weights, self._steps if learning else None)
-            self._steps = steps if learning else self._steps
-            return ternary(weights, steps)
+            if not learning:
+                return ternary(weights)
+            self._steps = ternary_steps_of(weights, self._steps)
+            return ternary(weights, self._steps)
         return weights
 
 
