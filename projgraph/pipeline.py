@@ -13,7 +13,6 @@ from projgraph import native
 from projgraph.blueprint import Blueprint, check_labels, draw_blueprint
 from projgraph.clock import Clock
 from projgraph.config import StudentConfig, TrainConfig
-from projgraph.evaluate.calibration import fit_temperature
 from projgraph.features.corruption import corrupt
 from projgraph.features.substitution import near_words, substitute
 from projgraph.pack.convolution import Convolution
@@ -42,7 +41,7 @@ from projgraph.records import (
     Texts,
 )
 from projgraph.teach import Taught, teach
-from projgraph.trust import score_threshold, tempered
+from projgraph.trust import score_threshold, student_temperature, tempered
 from projgraph.vocabulary import Vocabulary, build_vocabulary, word_rows
 
 _CALIBRATION_ROWS = 2000
@@ -186,7 +185,7 @@ def learn(
     with clock.part("pack"):
         progress(f"integers: {plan.weight_bits}-bit weights")
         believed = tempered(labels.probabilities[student.held_out], taught.temperature)
-        temperature = fit_temperature(student.held_out_logits, believed)
+        temperature = student_temperature(student.held_out_logits, believed, dataset.labels[student.held_out])
         float_model = _float_model(projection, dataset.classes, vocabulary, task, student, temperature)
         packing = weight_packing(config)
         model, drop = _to_integers(float_model, plan, packing, task, labels)

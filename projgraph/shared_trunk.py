@@ -16,7 +16,6 @@ from projgraph import native
 from projgraph.bits import row_projection
 from projgraph.config import TrainConfig
 from projgraph.errors import ConfigError
-from projgraph.evaluate.calibration import fit_temperature
 from projgraph.lesson import KeptRun
 from projgraph.pack.model import ProjectionModel
 from projgraph.pack.quantise import quantise
@@ -28,7 +27,7 @@ from projgraph.projection.head import HeadLayers
 from projgraph.projection.shared import fit_shared
 from projgraph.provenance import describe_training
 from projgraph.records import UNLABELLED, Bits, FloatArray, IndexArray, Layer, Progress, Texts
-from projgraph.trust import score_threshold, tempered
+from projgraph.trust import score_threshold, student_temperature, tempered
 
 BITS = 2048
 UNITS = 64
@@ -154,7 +153,7 @@ def _head(
     rows = student.held_out[own]
     logits: FloatArray = student.held_out_logits[own][:, block]
     believed = tempered(task.targets.beliefs[rows][:, block], run.taught.temperature)
-    temperature = fit_temperature(logits, believed) if len(rows) else 1.0
+    temperature = student_temperature(logits, believed, task.targets.gold[rows])
     last = HeadLayers(student.hidden, student.output, None)
     model = _integers(last, block, config, projection, run, temperature, sample)
     threshold = score_threshold(logits, run.config.trust.abstain, model.scale * temperature)

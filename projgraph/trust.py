@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from projgraph.config import TrainConfig
-from projgraph.evaluate.calibration import TemperaturePrior, fit_temperature
-from projgraph.records import UNLABELLED, FloatArray, Progress, SoftLabels, TrainerTask
+from projgraph.evaluate.calibration import TemperaturePrior, fit_temperature, match_confidence
+from projgraph.records import UNLABELLED, FloatArray, IndexArray, Progress, SoftLabels, TrainerTask
 from projgraph.trainers.leave_out import leave_out
 from projgraph.trainers.registry import trainer
 
@@ -85,6 +85,35 @@ def tempered(probabilities: FloatArray, temperature: float) -> FloatArray:
     logits = _logits(probabilities) / temperature
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(odds / odds.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+def student_temperature(logits: FloatArray, believed: FloatArray, labels: IndexArray) -> float:
+    """The T that makes a student as sure as it is right on n rows that it was not fitted on.
+
+    Where each has a label, T makes the labels most likely. Where they have not, the trainer's beliefs are no labels:
+    fitted to them a student is as unsure as both together, since they err apart. There its mean confidence is set to
+    the share of rows that it is expected to get right. A row on which student and trainer say the same is right as
+    often as the trainer believes; where they differ either is right as often as the other, by half of what the trainer
+    gives both. On a split of the training rows of twelve sets of texts, 5 labels a class, the mean calibration error
+    fell from 6.8 to 5.6 % (`benchmarks/LOG.md`).
+
+    Args:
+        logits: (n, c) the student's.
+        believed: (n, c) the trainer's distributions, as sure as they are right; a label is one.
+        labels: (n,) given ones, ``UNLABELLED`` elsewhere.
+
+    Returns:
+        T; 1 without a row.
+    """
+    unlabelled = labels == UNLABELLED
+    if not unlabelled.any():
+        return fit_temperature(logits, believed)
+    rows, own = np.arange(len(labels)), logits.argmax(axis=1)
+    expected = believed[rows, own].astype(np.float64)
+    differs = unlabelled & (own != believed.argmax(axis=1))
+    expected[differs] = (expected[differs] + believed[differs].max(axis=1)) / 2
+    # As if one row more were right and one wrong, like Platt's labels: a handful of sure rows makes no certainty.
+    return match_confidence(logits, float((expected.sum() + 1) / (len(expected) + 2)))
 
 
 def score_threshold(logits: FloatArray, share: float, unit: float) -> int:

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from projgraph.config import load_config
+from projgraph.evaluate.calibration import fit_temperature, match_confidence, softmax
 from projgraph.graph.csr import from_neighbours
 from projgraph.records import UNLABELLED, SoftLabels, TrainerTask
 from projgraph.trainers.registry import trainer
-from projgraph.trust import _redrawn_temperature, belief_temperature, score_threshold, tempered
+from projgraph.trust import _redrawn_temperature, belief_temperature, score_threshold, student_temperature, tempered
 
 
 def test_tempered_beliefs_by_hand():
@@ -18,6 +19,25 @@ def test_tempered_beliefs_by_hand():
     assert tempered(beliefs, 0.5)[0] == pytest.approx([0.64 / 0.68, 0.04 / 0.68], abs=1e-6)
     assert tempered(beliefs, 2.0)[0] == pytest.approx([2 / 3, 1 / 3], abs=1e-6)
     assert tempered(beliefs, 3.0)[1] == pytest.approx([0.5, 0.5])
+
+
+def test_where_every_row_has_a_label_these_are_made_most_likely():
+    logits = np.random.default_rng(0).normal(size=(90, 3)).astype(np.float32)
+    labels = np.random.default_rng(1).integers(0, 3, 90)
+    certain = np.eye(3, dtype=np.float32)[labels]
+    assert student_temperature(logits, certain, labels) == fit_temperature(logits, certain)
+    assert student_temperature(logits[:0], certain[:0], labels[:0]) == 1.0
+
+
+def test_without_labels_a_student_is_as_sure_as_it_is_expected_to_be_right():
+    logits = np.array([[3, 0, 0], [0, 3, 0], [0, 3, 0], [0, 0, 3]], dtype=np.float32)
+    believed = np.array([[0.7, 0.2, 0.1], [0.5, 0.3, 0.2], [1, 0, 0], [0, 0.1, 0.9]], dtype=np.float32)
+    # Both say the first class of row 0; of row 1 they say different ones; row 2 has a label, and the student is wrong.
+    labels = np.array([UNLABELLED, UNLABELLED, 0, UNLABELLED])
+    expected = (0.7 + (0.5 + 0.3) / 2 + 0 + 0.9 + 1) / (4 + 2)
+    found = student_temperature(logits, believed, labels)
+    assert found == pytest.approx(match_confidence(logits, expected), rel=1e-5)
+    assert softmax(logits / found).max(axis=1).mean() == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_share_of_rows_like_these_lies_below_the_threshold():

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
+from scipy.optimize import brentq, minimize_scalar
 
 BINS = 15
 """Equal-width bins of confidence, as in the paper."""
@@ -136,3 +136,30 @@ def fit_temperature(
 
     found = minimize_scalar(loss, bounds=(np.log(TEMPERATURES[0]), np.log(TEMPERATURES[1])), method="bounded")
     return float(np.clip(np.exp(found.x), *TEMPERATURES))
+
+
+def match_confidence(logits: NDArray[Any], accuracy: float) -> float:
+    """The T at which the mean of the largest probabilities of softmax(logits / T) is an accuracy.
+
+    The mean falls as T grows, so it is found by bisection on a logarithmic scale within ``TEMPERATURES``.
+
+    Args:
+        logits: (n, c) of rows that the model was not fitted on.
+        accuracy: the share of them that it gets right, as far as is known.
+
+    Returns:
+        T, a bound where the mean cannot be reached within them; 1 where no row's logits tell two classes apart.
+    """
+    z = np.asarray(logits, dtype=np.float64)
+    if not len(z) or not np.ptp(z, axis=1).any():
+        return 1.0
+
+    def excess(log_temperature: float) -> float:
+        return float(softmax(z * np.exp(-log_temperature)).max(axis=1).mean()) - accuracy
+
+    sharpest, flattest = np.log(TEMPERATURES)
+    if excess(sharpest) <= 0:
+        return TEMPERATURES[0]
+    if excess(flattest) >= 0:
+        return TEMPERATURES[1]
+    return float(np.exp(brentq(excess, sharpest, flattest, xtol=1e-6)))

@@ -7,6 +7,7 @@ from projgraph.evaluate.calibration import (
     TemperaturePrior,
     expected_calibration_error,
     fit_temperature,
+    match_confidence,
     reliability,
     softmax,
 )
@@ -114,3 +115,22 @@ def test_a_prior_counts_weighted_rows_by_what_they_are_worth():
     weights = np.where(np.arange(60) < 20, 2.0, 0.0)
     expected = fit_temperature(logits[:20], labels[:20], prior=prior)
     assert fit_temperature(logits, labels, weights, prior) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("accuracy", [0.3, 0.6, 0.95])
+def test_the_mean_confidence_is_the_accuracy(accuracy):
+    logits = np.random.default_rng(7).normal(size=(300, 5)) * 4
+    temperature = match_confidence(logits, accuracy)
+    assert softmax(logits / temperature).max(axis=1).mean() == pytest.approx(accuracy, abs=1e-5)
+
+
+def test_two_classes_are_matched_as_by_hand():
+    # softmax((2, 0) / T) is 0.8 where 2 / T = log 4.
+    assert match_confidence(np.array([[2.0, 0.0], [0.0, 2.0]]), 0.8) == pytest.approx(2 / np.log(4), rel=1e-5)
+
+
+def test_an_accuracy_out_of_reach_takes_the_bound():
+    logits = np.random.default_rng(8).normal(size=(50, 4))
+    assert match_confidence(logits, 1.0) == TEMPERATURES[0]
+    assert match_confidence(logits, 0.25) == TEMPERATURES[1]
+    assert match_confidence(np.ones((3, 4)), 0.9) == match_confidence(logits[:0], 0.9) == 1.0
