@@ -76,7 +76,8 @@ def cases() -> Iterator[Case]:
     tables = [(0, 0), (2000, 0), (2000, 64), (8000, 0), (8000, 128)]
     for classes, (bits, units, weight_bits), (words, filters) in product((2, 20, 77, 150), heads, tables):
         shape = Shape(bits, classes, units or None, DIMENSIONS if words else 0, filters)
-        if shape.largest_sum <= MAX_INPUT_SUM and (not words or bits == 2048):
+        output_bits, _ = weight_bits_of(weight_bits, hidden=units > 0)
+        if shape.largest_sum(output_bits) <= MAX_INPUT_SUM and (not words or bits == 2048):
             yield Case(shape, weight_bits, words, plain)
     ngrams = [((1, 1), (3, 3)), ((1, 2), (3, 5)), ((1, 2), (2, 6))]
     for additions, (words, characters), quantiser, units in product((1, 2, 8), ngrams, ("ternary", "sign"), (0, 128)):

@@ -175,6 +175,12 @@ def weight_bits_of(over_bits: int, *, hidden: bool) -> tuple[int, int | None]:
     return (8 if over_bits >= 4 else 4, over_bits) if hidden else (over_bits, None)
 
 
+def _output_bits(plan: Plan, config: TrainConfig) -> int:
+    """Of the values of the output layer's weights."""
+    output_bits, hidden_bits = head_weight_bits(plan)
+    return 8 if config.pack.shared and hidden_bits is None else output_bits
+
+
 def plan_shape(plan: Plan, classes: int, config: TrainConfig) -> Shape:
     """Inputs and outputs of the plan's layers."""
     dimensions = config.code_dimensions if plan.words else 0
@@ -193,10 +199,9 @@ def _beside_words(classes: tuple[str, ...], config: TrainConfig) -> Iterator[Pla
         (config.projection.bits or bits, units if config.student.units is None else config.student.units, weight_bits)
         for bits, units, weight_bits in shapes
     )
-    # Members share the filters: of 256 units with 64 filters, or 128, no more was gained than of 128.
     for count, (bits, units, weight_bits) in product(filters, heads):
         plan = Plan(bits, units, weight_bits, 0, fewest, count)
-        if plan_shape(plan, len(classes), config).largest_sum <= MAX_INPUT_SUM:
+        if plan_shape(plan, len(classes), config).largest_sum(_output_bits(plan, config)) <= MAX_INPUT_SUM:
             yield _sized(plan, classes, config)
 
 

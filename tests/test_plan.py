@@ -135,11 +135,11 @@ def tier(plan: Plan) -> str:
 
 
 def test_a_budget_of_time_chooses_among_the_tiers():
-    times = {8000: "convolution", 7000: "sums", 3300: "hidden", 2350: "hidden", 1750: "linear"}
+    times = {10_000: "convolution", 9000: "convolution", 7000: "sums", 3300: "hidden", 2350: "hidden", 1750: "linear"}
     chosen = {time: plan_model(names(77), timed(time, dimensions=64)) for time in times}
     assert {time: tier(plan) for time, plan in chosen.items()} == times
-    assert chosen[8000] == plan_model(names(77), timed(None, dimensions=64))
-    assert chosen[7000].units == 256, "two members where a convolution has no time"
+    assert chosen[10_000] == plan_model(names(77), timed(None, dimensions=64))
+    assert [chosen[time].units for time in (10_000, 9000, 7000)] == [256, 128, 256], "a convolution before two members"
     assert chosen[3300].bits == 3072
     assert all(plan.nanoseconds <= time for time, plan in chosen.items())
 
@@ -233,6 +233,7 @@ def test_words_that_are_left_out_are_told_with_what_they_need(given, message):
 def test_words_that_cannot_be_are_told_too():
     given = timed(None, 1 << 24, dimensions=128, filters=128).model_dump()
     given["student"]["units"] = 256
+    given["pack"]["weight_bits"] = 4  # of the hidden layer, behind which there are eight
     plan = plan_model(names(5), TrainConfig.model_validate(given))
     assert plan.left_out.endswith(
         "so many projection.bits, student.units and projection.words.filters sums leave their range"
@@ -251,7 +252,7 @@ def test_words_fill_the_budget():
         settings = {"encoder": "some/model", "budget": budget, "projection": {"words": {"dimensions": 64}}}
         plans.append(plan_model(classes, TrainConfig.model_validate(settings)))
         assert budget - 12 - 16 < plans[-1].size <= budget
-    assert {(plan.bits, plan.units, plan.filters) for plan in plans} == {(2048, 128, 128)}
+    assert {(plan.bits, plan.units, plan.filters) for plan in plans} == {(2048, 256, 128)}
     words = [plan.words for plan in plans]
     assert words == sorted(words)
     assert len(packed(plans[-1], classes, 64)) == plans[-1].size
@@ -305,7 +306,7 @@ def words(**settings: object) -> TrainConfig:
 
 def test_words_and_filters_fill_the_budget():
     plan = plan_model(names(77, 20), words())
-    assert (plan.bits, plan.units, plan.weight_bits, plan.filters) == (2048, 128, 4, 128)
+    assert (plan.bits, plan.units, plan.weight_bits, plan.filters) == (2048, 256, 2, 128)
     assert 2000 < plan.words < 8000
     assert 256 * 1024 - 12 - 16 < plan.size <= 256 * 1024
 
@@ -316,7 +317,7 @@ def test_no_more_words_than_asked_for():
 
 def test_filters_give_way_to_words_and_words_to_bits():
     many = plan_model(names(600), words())
-    assert (many.filters, many.units, many.weight_bits) == (128, 128, 2)
+    assert (many.filters, many.units, many.weight_bits) == (128, 256, 1)
     few = plan_model(names(77), words().model_copy(update={"budget": 112 * 1024}))
     assert (few.filters, few.units, few.weight_bits) == (0, 256, 1)
     assert many.words >= 2000 <= few.words

@@ -229,13 +229,15 @@ static pg_status read_convolution(pg_model *model, pg_section convolution) {
     return model->convolution_shift > PG_MAX_SHIFT ? PG_BAD_CONVOLUTION : PG_OK;
 }
 
-/* What each layer takes; 127 is the most that an input can be that is no bit. */
+/* What each layer takes; 127 is the most that an input can be that is no bit. Of an output layer of four bits or fewer
+ * weights are at most 8 in size, and the sums of any inputs fit. */
 static pg_status count_inputs(pg_model *model) {
     uint32_t bits = model->projection.bits, units = model->hidden.outputs, filters = model->convolution.outputs;
     uint32_t first = bits + model->dimensions, first_sum = bits + 127 * model->dimensions;
     uint32_t last_sum = units > 0 ? 127 * (units + filters) : first_sum + 127 * filters;
     model->hidden.inputs = units > 0 ? first : 0;
     model->output.inputs = (units > 0 ? units : first) + filters;
+    if (!(model->output.weight_bits & (8 | PG_WEIGHTS_SHARED))) last_sum = 0;
     return first_sum > PG_MAX_INPUT_SUM || last_sum > PG_MAX_INPUT_SUM ? PG_TOO_MANY_INPUTS : PG_OK;
 }
 

@@ -213,9 +213,10 @@ PG_HOT static void in_order(const pg_layer *layer, const pg_sums *sums, int32_t 
     if (outputs % 2) scores[outputs - 1] = first[half];
 }
 
-/* score = sum * multiplier + bias. The reader takes no layer whose bits and 127 times its other inputs are more than
- * PG_MAX_INPUT_SUM, so a sum is at most that times 128 in size, and that of a window of words 5 x 128 dimensions x a
- * weight of 8 x 128; times 255 and with a bias of less than 2^30 both stay below 2^31. */
+/* score = sum * multiplier + bias. The reader takes no layer of bytes whose bits and 127 times its other inputs are
+ * more than PG_MAX_INPUT_SUM, so a sum is at most that times 128 in size; of smaller weights any is below that, and
+ * that of a window of words is 5 x 128 dimensions x a weight of 8 x 128. Times 255 and with a bias of less than 2^30
+ * all stay below 2^31. */
 PG_HOT void pg_finish(const pg_layer *layer, const pg_sums *sums, int32_t *scores) {
     in_order(layer, sums, scores);
     PG_INDEPENDENT

@@ -254,7 +254,8 @@ MAX_NORM_SHIFT = 6
 MAX_FILTERS = 128
 MAX_WIDTH = 5
 MAX_INPUT_SUM = 32896
-"""Of a layer: its bits and 127 times its other inputs, so that sums stay below 2**31 (x 128 x 255 + MAX_BIAS)."""
+"""Of a layer whose weights are bytes: its bits and 127 times its other inputs, so that sums stay below 2**31 (x 128 x
+255 + MAX_BIAS)."""
 
 
 def struct_code(fields: tuple[Field, ...]) -> str:

@@ -50,6 +50,11 @@ class QuantisedLayer:
     sparse: bool = False
 
     @property
+    def value_bits(self) -> int:
+        """Of the values of weights: 8 of a codebook's."""
+        return self.weight_bits if self.codebook is None else 8
+
+    @property
     def format(self) -> int:
         """The head's byte for such weights."""
         shared = 0 if self.codebook is None else WEIGHTS_SHARED
@@ -61,9 +66,10 @@ class QuantisedLayer:
         return WEIGHT_NAMES[self.format]
 
     def sums(self, inputs: NDArray[np.int8]) -> NDArray[np.int32]:
-        """(n, outputs) int32 sums of (n, inputs) values, those of one row at most ``MAX_INPUT_SUM`` in size together.
+        """(n, outputs) int32 sums of (n, inputs) values.
 
-        Every partial product sum is an integer below 2**24, so the float32 product is exact in any order.
+        The values of a row are at most ``MAX_INPUT_SUM`` in size together where weights are bytes (`Shape.problems`).
+        So every partial product sum is an integer below 2**24, and the float32 product exact in any order.
         """
         products = inputs.astype(np.float32) @ self.weights.astype(np.float32)
         return products.astype(np.int32) * self.multipliers.astype(np.int32) + self.bias
@@ -83,7 +89,7 @@ class QuantisedLayer:
                 expected = f"{np.dtype(dtype).name} of shape {self.weights.shape if part == 'weights' else outputs}"
                 yield f"{name}.{part} is {array.dtype.name} of shape {array.shape}; expected {expected}"
         yield from self._packing_problems(name)
-        low, high = WEIGHT_RANGES[self.weight_bits if self.codebook is None else 8]
+        low, high = WEIGHT_RANGES[self.value_bits]
         if self.weights.size and not low <= int(self.weights.min()) <= int(self.weights.max()) <= high:
             yield f"{name}.weights leave {low} to {high}; expected {self.weight_bits}-bit integers"
         if self.multipliers.size and int(self.multipliers.min()) < 1:

@@ -75,7 +75,8 @@ def quantise(
     hidden_weight_bits = weight_bits if hidden_weight_bits is None else hidden_weight_bits
     packing = packing or Packing()
     over_bits = weight_bits if model.hidden is None else hidden_weight_bits
-    problems = list(_unusable(model, {weight_bits, hidden_weight_bits}, calibration, sequences))
+    rounded_to = packing.rounded_to(weight_bits) if model.hidden is None else weight_bits
+    problems = list(_unusable(model, {weight_bits, hidden_weight_bits}, rounded_to, calibration, sequences))
     problems += packing.problems(over_bits)
     if problems:
         raise ConfigError("the model cannot be packed: " + "; ".join(problems))
@@ -87,7 +88,6 @@ def quantise(
         filters, words = model.convolution, model.words
         convolution, unit = _best_convolution(model.output, filters, words, weight_bits, inputs, sequences)
         inputs = replace(inputs, scales=np.concatenate([inputs.scales, np.full(convolution.filters, unit)]))
-    rounded_to = weight_bits if hidden else packing.rounded_to(weight_bits)
     output, scale = _round_output(*_scaled(model.output, inputs.scales), rounded_to)
     output = output if hidden else packing.pack(output)
     return QuantisedModel(
@@ -196,6 +196,7 @@ def _best_convolution(
 def _unusable(
     model: ProjectionModel,
     weight_bits: set[int],
+    output_bits: int,
     calibration: NDArray[np.int8] | None,
     sequences: Sequences | None,
 ) -> Iterator[str]:
@@ -210,7 +211,7 @@ def _unusable(
     dimensions = 0 if model.words is None else model.words.dimensions
     filters = 0 if model.convolution is None else len(model.convolution.layer.bias)
     shape = Shape(n_bits, len(model.classes), units, dimensions, filters)
-    yield from shape.problems()
+    yield from shape.problems(output_bits)
     yield from name_problems(model.classes)
     yield from word_problems(model.projection, model.words, 0, model.convolution is not None)
     yield from _uncalibrated(model, n_bits, calibration, sequences)

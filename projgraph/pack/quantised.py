@@ -52,24 +52,30 @@ class Shape:
         """(inputs, classes) of the output layer."""
         return (self.first if self.units is None else self.units) + self.filters, self.classes
 
-    @property
-    def largest_sum(self) -> int:
-        """The largest sum of one layer's inputs: a bit is at most 1 in size, every other input ``MAX_ACTIVATION``."""
-        first = self.n_bits + MAX_ACTIVATION * self.dimensions
-        return max(
-            first, MAX_ACTIVATION * self.filters + (first if self.units is None else MAX_ACTIVATION * self.units)
-        )
+    def largest_sum(self, output_bits: int) -> int:
+        """The largest sum of a layer's inputs, of which ``MAX_INPUT_SUM`` is the limit.
 
-    def problems(self) -> Iterator[str]:
-        """What would let a layer's sums leave 32 bits, and layers too large or empty."""
+        A bit is at most 1 in size, every other input ``MAX_ACTIVATION``. An output layer whose weights are no bytes is
+        not counted: they are at most 8 in size, and so the sums of any inputs fit.
+
+        Args:
+            output_bits: of the values of the output layer's weights, 8 of those of a codebook.
+        """
+        first = self.n_bits + MAX_ACTIVATION * self.dimensions
+        last = MAX_ACTIVATION * self.filters + (first if self.units is None else MAX_ACTIVATION * self.units)
+        return max(first, last) if output_bits == 8 else first
+
+    def problems(self, output_bits: int) -> Iterator[str]:
+        """What would let a layer's sums leave 32 bits, and layers too large or empty; as for ``largest_sum``."""
         if not 1 <= self.classes <= MAX_CLASSES:
             yield f"there are {self.classes} classes; expected 1 to {MAX_CLASSES}"
         if self.units is not None and not 1 <= self.units <= MAX_UNITS:
             yield f"there are {self.units} hidden units; expected 1 to {MAX_UNITS}"
-        if self.largest_sum > MAX_INPUT_SUM:
+        if self.largest_sum(output_bits) > MAX_INPUT_SUM:
             yield (
                 f"{self.n_bits} bits, {self.dimensions} dimensions of words, {self.units or 0} hidden units and "
-                f"{self.filters} filters are too many inputs for a layer's sums; expected fewer units or filters"
+                f"{self.filters} filters are too many inputs for a layer's sums; expected fewer units or filters, "
+                "or weights of the output layer of 4 bits"
             )
 
 
@@ -164,7 +170,7 @@ class QuantisedModel:
     def _problems(self) -> Iterator[str]:
         units = self.units if self.hidden else None
         shape = Shape(self.n_bits, len(self.classes), units, self.dimensions, self.filters)
-        yield from shape.problems()
+        yield from shape.problems(self.output.value_bits)
         yield from name_problems(self.classes)
         yield from word_problems(self.projection, self.words, self.norm_shift, self.convolution is not None)
         for name, layer, expected in (("hidden", self.hidden, shape.hidden), ("output", self.output, shape.output)):

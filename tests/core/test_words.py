@@ -186,13 +186,15 @@ def test_every_entry_of_a_table_is_found_and_its_neighbours_are_not(count: int) 
     assert not scores[-1].any()
 
 
-def extreme(bits: int, units: int, filters: int, weight: int) -> QuantisedModel:
+def extreme(bits: int, units: int, filters: int, weight: int, output_weight: int | None = None) -> QuantisedModel:
     """All codes +1, all words weigh 8, every layer as large as it may be, at the ends of its ranges."""
     spec = ProjectionSpec.for_text(bits=bits, additions=4, quantiser=Quantiser.SIGN)
     table = table_of(spec, [b"a"], 128)
     table = WordTable(table.fingerprints, np.full(len(table), 3, np.uint8), np.ones_like(table.codes))
     hidden = constant_layer(bits + 128, units, weight, MAX_BIAS) if units else None
     output = constant_layer((units or bits + 128) + filters, 3, weight, MAX_BIAS)
+    if output_weight is not None:
+        output = constant_layer(units + filters, 3, output_weight, MAX_BIAS, width=4)
     convolution = QuantisedConvolution(constant_layer(5 * 128, filters, 127, MAX_BIAS), 5, 0)
     return QuantisedModel(spec.to_bytes(), output, hidden, 0, 1.0, ("a", "b", "c"), table, 6, convolution)
 
@@ -214,6 +216,15 @@ def test_sums_at_the_ends_of_their_ranges(bits: int, units: int, filters: int, w
         assert empty == [-bits * weight * 255 + MAX_BIAS] * 3
         assert abs(full[0] - (256 * 127 - bits) * weight * 255 - MAX_BIAS) <= 2 * bits * 128 * 255
         assert unknown[0] - filters * 127 * weight * 255 - MAX_BIAS in range(-bits * 128 * 255, bits * 128 * 255 + 1)
+
+
+@pytest.mark.parametrize("weight", [-8, 7])
+def test_weights_of_four_bits_have_room_for_every_unit_and_filter(weight: int) -> None:
+    """The full text has the largest units and filters of all, and the empty one no filters."""
+    data = model_bytes(extreme(384, 256, 128, 127, weight), {})
+    _, full, unknown = packed_scores(data, [b"", b"a " * MAX_WORDS, b"b"])
+    assert full == unknown == [(256 + 128) * 127 * weight * 255 + MAX_BIAS] * 3
+    assert MAX_INPUT_SUM < (256 + 128) * 127
 
 
 def test_a_layer_of_one_input_too_many_is_refused() -> None:

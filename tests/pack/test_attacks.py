@@ -375,6 +375,11 @@ def test_too_many_inputs_are_refused_by_both_readers(make_model: MakeModel) -> N
         assert core_takes(data) == (expected is None)
         assert (refusal(data) is None) == (expected is None)
         assert expected is None or expected in str(refusal(data))
+        # Of four bits in the output layer any sum fits, and as many rows of half as many bytes.
+        larger[Section.HEAD] = patch_content(larger[Section.HEAD], 1, "B", 4)
+        larger[Section.WEIGHTS] = bytes(3 * (units + 128) + 32)
+        data = build(list(larger.items()))
+        assert (core_takes(data), refusal(data)) == (True, None)
 
 
 def test_words_of_vectors_are_refused_by_both_readers(worded: bytes) -> None:
