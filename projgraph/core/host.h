@@ -92,14 +92,14 @@ uint32_t pg_host_root(uint64_t square);
 
 /* ---- host_layer.c: rows and values to a layer's scores ---- */
 
-/* A layer laid out for vectors, however its file packs it: rows of the bits as half bytes, or as bytes where weights
- * are bytes, biased to be unsigned, each in whole cache lines; then the rows of the other inputs as bytes, four inputs
- * of an output side by side. */
+/* A layer laid out for vectors, however its file packs it: rows of the bits in fields of two, four or eight bits, as
+ * many as the weights need, biased to be unsigned, each in whole cache lines; then the rows of the other inputs as
+ * bytes, four inputs of an output side by side. */
 typedef struct {
     const uint8_t *rows;
-    size_t row;    /* bytes of one: of half bytes those of the first outputs are the lower ones */
-    size_t stride; /* from one to the next */
-    int halves;
+    size_t row;     /* bytes of one: the lowest fields are those of the first outputs */
+    size_t stride;  /* from one to the next */
+    uint32_t width; /* bits of a field */
     uint32_t outputs;
     const uint8_t *values;
     const int32_t *bias;
@@ -108,6 +108,18 @@ typedef struct {
     uint32_t groups; /* of four inputs that are values */
     uint32_t blocks; /* of 16 outputs */
 } pg_host_layer;
+
+/* What is added to a weight so that its field is not below zero. */
+static inline int pg_host_bias(uint32_t width) {
+    return width == 2 ? 1 : 1 << (width - 1);
+}
+
+/* Of the outputs of a field, as many as lie in bytes of a row from the first on; none is below zero. */
+static inline size_t pg_host_outputs_of(const pg_host_layer *laid, uint32_t field, size_t first) {
+    size_t before = field * laid->row + first, end = (field + 1) * laid->row;
+    if (end > laid->outputs) end = laid->outputs;
+    return end > before ? end - before : 0;
+}
 
 size_t pg_host_layer_bytes(const pg_layer *layer, uint32_t bits);
 void pg_host_lay_out(const pg_host_kernels *kernels, const pg_layer *layer, uint32_t bits, uint8_t *memory,
@@ -121,7 +133,7 @@ void pg_host_layer_scores(const pg_host_kernels *kernels, const pg_host_layer *l
 
 struct pg_host_kernels {
     unsigned vectors; /* bits of one */
-    uint8_t bias;     /* of the weights that add_values takes */
+    uint8_t bias[2];  /* of the weights that add_values takes: of four bits or fewer, and of bytes */
 
     /* The hashes of a chunk's n-grams in text order; how many there are. */
     size_t (*ngrams)(const pg_chunk *chunk, uint32_t n_min, uint32_t n_max, uint64_t salt, uint64_t *hashes);

@@ -14,6 +14,10 @@ enum {
     TOGETHER = PG_HOST_TOGETHER,
     HALF = TOGETHER / 2, /* blocks whose sums stay in 16 registers, beside what is added to them */
     FEW = 16,            /* rows whose unsigned half bytes sum within a byte */
+    FEW_QUARTERS = 7,    /* rows whose fields of 0 to 2 sum within half a byte: 7 x 2 < 16 */
+    GROUPS = 18,         /* of so many rows, whose sums fit a byte: 18 x 14 < 256 */
+    SMALL_BIAS = 8,      /* of weights from -8 to 7 beside values */
+    MANY_PAIRS = 8,      /* sums of two products of such weights, which fit 16 bits: 8 x 2 x 15 x 127 < 2^15 */
     MOST_VALUES = PG_MAX_UNITS + PG_MAX_DIMENSIONS
 };
 
@@ -209,16 +213,50 @@ PG_HOST_256 static void sum_codes(const pg_model *model, const uint32_t *places,
     normalise(model, &all, sums);
 }
 
-/* Sums of half a cache line of rows in 16 bits: of the lower half bytes at even and odd bytes, then of the upper ones.
- * Of whole bytes the first two alone. */
+/* Sums in 16 bits of half a cache line of rows: of each field, the lowest first, those at even and at odd bytes. */
 typedef struct {
-    __m256i of[4];
+    __m256i of[4][2];
 } line_sums;
 
-PG_HOST_256 static inline line_sums sum_halves(const uint8_t *rows, size_t stride, const uint16_t *at, size_t count) {
-    const __m256i nibble = _mm256_set1_epi8(15), byte = _mm256_set1_epi16(255);
-    line_sums sums;
-    memset(&sums, 0, sizeof sums);
+PG_HOST_256 static inline void add_bytes(__m256i bytes, __m256i *sums) {
+    sums[0] = _mm256_add_epi16(sums[0], _mm256_and_si256(bytes, _mm256_set1_epi16(255)));
+    sums[1] = _mm256_add_epi16(sums[1], _mm256_srli_epi16(bytes, 8));
+}
+
+PG_HOST_256 static inline void sum_quarters(const uint8_t *rows, size_t stride, const uint16_t *at, size_t count,
+                                            line_sums *sums) {
+    const __m256i every_second = _mm256_set1_epi8(0x33), nibble = _mm256_set1_epi8(15), none = _mm256_setzero_si256();
+    while (count > 0) {
+        __m256i first = none, second = none, third = none, fourth = none;
+        for (size_t groups = 0; groups < GROUPS && count > 0; groups++) {
+            size_t some = count < FEW_QUARTERS ? count : FEW_QUARTERS;
+            __m256i all = none, upper = none;
+            for (size_t i = 0; i < some; i++) {
+                __m256i row = load(rows + at[i] * stride);
+                all = _mm256_add_epi8(all, row);
+                upper = _mm256_add_epi8(upper, _mm256_and_si256(_mm256_srli_epi16(row, 2), every_second));
+            }
+            /* The sums of every second field times 4, modulo 2^8, leave those of the others. */
+            __m256i shifted = _mm256_and_si256(_mm256_slli_epi16(upper, 2), _mm256_set1_epi8((char)0xFC));
+            __m256i lower = _mm256_sub_epi8(all, shifted);
+            first = _mm256_add_epi8(first, _mm256_and_si256(lower, nibble));
+            second = _mm256_add_epi8(second, _mm256_and_si256(upper, nibble));
+            third = _mm256_add_epi8(third, _mm256_and_si256(_mm256_srli_epi16(lower, 4), nibble));
+            fourth = _mm256_add_epi8(fourth, _mm256_and_si256(_mm256_srli_epi16(upper, 4), nibble));
+            at += some;
+            count -= some;
+        }
+        add_bytes(first, sums->of[0]);
+        add_bytes(second, sums->of[1]);
+        add_bytes(third, sums->of[2]);
+        add_bytes(fourth, sums->of[3]);
+    }
+}
+
+PG_HOST_256 static inline void sum_halves(const uint8_t *rows, size_t stride, const uint16_t *at, size_t count,
+                                          line_sums *sums) {
+    const __m256i nibble = _mm256_set1_epi8(15);
+    __m256i low[2] = {sums->of[0][0], sums->of[0][1]}, high[2] = {sums->of[1][0], sums->of[1][1]};
     while (count > 0) {
         size_t some = count < FEW ? count : FEW;
         __m256i all = _mm256_setzero_si256(), upper = _mm256_setzero_si256();
@@ -229,27 +267,24 @@ PG_HOST_256 static inline line_sums sum_halves(const uint8_t *rows, size_t strid
         }
         /* The upper sums times 16, modulo 2^8, leave the lower ones. */
         __m256i shifted = _mm256_and_si256(_mm256_slli_epi16(upper, 4), _mm256_set1_epi8((char)0xF0));
-        __m256i lower = _mm256_sub_epi8(all, shifted);
-        sums.of[0] = _mm256_add_epi16(sums.of[0], _mm256_and_si256(lower, byte));
-        sums.of[1] = _mm256_add_epi16(sums.of[1], _mm256_srli_epi16(lower, 8));
-        sums.of[2] = _mm256_add_epi16(sums.of[2], _mm256_and_si256(upper, byte));
-        sums.of[3] = _mm256_add_epi16(sums.of[3], _mm256_srli_epi16(upper, 8));
+        add_bytes(_mm256_sub_epi8(all, shifted), low);
+        add_bytes(upper, high);
         at += some;
         count -= some;
     }
-    return sums;
+    sums->of[0][0] = low[0];
+    sums->of[0][1] = low[1];
+    sums->of[1][0] = high[0];
+    sums->of[1][1] = high[1];
 }
 
-PG_HOST_256 static inline line_sums sum_bytes(const uint8_t *rows, size_t stride, const uint16_t *at, size_t count) {
-    const __m256i byte = _mm256_set1_epi16(255);
-    line_sums sums;
-    memset(&sums, 0, sizeof sums);
-    for (size_t i = 0; i < count; i++) {
-        __m256i row = load(rows + at[i] * stride);
-        sums.of[0] = _mm256_add_epi16(sums.of[0], _mm256_and_si256(row, byte));
-        sums.of[1] = _mm256_add_epi16(sums.of[1], _mm256_srli_epi16(row, 8));
-    }
-    return sums;
+PG_HOST_256 static inline void sum_whole(const uint8_t *rows, size_t stride, const uint16_t *at, size_t count,
+                                         line_sums *sums) {
+    __m256i both[2] = {sums->of[0][0], sums->of[0][1]};
+    for (size_t i = 0; i < count; i++)
+        add_bytes(load(rows + at[i] * stride), both);
+    sums->of[0][0] = both[0];
+    sums->of[0][1] = both[1];
 }
 
 PG_HOST_256 static inline void add_eight(__m128i eight, int32_t *scores) {
@@ -268,26 +303,60 @@ PG_HOST_256 static inline void add_line(__m256i even, __m256i odd, size_t count,
         scores[k] += few[k];
 }
 
+/* Of fields of so many bits, a constant where it is called. */
+PG_HOST_256 static inline void add_rows_of(const pg_host_layer *laid, uint32_t width, const uint16_t *const at[2],
+                                           const size_t counts[2], int32_t *scores) {
+    const __m256i none = _mm256_setzero_si256();
+    const __m256i bias = _mm256_set1_epi16((short)(pg_host_bias(width) * ((int)counts[0] - (int)counts[1])));
+    for (size_t first = 0; first < laid->row; first += LINE / 2) {
+        line_sums sums;
+        for (uint32_t field = 0; field < 8 / width; field++)
+            sums.of[field][0] = sums.of[field][1] = bias;
+        for (int side = 1; side >= 0; side--) { /* the rows below zero, then less these those above */
+            if (width == 2)
+                sum_quarters(laid->rows + first, laid->stride, at[side], counts[side], &sums);
+            else if (width == 4)
+                sum_halves(laid->rows + first, laid->stride, at[side], counts[side], &sums);
+            else
+                sum_whole(laid->rows + first, laid->stride, at[side], counts[side], &sums);
+            for (uint32_t field = 0; side == 1 && field < 8 / width; field++) {
+                sums.of[field][0] = _mm256_sub_epi16(none, sums.of[field][0]);
+                sums.of[field][1] = _mm256_sub_epi16(none, sums.of[field][1]);
+            }
+        }
+        for (uint32_t field = 0; field < 8 / width; field++) {
+            size_t some = pg_host_outputs_of(laid, field, first);
+            if (some > 0) add_line(sums.of[field][0], sums.of[field][1], some, scores + field * laid->row + first);
+        }
+    }
+}
+
 PG_HOST_256 static void add_rows(const pg_host_layer *laid, const uint16_t *const at[2], const size_t counts[2],
                                  int32_t *scores) {
-    int halves = laid->halves;
-    size_t row = laid->row;
-    __m256i bias = _mm256_set1_epi16((short)((halves ? 8 : 128) * ((int)counts[0] - (int)counts[1])));
-    for (size_t first = 0; first < row; first += LINE / 2) {
-        line_sums above, below;
-        __m256i sums[4];
-        if (halves) {
-            above = sum_halves(laid->rows + first, laid->stride, at[0], counts[0]);
-            below = sum_halves(laid->rows + first, laid->stride, at[1], counts[1]);
-        } else {
-            above = sum_bytes(laid->rows + first, laid->stride, at[0], counts[0]);
-            below = sum_bytes(laid->rows + first, laid->stride, at[1], counts[1]);
-        }
-        for (int i = 0; i < 4; i++)
-            sums[i] = _mm256_sub_epi16(_mm256_sub_epi16(above.of[i], below.of[i]), bias);
-        add_line(sums[0], sums[1], row - first, scores + first);
-        if (halves) add_line(sums[2], sums[3], laid->outputs - row - first, scores + row + first);
-    }
+    if (laid->width == 2)
+        add_rows_of(laid, 2, at, counts, scores);
+    else if (laid->width == 4)
+        add_rows_of(laid, 4, at, counts, scores);
+    else
+        add_rows_of(laid, 8, at, counts, scores);
+}
+
+/* Values of a layer, and its weights from a block of outputs on. */
+typedef struct {
+    const uint8_t *weights;
+    size_t stride; /* to those of the next four inputs */
+    uint32_t groups;
+    int small;                     /* weights of four bits or fewer, biased to be unsigned */
+    int signs;                     /* whether any value is below zero */
+    const int8_t *values;          /* as they are */
+    uint8_t sizes[2][MOST_VALUES]; /* those above zero and those below, of weights of bytes */
+    int32_t start;                 /* what the bias of small weights adds to a sum, taken off */
+} multiples;
+
+PG_HOST_256 static inline __m256i four_of(const void *values) {
+    int32_t four;
+    memcpy(&four, values, sizeof four);
+    return _mm256_set1_epi32(four);
 }
 
 /* Four values times the weights of eight outputs. Values are given apart, those above zero and those below, as unsigned
@@ -298,25 +367,13 @@ PG_HOST_256 static inline __m256i four_times(__m256i weights, __m256i above, __m
     return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
 
-/* The weights of a block of outputs, and the values in their two halves; signs: whether any is below zero. */
-typedef struct {
-    const uint8_t *weights;
-    size_t stride; /* to those of the next four inputs */
-    uint32_t groups;
-    int signs;
-    uint8_t values[2][MOST_VALUES];
-} multiples;
-
-PG_HOST_256 static inline void add_some(const multiples *all, uint32_t blocks, int signs, int32_t *scores) {
+PG_HOST_256 static inline void add_bytes_times(const multiples *all, uint32_t blocks, int signs, int32_t *scores) {
     __m256i sums[2 * HALF];
     const uint8_t *weights = all->weights;
     for (uint32_t b = 0; b < 2 * blocks; b++)
         sums[b] = load(scores + 8 * b);
     for (uint32_t g = 0; g < all->groups; g++, weights += all->stride) {
-        int32_t four[2];
-        memcpy(&four[0], all->values[0] + 4 * g, sizeof four[0]);
-        memcpy(&four[1], all->values[1] + 4 * g, sizeof four[1]);
-        __m256i above = _mm256_set1_epi32(four[0]), below = _mm256_set1_epi32(four[1]);
+        __m256i above = four_of(all->sizes[0] + 4 * g), below = four_of(all->sizes[1] + 4 * g);
         for (uint32_t b = 0; b < 2 * blocks; b++)
             sums[b] = _mm256_add_epi32(sums[b], four_times(load(weights + 32 * b), above, below, signs));
     }
@@ -324,25 +381,55 @@ PG_HOST_256 static inline void add_some(const multiples *all, uint32_t blocks, i
         store(scores + 8 * b, sums[b]);
 }
 
+/* Weights of 0 to 15: a sum of two products is at most 2 x 15 x 127 in size, and eight of them fit 16 bits. */
+PG_HOST_256 static inline void add_small_times(const multiples *all, uint32_t blocks, int32_t *scores) {
+    const uint8_t *weights = all->weights;
+    __m256i start = _mm256_set1_epi32(all->start);
+    for (uint32_t b = 0; b < 2 * blocks; b++)
+        store(scores + 8 * b, _mm256_add_epi32(load(scores + 8 * b), start));
+    for (uint32_t g = 0; g < all->groups;) {
+        __m256i pairs[2 * HALF], four = four_of(all->values + 4 * g);
+        uint32_t end = all->groups - g < MANY_PAIRS ? all->groups : g + MANY_PAIRS;
+        for (uint32_t b = 0; b < 2 * blocks; b++)
+            pairs[b] = _mm256_maddubs_epi16(load(weights + 32 * b), four);
+        for (g++, weights += all->stride; g < end; g++, weights += all->stride) {
+            four = four_of(all->values + 4 * g);
+            for (uint32_t b = 0; b < 2 * blocks; b++)
+                pairs[b] = _mm256_add_epi16(pairs[b], _mm256_maddubs_epi16(load(weights + 32 * b), four));
+        }
+        for (uint32_t b = 0; b < 2 * blocks; b++) {
+            __m256i sums = _mm256_madd_epi16(pairs[b], _mm256_set1_epi16(1));
+            store(scores + 8 * b, _mm256_add_epi32(load(scores + 8 * b), sums));
+        }
+    }
+}
+
 /* So many blocks, a constant where it is called, so that their sums stay in registers. */
 PG_HOST_256 static inline void add_blocks(const multiples *all, uint32_t blocks, int32_t *scores) {
-    if (all->signs)
-        add_some(all, blocks, 1, scores);
+    if (all->small)
+        add_small_times(all, blocks, scores);
+    else if (all->signs)
+        add_bytes_times(all, blocks, 1, scores);
     else
-        add_some(all, blocks, 0, scores);
+        add_bytes_times(all, blocks, 0, scores);
 }
 
 PG_HOST_256 static void add_values(const pg_host_layer *laid, const int8_t *values, int32_t *scores) {
     multiples all;
     int8_t any = 0;
+    int32_t sum = 0;
     all.groups = laid->groups;
+    all.small = laid->width < 8;
+    all.values = values;
     for (uint32_t i = 0; i < 4 * laid->groups; i++) {
         int8_t value = values[i];
-        all.values[0][i] = (uint8_t)(value > 0 ? value : 0);
-        all.values[1][i] = (uint8_t)(value < 0 ? -value : 0);
+        all.sizes[0][i] = (uint8_t)(value > 0 ? value : 0);
+        all.sizes[1][i] = (uint8_t)(value < 0 ? -value : 0);
         any |= value;
+        sum += value;
     }
     all.signs = any < 0;
+    all.start = -SMALL_BIAS * sum;
     for (uint32_t first = 0; first < laid->blocks; first += HALF) {
         uint32_t whole = first / TOGETHER * TOGETHER;
         uint32_t some = laid->blocks - whole < TOGETHER ? laid->blocks - whole : TOGETHER;
@@ -371,6 +458,7 @@ int pg_host_runs_256(void) {
            __builtin_cpu_supports("popcnt");
 }
 
-const pg_host_kernels pg_host_256 = {256, 0, ngrams, add_features, list_rows, sum_codes, add_rows, add_values};
+const pg_host_kernels pg_host_256 = {256,       {SMALL_BIAS, 0}, ngrams,   add_features,
+                                     list_rows, sum_codes,       add_rows, add_values};
 
 #endif

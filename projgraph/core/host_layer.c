@@ -8,17 +8,19 @@ enum {
     LINE = PG_HOST_LINE,
     BLOCK = PG_HOST_BLOCK,
     TOGETHER = PG_HOST_TOGETHER,
-    MANY_HALVES = 1024, /* rows of either sign whose sum fits 16 bits: 2 x 1,024 x 8 < 2^15 */
-    MANY_BYTES = 128    /* and of bytes: 128 x 127 + 128 x 128 < 2^15 */
+    MANY = 1024,     /* rows of either sign whose sum fits 16 bits: 2 x 1,024 x 8 < 2^15 */
+    MANY_BYTES = 128 /* and of bytes: 128 x 127 + 128 x 128 < 2^15 */
 };
 
-/* All weights but those of whole bytes fit half a byte with its sign, those of a codebook are bytes. */
-static int halves_of(const pg_layer *layer) {
-    return layer->weight_bits < 8 && !layer->codebook;
+/* Weights of a codebook are bytes, those of one bit are -1 and +1 as those of two can be. */
+static uint32_t width_of(const pg_layer *layer) {
+    if (layer->codebook) return 8;
+    return layer->weight_bits == 1 ? 2 : layer->weight_bits;
 }
 
 static size_t row_of(const pg_layer *layer) {
-    return halves_of(layer) ? (layer->outputs + 1) / 2 : layer->outputs;
+    uint32_t fields = 8 / width_of(layer);
+    return (layer->outputs + fields - 1) / fields;
 }
 
 static size_t stride_of(const pg_layer *layer) {
@@ -50,13 +52,15 @@ static void read_row(const pg_layer *plain, uint32_t input, uint8_t *room, int32
     pg_finish(plain, &sums, weights);
 }
 
+/* Into zeros. */
 PG_HOT static void lay_out_row(const pg_host_layer *laid, const int32_t *weights, uint8_t *row) {
-    uint32_t first = (uint32_t)laid->row;
-    int bias = laid->halves ? 8 : 128;
-    for (uint32_t output = 0; output < first; output++)
-        row[output] = (uint8_t)(weights[output] + bias);
-    for (uint32_t output = first; output < laid->outputs; output++)
-        row[output - first] = (uint8_t)(row[output - first] | (weights[output] + bias) << 4);
+    int bias = pg_host_bias(laid->width);
+    for (uint32_t shift = 0; shift < 8; shift += laid->width) {
+        size_t some = pg_host_outputs_of(laid, shift / laid->width, 0);
+        for (size_t i = 0; i < some; i++)
+            row[i] = (uint8_t)(row[i] | (weights[i] + bias) << shift);
+        weights += some;
+    }
 }
 
 /* Four inputs of an output side by side, their weights biased as the kernels want them; outputs in blocks of as many
@@ -76,7 +80,7 @@ void pg_host_lay_out(const pg_host_kernels *kernels, const pg_layer *layer, uint
     laid->rows = memory;
     laid->row = row_of(layer);
     laid->stride = stride_of(layer);
-    laid->halves = halves_of(layer);
+    laid->width = width_of(layer);
     laid->outputs = layer->outputs;
     laid->bits = bits;
     laid->groups = (layer->inputs - bits + 3) / 4;
@@ -91,13 +95,14 @@ void pg_host_lay_out(const pg_host_kernels *kernels, const pg_layer *layer, uint
     pg_layer plain = *layer; /* its scores are its sums */
     plain.bias = memset(bias, 0, some);
     plain.multipliers = memset(multipliers, 1, some);
-    memset(values, kernels->bias, values_bytes(layer, bits));
+    uint8_t bias_of_values = kernels->bias[laid->width == 8];
+    memset(values, bias_of_values, values_bytes(layer, bits));
     for (uint32_t input = 0; input < layer->inputs; input++) {
         read_row(&plain, input, numbers + 3 * some, weights);
         if (input < bits)
             lay_out_row(laid, weights, memory + input * laid->stride);
         else
-            lay_out_values(laid, input - bits, weights, kernels->bias, values);
+            lay_out_values(laid, input - bits, weights, bias_of_values, values);
     }
     memset(multipliers, 0, some);
     for (uint32_t output = 0; output < layer->outputs; output++) {
@@ -114,7 +119,7 @@ PG_HOT static void finish(const int32_t *multipliers, const int32_t *bias, uint3
 
 void pg_host_layer_scores(const pg_host_kernels *kernels, const pg_host_layer *laid, const pg_host_found *found,
                           const int8_t *values, int32_t *scores) {
-    size_t most = laid->halves ? MANY_HALVES : MANY_BYTES;
+    size_t most = laid->width < 8 ? MANY : MANY_BYTES;
     memset(scores, 0, (size_t)laid->blocks * LINE);
     for (size_t first = 0; laid->bits > 0 && (first < found->counts[0] || first < found->counts[1]); first += most) {
         const uint16_t *at[2];

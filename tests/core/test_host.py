@@ -12,14 +12,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from projgraph.native import NativeModel, word_fingerprints
-from projgraph.pack.format import Quantiser
+from projgraph.pack.format import MAX_BIAS, Quantiser
 from projgraph.pack.projection import ProjectionSpec
+from projgraph.pack.quantised import QuantisedModel
 from projgraph.pack.read import parse_model
 from projgraph.pack.rows import FORMATS
 from projgraph.pack.words import WordTable
 from projgraph.pack.write import model_bytes
 
-from .reference_head import WordShape, natives_of, random_file, texts_of, word_file
+from .reference_head import WordShape, constant_layer, natives_of, random_file, texts_of, word_file
 from .test_golden import TEXTS as GOLDEN
 from .test_parity import rows
 
@@ -103,6 +104,26 @@ def test_any_format_of_weights(dimensions: int, outputs: int, kind: int) -> None
             data = random_file(SPEC, outputs, *layers)
         assert NativeModel(data).vectors == widest()
         assert_same(data, TEXTS[:80])
+
+
+@pytest.mark.parametrize("weight", [-128, -8, -1, 1, 7, 127])
+@pytest.mark.parametrize("code", [-1, 1])
+def test_the_largest_weights_and_values_of_any_width(code: int, weight: int) -> None:
+    """All units and all sums of codes at their ends, under one weight, and a text under which no word is known."""
+    width = 8 if abs(weight) > 8 else 4 if abs(weight) > 1 else 2
+    table = WordTable(
+        word_fingerprints(SPEC.to_bytes(), texts_of([b"a"]))[0],
+        np.full(1, 3, np.uint8),
+        np.full((1, 128), code, np.int8),
+    )
+    hidden = constant_layer(2048 + 128, 256, weight, MAX_BIAS // 2, width)
+    output = constant_layer(256, 77, weight, -MAX_BIAS // 2, width)
+    classes = tuple(f"{index:03d}" for index in range(77))
+    model = QuantisedModel(SPEC.to_bytes(), output, hidden, 0, 1.0, classes, table, 6)
+    data = model_bytes(model, {})
+    assert_same(data, [b"", b"a", b"a " * 4096, b"b", *TEXTS[:30]])
+    scores = NativeModel(data).scores(texts_of([b"a"]))
+    assert scores.tolist() == [[256 * 127 * weight * 255 - MAX_BIAS // 2 - 1] * 77]
 
 
 @pytest.mark.parametrize("quantiser", list(Quantiser))
