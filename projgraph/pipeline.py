@@ -181,7 +181,7 @@ def learn(
         task, joined = _student_task(dataset, taught, config, plan, bits, vocabulary)
         if isinstance(rows, Texts):
             task = with_copies(task, vocabulary, rows, projection, config)
-        student, labels = _learn(task, taught, weight_tuning(plan.weight_bits, config), listener, fits)
+        student, labels = _learn(task, taught, weight_tuning(plan.weight_bits, config, plan.filters), listener, fits)
     with clock.part("pack"):
         progress(f"integers: {plan.weight_bits}-bit weights")
         believed = tempered(labels.probabilities[student.held_out], taught.temperature)
@@ -228,13 +228,13 @@ def weight_packing(config: TrainConfig) -> Packing:
     return Packing(config.pack.shared, config.pack.pruning > 0)
 
 
-def weight_tuning(weight_bits: int, config: TrainConfig) -> Tuning | None:
-    """How a fit goes on with weights of few bits, or pruned ones; None with others."""
+def weight_tuning(weight_bits: int, config: TrainConfig, filters: int = 0) -> Tuning | None:
+    """How a fit goes on with weights of few bits, or pruned ones, beside so many filters; None with others."""
     pack = config.pack
     if weight_bits >= 4 and not pack.pruning:
         return None
     student = config.student
-    return Tuning(weight_bits, pack.pruning, pack.tuning_epochs, student.min_steps, student.rate / 2)
+    return Tuning(weight_bits, pack.pruning, pack.tuning_epochs, student.min_steps, student.peak_rate(filters) / 2)
 
 
 def _beside_words(config: TrainConfig) -> StudentConfig:

@@ -310,3 +310,9 @@ def test_wrong_budgets(budget, message):
     with pytest.raises(ConfigError) as caught:
         load_config(given={"budget": budget})
     assert str(caught.value).startswith(message)
+
+
+def test_filters_learn_at_twice_the_rate_unless_one_is_given():
+    assert StudentConfig().peak_rate(filters=0) == 0.002
+    assert StudentConfig().peak_rate(filters=128) == 0.004
+    assert StudentConfig(rate=0.01).peak_rate(filters=0) == StudentConfig(rate=0.01).peak_rate(filters=128) == 0.01

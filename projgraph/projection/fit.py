@@ -90,6 +90,11 @@ class StudentTask:
     width: int = 3
     groups: IndexArray | None = None
 
+    @property
+    def peak_rate(self) -> float:
+        """The learning rate at the peak of the fit's schedule."""
+        return self.config.peak_rate(self.filters)
+
 
 @dataclass(frozen=True)
 class Student:
@@ -225,7 +230,7 @@ def _first_history(
         if listener is not None:
             listener(history[-1])
     if not all(np.isfinite(value) for value in history[-1].values()):
-        raise ConfigError(f"training diverged: lower its learning rate, student.rate={task.config.rate}")
+        raise ConfigError(f"training diverged: lower its learning rate, student.rate={task.peak_rate:g}")
     return tuple(history), logits
 
 
@@ -290,7 +295,7 @@ class Fit:
 
         It ends early once ``unwanted`` is set.
         """
-        yield from self._run(rows, epochs, self._task.config.rate, unwanted)
+        yield from self._run(rows, epochs, self._task.peak_rate, unwanted)
 
     def tune(self, rows: IndexArray, tuning: Tuning, unwanted: threading.Event | None = None) -> None:
         """Train on with rounded weights, which are the head's own afterwards, and with a seed of its own.
