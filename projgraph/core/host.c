@@ -15,13 +15,16 @@ struct pg_host {
     pg_host_layer hidden; /* groups and bits are zero without */
     pg_host_layer output;
     pg_host_index index;
+    pg_host_windows windows;
 };
 
 struct pg_host_scratch {
     pg_host_text text;
     pg_host_found found;
     uint32_t places[PG_MAX_WORDS + 1];
-    int8_t values[PG_MAX_UNITS + 4];
+    pg_host_window_sums windows;
+    int8_t filters[PG_MAX_FILTERS];
+    int8_t values[PG_MAX_UNITS + PG_MAX_FILTERS + 4];
     int32_t scores[PG_HOST_OUTPUTS];
     void *memory;
 };
@@ -32,10 +35,8 @@ static const pg_host_kernels *kernels_of(int vectors) {
     return vectors == 256 && pg_host_runs_256() ? &pg_host_256 : NULL;
 }
 
-/* Texts, and no windows of words. */
 static int takes(const pg_model *model) {
-    return model->projection.input == PG_INPUT_TEXT && model->projection.seen_slots_log2 <= PG_HOST_SLOTS_LOG2 &&
-           model->convolution.outputs == 0;
+    return model->projection.input == PG_INPUT_TEXT && model->projection.seen_slots_log2 <= PG_HOST_SLOTS_LOG2;
 }
 
 static void *aligned(size_t bytes, void **memory) {
@@ -49,10 +50,10 @@ pg_host *pg_host_open(const pg_model *model, int vectors) {
     uint32_t bits = model->projection.bits, hidden = model->hidden.outputs > 0;
     size_t first = hidden ? pg_host_layer_bytes(&model->hidden, bits) : 0;
     size_t second = pg_host_layer_bytes(&model->output, hidden ? 0 : bits);
-    size_t index = model->words ? pg_host_index_bytes(model) : 0;
+    size_t windows = pg_host_windows_bytes(model), index = model->words ? pg_host_index_bytes(model) : 0;
     pg_host *host = calloc(1, sizeof *host);
     void *memory;
-    uint8_t *at = host ? aligned(first + second + index, &memory) : NULL;
+    uint8_t *at = host ? aligned(first + second + windows + index, &memory) : NULL;
     if (!at) {
         free(host);
         return NULL;
@@ -62,7 +63,9 @@ pg_host *pg_host_open(const pg_model *model, int vectors) {
     host->kernels = kernels;
     if (hidden) pg_host_lay_out(kernels, &model->hidden, bits, at, &host->hidden);
     pg_host_lay_out(kernels, &model->output, hidden ? 0 : bits, at + first, &host->output);
-    if (model->words) pg_host_index_words(model, (uint32_t *)(void *)(at + first + second), &host->index);
+    at += first + second;
+    if (windows > 0) pg_host_lay_out_windows(model, at, &host->windows);
+    if (model->words) pg_host_index_words(model, (uint32_t *)(void *)(at + windows), &host->index);
     return host;
 }
 
@@ -92,25 +95,38 @@ PG_HOT static void rectify(const int32_t *scores, uint32_t count, unsigned shift
         int32_t value = (scores[i] > 0 ? scores[i] : 0) >> shift;
         values[i] = (int8_t)(value < 127 ? value : 127);
     }
-    memset(values + count, 0, 4);
+}
+
+/* The filters, and the sums of codes into the values. */
+static void read_words(const pg_host *host, pg_host_scratch *scratch) {
+    const pg_model *model = host->model;
+    const pg_host_found *found = &scratch->found;
+    uint32_t *places = scratch->places;
+    pg_host_places(model, &host->index, found->tokens, found->token_count, places);
+    if (model->convolution.outputs > 0)
+        pg_host_filters(model, &host->windows, places, found->token_count, &scratch->windows, scratch->filters);
+    size_t known = 0;
+    for (size_t i = 0; i < found->token_count; i++) {
+        places[known] = places[i];
+        known += places[i] < model->word_count;
+    }
+    host->kernels->sum_codes(model, places, known, scratch->values);
 }
 
 uint32_t pg_host_predict(const pg_host *host, const char *text, size_t length, pg_host_scratch *scratch,
                          int32_t *scores) {
     const pg_model *model = host->model;
     const pg_host_kernels *kernels = host->kernels;
-    uint32_t units = model->hidden.outputs;
-    int8_t *values = scratch->values;
+    uint32_t units = model->hidden.outputs, filters = model->convolution.outputs;
+    int8_t *values = scratch->values, *behind = values + (units > 0 ? units : model->dimensions);
     pg_host_find(kernels, &model->projection, text, length, &scratch->text, &scratch->found);
-    if (model->words) {
-        const pg_host_found *found = &scratch->found;
-        size_t known = pg_host_places(model, &host->index, found->tokens, found->token_count, scratch->places);
-        kernels->sum_codes(model, scratch->places, known, values);
-    }
+    if (model->words) read_words(host, scratch);
     if (units > 0) {
         pg_host_layer_scores(kernels, &host->hidden, &scratch->found, values, scratch->scores);
         rectify(scratch->scores, units, model->hidden_shift, values);
     }
+    memcpy(behind, scratch->filters, filters);
+    memset(behind + filters, 0, 4);
     pg_host_layer_scores(kernels, &host->output, &scratch->found, values, scratch->scores);
     if (scores) memcpy(scores, scratch->scores, model->classes * sizeof *scores);
     return pg_choose(model, scratch->scores);

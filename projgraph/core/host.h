@@ -83,9 +83,9 @@ typedef struct {
 size_t pg_host_index_bytes(const pg_model *model);
 void pg_host_index_words(const pg_model *model, uint32_t *starts, pg_host_index *index);
 
-/* The places of the words that the table knows; how many there are. */
-size_t pg_host_places(const pg_model *model, const pg_host_index *index, const uint64_t *tokens, size_t count,
-                      uint32_t *places);
+/* The place of every word, the table's end of one that it does not know. */
+void pg_host_places(const pg_model *model, const pg_host_index *index, const uint64_t *tokens, size_t count,
+                    uint32_t *places);
 
 /* The whole part of the square root of less than 2^46. */
 uint32_t pg_host_root(uint64_t square);
@@ -121,6 +121,10 @@ static inline size_t pg_host_outputs_of(const pg_host_layer *laid, uint32_t fiel
     return end > before ? end - before : 0;
 }
 
+/* The weights of an input, whatever the layer's format, and the room of bytes that it takes to read them. */
+size_t pg_host_room(const pg_layer *layer);
+void pg_host_read_row(const pg_layer *layer, uint32_t input, uint8_t *room, int32_t *weights);
+
 size_t pg_host_layer_bytes(const pg_layer *layer, uint32_t bits);
 void pg_host_lay_out(const pg_host_kernels *kernels, const pg_layer *layer, uint32_t bits, uint8_t *memory,
                      pg_host_layer *laid);
@@ -128,6 +132,27 @@ void pg_host_lay_out(const pg_host_kernels *kernels, const pg_layer *layer, uint
 /* One score an output; values are 4 x groups, those behind the last input zero. */
 void pg_host_layer_scores(const pg_host_kernels *kernels, const pg_host_layer *laid, const pg_host_found *found,
                           const int8_t *values, int32_t *scores);
+
+/* ---- host_windows.c: words in their order to the filters of a convolution ---- */
+
+/* Rows of 16 bits: of every byte that eight signs of a code can be, at every place of a window, one sum a filter. */
+typedef struct {
+    const int16_t *rows;
+    uint32_t stride; /* of the filters of a place, in whole cache lines */
+} pg_host_windows;
+
+typedef struct {
+    int32_t windows[PG_MAX_WIDTH][PG_MAX_FILTERS]; /* that are open */
+    int32_t largest[PG_MAX_FILTERS];               /* of the complete ones */
+    int16_t sums[PG_MAX_WIDTH * PG_MAX_FILTERS];   /* of one code */
+} pg_host_window_sums;
+
+size_t pg_host_windows_bytes(const pg_model *model);
+void pg_host_lay_out_windows(const pg_model *model, uint8_t *memory, pg_host_windows *windows);
+
+/* One value of 0 to 127 a filter, of the places of every word. */
+void pg_host_filters(const pg_model *model, const pg_host_windows *windows, const uint32_t *places, size_t count,
+                     pg_host_window_sums *state, int8_t *filters);
 
 /* ---- host_avx512.c, host_avx2.c: what depends on the vectors ---- */
 

@@ -39,17 +39,26 @@ static size_t numbers_bytes(const pg_layer *layer) {
     return (size_t)blocks_of(layer) * LINE;
 }
 
-/* Behind what stays, the room that the core needs to read a row. */
+/* Behind what stays, a row's weights and the room to read them. */
 size_t pg_host_layer_bytes(const pg_layer *layer, uint32_t bits) {
-    return bits * stride_of(layer) + values_bytes(layer, bits) + 3 * numbers_bytes(layer) + pg_sums_scratch(layer);
+    return bits * stride_of(layer) + values_bytes(layer, bits) + 3 * numbers_bytes(layer) + pg_host_room(layer);
 }
 
-/* The weights of an input, whatever the layer's format, by the core itself: the sums of this row alone. */
-static void read_row(const pg_layer *plain, uint32_t input, uint8_t *room, int32_t *weights) {
-    pg_sums sums = pg_start_sums(plain, &room);
+size_t pg_host_room(const pg_layer *layer) {
+    return 2 * numbers_bytes(layer) + pg_sums_scratch(layer);
+}
+
+/* By the core itself: the scores of this row alone, of a layer without multipliers and bias. */
+void pg_host_read_row(const pg_layer *layer, uint32_t input, uint8_t *room, int32_t *weights) {
+    size_t some = numbers_bytes(layer);
+    pg_layer plain = *layer;
+    plain.bias = memset(room, 0, some);
+    plain.multipliers = memset(room + some, 1, some);
+    room += 2 * some;
+    pg_sums sums = pg_start_sums(&plain, &room);
     uint32_t at = input * (uint32_t)sums.row;
-    pg_add_rows(plain, plain->weights, &at, 1, 1, &sums);
-    pg_finish(plain, &sums, weights);
+    pg_add_rows(&plain, plain.weights, &at, 1, 1, &sums);
+    pg_finish(&plain, &sums, weights);
 }
 
 /* Into zeros. */
@@ -92,19 +101,15 @@ void pg_host_lay_out(const pg_host_kernels *kernels, const pg_layer *layer, uint
     laid->values = values;
     laid->bias = bias;
     laid->multipliers = multipliers;
-    pg_layer plain = *layer; /* its scores are its sums */
-    plain.bias = memset(bias, 0, some);
-    plain.multipliers = memset(multipliers, 1, some);
     uint8_t bias_of_values = kernels->bias[laid->width == 8];
     memset(values, bias_of_values, values_bytes(layer, bits));
     for (uint32_t input = 0; input < layer->inputs; input++) {
-        read_row(&plain, input, numbers + 3 * some, weights);
+        pg_host_read_row(layer, input, numbers + 3 * some, weights);
         if (input < bits)
             lay_out_row(laid, weights, memory + input * laid->stride);
         else
             lay_out_values(laid, input - bits, weights, bias_of_values, values);
     }
-    memset(multipliers, 0, some);
     for (uint32_t output = 0; output < layer->outputs; output++) {
         bias[output] = pg_i32(layer->bias + sizeof *bias * output);
         multipliers[output] = layer->multipliers[output];

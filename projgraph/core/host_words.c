@@ -51,15 +51,10 @@ static inline uint32_t find(const pg_model *model, const pg_host_index *index, u
     return found;
 }
 
-size_t pg_host_places(const pg_model *model, const pg_host_index *index, const uint64_t *tokens, size_t count,
-                      uint32_t *places) {
-    size_t found = 0;
-    for (size_t i = 0; i < count; i++) {
-        uint32_t fingerprint = (uint32_t)(pg_mix(tokens[i] ^ model->projection.seed) >> 32) & ~(uint32_t)3;
-        places[found] = find(model, index, fingerprint);
-        found += places[found] < model->word_count;
-    }
-    return found;
+void pg_host_places(const pg_model *model, const pg_host_index *index, const uint64_t *tokens, size_t count,
+                    uint32_t *places) {
+    for (size_t i = 0; i < count; i++)
+        places[i] = find(model, index, (uint32_t)(pg_mix(tokens[i] ^ model->projection.seed) >> 32) & ~(uint32_t)3);
 }
 
 /* Doubles have 53 bits, so the root of less than 2^46 is cut to the right whole number. */

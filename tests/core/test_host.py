@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from projgraph.native import NativeModel, word_fingerprints
+from projgraph.pack.convolution import QuantisedConvolution
 from projgraph.pack.format import MAX_BIAS, Quantiser
 from projgraph.pack.projection import ProjectionSpec
 from projgraph.pack.quantised import QuantisedModel
@@ -142,6 +143,28 @@ def test_codes_of_words(dimensions: int, units: int) -> None:
     assert_same(word_file(SPEC, TEXTS[5:90], shape, 3, 77, 8, units, hidden_width=4), TEXTS)
 
 
+@pytest.mark.parametrize("window", [1, 2, 3, 5])
+@pytest.mark.parametrize("filters", [1, 31, 33, 128])
+@pytest.mark.parametrize(("dimensions", "units"), [(8, 0), (64, 256), (72, 40), (128, 0)])
+def test_convolutions(dimensions: int, units: int, filters: int, window: int) -> None:
+    """Texts of no word, of fewer words than a window has, and of words that the table knows and does not know."""
+    shape = WordShape(dimensions, filters, window, norm_shift=4, shift=9)
+    data = word_file(SPEC, TEXTS[5:90], shape, window, 77, 4, units, hidden_width=2)
+    assert NativeModel(data).vectors == widest()
+    assert_same(data, TEXTS[:120])
+
+
+@pytest.mark.parametrize(("weight", "code"), [(-128, 1), (127, 1), (-128, -1), (127, -1)])
+def test_the_largest_windows_of_words(weight: int, code: int) -> None:
+    """Every word weighs eight, and five places of 128 signs all add up."""
+    known = word_fingerprints(SPEC.to_bytes(), texts_of([b"a"]))[0]
+    table = WordTable(known, np.full(1, 3, np.uint8), np.full((1, 128), code, np.int8))
+    convolution = QuantisedConvolution(constant_layer(5 * 128, 128, weight, MAX_BIAS), 5, 23)
+    output = constant_layer(2048 + 128 + 128, 9, 1, 0, 4)
+    model = QuantisedModel(SPEC.to_bytes(), output, None, 0, 1.0, tuple("abcdefghi"), table, 6, convolution)
+    assert_same(model_bytes(model, {}), [b"", b"a", b"b", b"a b a", b"a " * 5, b"a " * 4096, *TEXTS[:20]])
+
+
 def test_a_table_whose_words_stand_close_together() -> None:
     """Fingerprints with the same upper bits as those of the texts' words, thousands of them."""
     parsed, _ = parse_model(word_file(SPEC, TEXTS[5:90], WordShape(dimensions=64), 4, 9))
@@ -162,15 +185,8 @@ def test_repeat_filters_of_any_size(seen_slots_log2: int) -> None:
     assert_same(random_file(spec), TEXTS)
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        random_file(ProjectionSpec.for_text(bits=64, seen_slots_log2=13)),
-        word_file(SPEC, [b"a card"], WordShape(filters=3)),
-    ],
-    ids=["a large filter", "a convolution"],
-)
-def test_what_the_vectors_do_not_take_is_the_portable_cores(data: bytes) -> None:
+def test_what_the_vectors_do_not_take_is_the_portable_cores() -> None:
+    data = random_file(ProjectionSpec.for_text(bits=64, seen_slots_log2=13))
     assert [native.vectors for native in natives_of(data)] == [0]
     assert NativeModel(data).vectors == 0
 
