@@ -228,7 +228,7 @@ def weight_packing(config: TrainConfig) -> Packing:
     return Packing(config.pack.shared, config.pack.pruning > 0)
 
 
-def weight_tuning(weight_bits: int, config: TrainConfig, filters: int = 0) -> Tuning | None:
+def weight_tuning(weight_bits: int, config: TrainConfig, filters: int) -> Tuning | None:
     """How a fit goes on with weights of few bits, or pruned ones, beside so many filters; None with others."""
     pack = config.pack
     if weight_bits >= 4 and not pack.pruning:

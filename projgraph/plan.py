@@ -263,7 +263,8 @@ def _left_out(plans: Sequence[Plan], config: TrainConfig) -> str:
     """That words were asked for and are not there, and what would make room for them."""
     asked = f"words of {config.code_dimensions} signs (projection.words.dimensions) are left out: "
     if not plans:
-        return asked + "with so many projection.bits, student.units and projection.words.filters sums leave their range"
+        given = "projection.bits, student.units and projection.words.filters"
+        return asked + f"with so many {given} sums leave their range: give fewer"
     nearest = _nearest(plans, config)
     time = "" if config.time_budget is None else f" and {nearest.nanoseconds} ns a text"
     allowed = "" if config.time_budget is None else f" and {config.time_budget} ns"

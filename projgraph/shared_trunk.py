@@ -74,7 +74,7 @@ def train_shared(
     bits = native.project(projection, texts)
     rows_of = np.repeat(np.arange(len(runs)), [len(run.dataset) for run in runs.values()])
     classes = np.array([len(run.dataset.classes) for run in runs.values()])
-    targets, tuning = _targets(runs, classes, config), weight_tuning(_weight_bits(config), config)
+    targets, tuning = _targets(runs, classes, config), weight_tuning(_weight_bits(config), config, 0)
     task = StudentTask(bits, targets, config.student, units, config.seed, groups=_groups(texts))
     task = with_copies(task, None, texts, projection, config)
     progress(f"student: {units} hidden units, {int(classes.sum()):,} classes of {len(runs)} heads")

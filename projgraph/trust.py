@@ -1,4 +1,4 @@
-"""How far a model is to be believed: beliefs calibrated on labels left out, a threshold for giving no label at all."""
+"""How far a model is to be believed: calibrated beliefs, a student as sure as it is right, a threshold for no label."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def tempered(probabilities: FloatArray, temperature: float) -> FloatArray:
 def student_temperature(logits: FloatArray, believed: FloatArray, labels: IndexArray) -> float:
     """The T that makes a student as sure as it is right on n rows that it was not fitted on.
 
-    Where each has a label, T makes the labels most likely. Where they have not, the trainer's beliefs are no labels:
+    Where each has a label, T makes the labels most likely. Where one has none, the trainer's beliefs are no labels:
     fitted to them a student is as unsure as both together, since they err apart. There its mean confidence is set to
     the share of rows that it is expected to get right. A row on which student and trainer say the same is right as
     often as the trainer believes; where they differ either is right as often as the other, by half of what the trainer
@@ -99,8 +99,8 @@ def student_temperature(logits: FloatArray, believed: FloatArray, labels: IndexA
 
     Args:
         logits: (n, c) the student's.
-        believed: (n, c) the trainer's distributions, as sure as they are right; a label is one.
-        labels: (n,) given ones, ``UNLABELLED`` elsewhere.
+        believed: (n, c) the trainer's distributions, as sure as they are right; those of a label are its own.
+        labels: (n,) ``UNLABELLED`` or any other number.
 
     Returns:
         T; 1 without a row.

@@ -10,6 +10,7 @@ import pytest
 from projgraph import native, pipeline
 from projgraph.config import TrainConfig, load_config
 from projgraph.errors import BudgetError, ConfigError, InputError
+from projgraph.evaluate.calibration import fit_temperature
 from projgraph.native import NativeModel
 from projgraph.pack.model import ProjectionModel
 from projgraph.pack.projection import ProjectionSpec
@@ -17,6 +18,7 @@ from projgraph.pack.quantise import quantise
 from projgraph.pack.quantised import QuantisedModel
 from projgraph.pack.write import model_bytes
 from projgraph.records import UNLABELLED, Dataset, Texts
+from projgraph.trust import student_temperature, tempered
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -115,6 +117,22 @@ def test_probabilities_follow_the_float_head(trained):
     assert 0 < result.model.scale < 1
     assert np.isfinite(scores).all()
     assert np.ptp(scores, axis=1).max() < 100, "logits that softmax can tell apart"
+
+
+def test_a_student_is_as_sure_as_it_is_expected_to_be_right(config):
+    dataset, _ = corpus()
+    result, taught = pipeline.train_and_keep(dataset, config, quiet)
+    held_out, logits = result.student.held_out, result.student.held_out_logits
+    believed, labels = tempered(taught.labels.probabilities[held_out], taught.temperature), dataset.labels[held_out]
+    assert (labels == UNLABELLED).any()
+    assert result.temperature == student_temperature(logits, believed, labels)
+    assert result.temperature != pytest.approx(fit_temperature(logits, believed), rel=1e-3)
+
+
+def test_a_tuning_has_half_the_rate_of_its_fit():
+    default, given = TrainConfig(), load_config(None, (), {"student.rate": 0.01})
+    assert [pipeline.weight_tuning(2, default, filters).rate for filters in (0, 128)] == [0.001, 0.002]
+    assert [pipeline.weight_tuning(2, given, filters).rate for filters in (0, 128)] == [0.005, 0.005]
 
 
 def test_stages_are_told_and_timed_in_their_order(trained):

@@ -236,8 +236,17 @@ def test_words_that_cannot_be_are_told_too():
     given["pack"]["weight_bits"] = 4  # of the hidden layer, behind which there are eight
     plan = plan_model(names(5), TrainConfig.model_validate(given))
     assert plan.left_out.endswith(
-        "so many projection.bits, student.units and projection.words.filters sums leave their range"
+        "so many projection.bits, student.units and projection.words.filters sums leave their range: give fewer"
     )
+
+
+@pytest.mark.parametrize(("pack", "fit"), [({"shared": True}, False), ({"weight_bits": 4}, True), ({}, True)])
+def test_a_linear_head_of_bytes_has_no_room_for_all_words_and_filters(pack, fit):
+    """2,048 bits and 127 times 128 sums and 128 filters: a codebook's values are bytes, those of 4 bits are not."""
+    given = timed(None, 1 << 24, dimensions=128, filters=128).model_dump()
+    given["student"]["units"], given["projection"]["bits"], given["pack"] = 0, 2048, pack
+    plan = plan_model(names(5), TrainConfig.model_validate(given))
+    assert (plan.words > 0, plan.left_out == "") == (fit, fit)
 
 
 def test_words_that_nobody_asked_for_are_left_out_without_a_word():

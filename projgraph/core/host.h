@@ -114,7 +114,7 @@ static inline int pg_host_bias(uint32_t width) {
     return width == 2 ? 1 : 1 << (width - 1);
 }
 
-/* Of the outputs of a field, as many as lie in bytes of a row from the first on; none is below zero. */
+/* How many outputs a field has from this byte of a row on, 0 behind its last. */
 static inline size_t pg_host_outputs_of(const pg_host_layer *laid, uint32_t field, size_t first) {
     size_t before = field * laid->row + first, end = (field + 1) * laid->row;
     if (end > laid->outputs) end = laid->outputs;

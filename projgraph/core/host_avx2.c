@@ -417,19 +417,19 @@ PG_HOST_256 static inline void add_blocks(const multiples *all, uint32_t blocks,
 PG_HOST_256 static void add_values(const pg_host_layer *laid, const int8_t *values, int32_t *scores) {
     multiples all;
     int8_t any = 0;
-    int32_t sum = 0;
     all.groups = laid->groups;
     all.small = laid->width < 8;
     all.values = values;
-    for (uint32_t i = 0; i < 4 * laid->groups; i++) {
+    all.start = 0;
+    for (uint32_t i = 0; all.small && i < 4 * laid->groups; i++)
+        all.start -= SMALL_BIAS * values[i];
+    for (uint32_t i = 0; !all.small && i < 4 * laid->groups; i++) {
         int8_t value = values[i];
         all.sizes[0][i] = (uint8_t)(value > 0 ? value : 0);
         all.sizes[1][i] = (uint8_t)(value < 0 ? -value : 0);
         any |= value;
-        sum += value;
     }
     all.signs = any < 0;
-    all.start = -SMALL_BIAS * sum;
     for (uint32_t first = 0; first < laid->blocks; first += HALF) {
         uint32_t whole = first / TOGETHER * TOGETHER;
         uint32_t some = laid->blocks - whole < TOGETHER ? laid->blocks - whole : TOGETHER;

@@ -141,7 +141,7 @@ def fit_temperature(
 def match_confidence(logits: NDArray[Any], accuracy: float) -> float:
     """The T at which the mean of the largest probabilities of softmax(logits / T) is an accuracy.
 
-    The mean falls as T grows, so it is found by bisection on a logarithmic scale within ``TEMPERATURES``.
+    The mean falls as T grows, so T is found by Brent's method on a logarithmic scale within ``TEMPERATURES``.
 
     Args:
         logits: (n, c) of rows that the model was not fitted on.

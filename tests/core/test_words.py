@@ -220,9 +220,10 @@ def test_sums_at_the_ends_of_their_ranges(bits: int, units: int, filters: int, w
 
 @pytest.mark.parametrize("weight", [-8, 7])
 def test_weights_of_four_bits_have_room_for_every_unit_and_filter(weight: int) -> None:
-    """The full text has the largest units and filters of all, and the empty one no filters."""
+    """The full text has the largest units and filters of all, the empty one no filters."""
     data = model_bytes(extreme(384, 256, 128, 127, weight), {})
-    _, full, unknown = packed_scores(data, [b"", b"a " * MAX_WORDS, b"b"])
+    empty, full, unknown = packed_scores(data, [b"", b"a " * MAX_WORDS, b"b"])
+    assert empty == [256 * 127 * weight * 255 + MAX_BIAS] * 3
     assert full == unknown == [(256 + 128) * 127 * weight * 255 + MAX_BIAS] * 3
     assert MAX_INPUT_SUM < (256 + 128) * 127
 

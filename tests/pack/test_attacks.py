@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from projgraph.errors import InputError, ModelFileError
 from projgraph.native import NativeModel
-from projgraph.pack.format import MAX_LENGTH, Section
+from projgraph.pack.format import MAX_LENGTH, WEIGHTS_SHARED, Section
 from projgraph.pack.quantised import QuantisedModel
 from projgraph.pack.read import read_model
 from projgraph.pack.sections import Entry, read_table
@@ -368,16 +368,20 @@ def test_too_many_inputs_are_refused_by_both_readers(make_model: MakeModel) -> N
     for units, expected in ((131, None), (132, "132 hidden units and 128 filters are too many inputs")):
         larger = dict(sections)
         larger[Section.HEAD] = patch_content(larger[Section.HEAD], 6, "H", units)
-        larger[Section.WEIGHTS] = bytes(5 * (units + 128) + 32)
         larger[Section.HIDDEN_WEIGHTS] = bytes(32 * units + 32)
         larger[Section.HIDDEN_BIAS], larger[Section.HIDDEN_MULTIPLIERS] = bytes(4 * units), b"\1" * units
-        data = build(list(larger.items()))
-        assert core_takes(data) == (expected is None)
-        assert (refusal(data) is None) == (expected is None)
-        assert expected is None or expected in str(refusal(data))
-        # Of four bits in the output layer any sum fits, and as many rows of half as many bytes.
+        rows = units + 128
+        formats = {8: 5 * rows + 32, 4 | WEIGHTS_SHARED: 16 + 3 * rows + 32}
+        for weight_format, length in formats.items():
+            larger[Section.HEAD] = patch_content(larger[Section.HEAD], 1, "B", weight_format)
+            larger[Section.WEIGHTS] = bytes(length)
+            data = build(list(larger.items()))
+            assert core_takes(data) == (expected is None)
+            assert (refusal(data) is None) == (expected is None)
+            assert expected is None or expected in str(refusal(data))
+        # Weights of four bits that are numbers are at most 8 in size, so that any sum fits.
         larger[Section.HEAD] = patch_content(larger[Section.HEAD], 1, "B", 4)
-        larger[Section.WEIGHTS] = bytes(3 * (units + 128) + 32)
+        larger[Section.WEIGHTS] = bytes(3 * rows + 32)
         data = build(list(larger.items()))
         assert (core_takes(data), refusal(data)) == (True, None)
 

@@ -11,6 +11,7 @@ from projgraph.config import StudentConfig
 from projgraph.errors import InputError
 from projgraph.graph.csr import from_csr
 from projgraph.projection.fit import Student, StudentTask, Targets, fit_student, sharpen
+from projgraph.projection.words import WordRows
 from projgraph.records import UNLABELLED, Bits, Graph
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -368,3 +369,22 @@ def test_half_a_copy_is_told(halves):
     assert str(error.value) == (
         "there are 247 rows of bits for 240 targets; expected as many, or whole copies of them behind"
     )
+
+
+def test_a_fit_learns_at_the_rate_that_its_filters_ask_for(separable):
+    bits, labels = separable
+    words = WordRows(
+        codes=np.array([[1, -1] * 4, [-1, 1] * 4, [1, 1, -1, -1] * 2], dtype=np.int8),
+        rows=labels.astype(np.int64),
+        offsets=np.arange(len(labels) + 1, dtype=np.int64),
+        sums=np.zeros((len(labels), 8), dtype=np.float32),
+    )
+
+    def weights(rate: float | None, filters: int) -> np.ndarray:
+        settings = config().model_copy(update={"rate": rate, "epochs": 2})
+        task = StudentTask(bits, certain(labels, 3), settings, units=4, words=words, filters=filters)
+        return fit_student(task).output.weights
+
+    for filters, rate in ((0, 0.002), (3, 0.004)):
+        np.testing.assert_array_equal(weights(None, filters), weights(rate, filters))
+        assert (weights(None, filters) != weights(0.006 - rate, filters)).any()
