@@ -158,7 +158,7 @@ void pg_host_filters(const pg_model *model, const pg_host_windows *windows, cons
 
 struct pg_host_kernels {
     unsigned vectors; /* bits of one */
-    uint8_t bias[2];  /* of the weights that add_values takes: of four bits or fewer, and of bytes */
+    uint8_t bias;     /* of the weights that add_values takes */
 
     /* The hashes of a chunk's n-grams in text order; how many there are. */
     size_t (*ngrams)(const pg_chunk *chunk, uint32_t n_min, uint32_t n_max, uint64_t salt, uint64_t *hashes);

@@ -16,8 +16,7 @@ enum {
     FEW = 16,            /* rows whose unsigned half bytes sum within a byte */
     FEW_QUARTERS = 7,    /* rows whose fields of 0 to 2 sum within half a byte: 7 x 2 < 16 */
     GROUPS = 18,         /* of so many rows, whose sums fit a byte: 18 x 14 < 256 */
-    SMALL_BIAS = 8,      /* of weights from -8 to 7 beside values */
-    MANY_PAIRS = 8,      /* sums of two products of such weights, which fit 16 bits: 8 x 2 x 15 x 127 < 2^15 */
+    MANY_PAIRS = 16,     /* sums of two products with weights of -8 to 7 that fit 16 bits: 16 x 2 x 127 x 8 < 2^15 */
     MOST_VALUES = PG_MAX_UNITS + PG_MAX_DIMENSIONS
 };
 
@@ -341,77 +340,60 @@ PG_HOST_256 static void add_rows(const pg_host_layer *laid, const uint16_t *cons
         add_rows_of(laid, 8, at, counts, scores);
 }
 
-/* Values of a layer, and its weights from a block of outputs on. */
+/* The weights of a layer from a block of outputs on, and the values: those above zero and those below, as unsigned
+ * bytes. */
 typedef struct {
     const uint8_t *weights;
     size_t stride; /* to those of the next four inputs */
     uint32_t groups;
-    int small;                     /* weights of four bits or fewer, biased to be unsigned */
-    int signs;                     /* whether any value is below zero */
-    const int8_t *values;          /* as they are */
-    uint8_t sizes[2][MOST_VALUES]; /* those above zero and those below, of weights of bytes */
-    int32_t start;                 /* what the bias of small weights adds to a sum, taken off */
+    int small; /* weights of four bits or fewer */
+    int signs; /* whether any value is below zero */
+    uint8_t values[2][MOST_VALUES];
 } multiples;
 
-PG_HOST_256 static inline __m256i four_of(const void *values) {
-    int32_t four;
-    memcpy(&four, values, sizeof four);
-    return _mm256_set1_epi32(four);
-}
-
-/* Four values times the weights of eight outputs. Values are given apart, those above zero and those below, as unsigned
- * bytes: a sum of two products is at most 2 x 127 x 128 in size and fits 16 bits. */
-PG_HOST_256 static inline __m256i four_times(__m256i weights, __m256i above, __m256i below, int signs) {
+/* Four values times the weights of eight outputs, as sums of two products: at most 2 x 127 x 128 in size. */
+PG_HOST_256 static inline __m256i pairs_of(__m256i weights, __m256i above, __m256i below, int signs) {
     __m256i pairs = _mm256_maddubs_epi16(above, weights);
-    if (signs) pairs = _mm256_sub_epi16(pairs, _mm256_maddubs_epi16(below, weights));
-    return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+    return signs ? _mm256_sub_epi16(pairs, _mm256_maddubs_epi16(below, weights)) : pairs;
 }
 
-PG_HOST_256 static inline void add_bytes_times(const multiples *all, uint32_t blocks, int signs, int32_t *scores) {
+/* Where weights are small, as many such sums as fit 16 bits are added up before they are widened. */
+PG_HOST_256 static inline void add_some(const multiples *all, uint32_t blocks, int small, int signs, int32_t *scores) {
+    const __m256i one = _mm256_set1_epi16(1);
+    const uint8_t *weights = all->weights;
     __m256i sums[2 * HALF];
-    const uint8_t *weights = all->weights;
     for (uint32_t b = 0; b < 2 * blocks; b++)
-        sums[b] = load(scores + 8 * b);
+        sums[b] = small ? _mm256_setzero_si256() : load(scores + 8 * b);
     for (uint32_t g = 0; g < all->groups; g++, weights += all->stride) {
-        __m256i above = four_of(all->sizes[0] + 4 * g), below = four_of(all->sizes[1] + 4 * g);
-        for (uint32_t b = 0; b < 2 * blocks; b++)
-            sums[b] = _mm256_add_epi32(sums[b], four_times(load(weights + 32 * b), above, below, signs));
-    }
-    for (uint32_t b = 0; b < 2 * blocks; b++)
-        store(scores + 8 * b, sums[b]);
-}
-
-/* Weights of 0 to 15: a sum of two products is at most 2 x 15 x 127 in size, and eight of them fit 16 bits. */
-PG_HOST_256 static inline void add_small_times(const multiples *all, uint32_t blocks, int32_t *scores) {
-    const uint8_t *weights = all->weights;
-    __m256i start = _mm256_set1_epi32(all->start);
-    for (uint32_t b = 0; b < 2 * blocks; b++)
-        store(scores + 8 * b, _mm256_add_epi32(load(scores + 8 * b), start));
-    for (uint32_t g = 0; g < all->groups;) {
-        __m256i pairs[2 * HALF], four = four_of(all->values + 4 * g);
-        uint32_t end = all->groups - g < MANY_PAIRS ? all->groups : g + MANY_PAIRS;
-        for (uint32_t b = 0; b < 2 * blocks; b++)
-            pairs[b] = _mm256_maddubs_epi16(load(weights + 32 * b), four);
-        for (g++, weights += all->stride; g < end; g++, weights += all->stride) {
-            four = four_of(all->values + 4 * g);
-            for (uint32_t b = 0; b < 2 * blocks; b++)
-                pairs[b] = _mm256_add_epi16(pairs[b], _mm256_maddubs_epi16(load(weights + 32 * b), four));
-        }
+        int32_t four[2];
+        memcpy(&four[0], all->values[0] + 4 * g, sizeof four[0]);
+        memcpy(&four[1], all->values[1] + 4 * g, sizeof four[1]);
+        __m256i above = _mm256_set1_epi32(four[0]), below = _mm256_set1_epi32(four[1]);
         for (uint32_t b = 0; b < 2 * blocks; b++) {
-            __m256i sums = _mm256_madd_epi16(pairs[b], _mm256_set1_epi16(1));
-            store(scores + 8 * b, _mm256_add_epi32(load(scores + 8 * b), sums));
+            __m256i pairs = pairs_of(load(weights + 32 * b), above, below, signs);
+            sums[b] =
+                small ? _mm256_add_epi16(sums[b], pairs) : _mm256_add_epi32(sums[b], _mm256_madd_epi16(pairs, one));
+        }
+        if (!small || (g % MANY_PAIRS != MANY_PAIRS - 1 && g + 1 < all->groups)) continue;
+        for (uint32_t b = 0; b < 2 * blocks; b++) {
+            store(scores + 8 * b, _mm256_add_epi32(load(scores + 8 * b), _mm256_madd_epi16(sums[b], one)));
+            sums[b] = _mm256_setzero_si256();
         }
     }
+    for (uint32_t b = 0; b < 2 * blocks && !small; b++)
+        store(scores + 8 * b, sums[b]);
 }
 
 /* So many blocks, a constant where it is called, so that their sums stay in registers. */
 PG_HOST_256 static inline void add_blocks(const multiples *all, uint32_t blocks, int32_t *scores) {
-    if (all->small)
-        add_small_times(all, blocks, scores);
+    if (all->small && all->signs)
+        add_some(all, blocks, 1, 1, scores);
+    else if (all->small)
+        add_some(all, blocks, 1, 0, scores);
     else if (all->signs)
-        add_bytes_times(all, blocks, 1, scores);
+        add_some(all, blocks, 0, 1, scores);
     else
-        add_bytes_times(all, blocks, 0, scores);
+        add_some(all, blocks, 0, 0, scores);
 }
 
 PG_HOST_256 static void add_values(const pg_host_layer *laid, const int8_t *values, int32_t *scores) {
@@ -419,14 +401,10 @@ PG_HOST_256 static void add_values(const pg_host_layer *laid, const int8_t *valu
     int8_t any = 0;
     all.groups = laid->groups;
     all.small = laid->width < 8;
-    all.values = values;
-    all.start = 0;
-    for (uint32_t i = 0; all.small && i < 4 * laid->groups; i++)
-        all.start -= SMALL_BIAS * values[i];
-    for (uint32_t i = 0; !all.small && i < 4 * laid->groups; i++) {
+    for (uint32_t i = 0; i < 4 * laid->groups; i++) {
         int8_t value = values[i];
-        all.sizes[0][i] = (uint8_t)(value > 0 ? value : 0);
-        all.sizes[1][i] = (uint8_t)(value < 0 ? -value : 0);
+        all.values[0][i] = (uint8_t)(value > 0 ? value : 0);
+        all.values[1][i] = (uint8_t)(value < 0 ? -value : 0);
         any |= value;
     }
     all.signs = any < 0;
@@ -458,7 +436,6 @@ int pg_host_runs_256(void) {
            __builtin_cpu_supports("popcnt");
 }
 
-const pg_host_kernels pg_host_256 = {256,       {SMALL_BIAS, 0}, ngrams,   add_features,
-                                     list_rows, sum_codes,       add_rows, add_values};
+const pg_host_kernels pg_host_256 = {256, 0, ngrams, add_features, list_rows, sum_codes, add_rows, add_values};
 
 #endif

@@ -403,7 +403,6 @@ int pg_host_runs_512(void) {
            __builtin_cpu_supports("avx512vnni") && pg_host_runs_256();
 }
 
-const pg_host_kernels pg_host_512 = {512,       {128, 128}, ngrams,   add_features,
-                                     list_rows, sum_codes,  add_rows, add_values_of_all};
+const pg_host_kernels pg_host_512 = {512, 128, ngrams, add_features, list_rows, sum_codes, add_rows, add_values_of_all};
 
 #endif

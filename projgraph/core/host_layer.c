@@ -101,14 +101,13 @@ void pg_host_lay_out(const pg_host_kernels *kernels, const pg_layer *layer, uint
     laid->values = values;
     laid->bias = bias;
     laid->multipliers = multipliers;
-    uint8_t bias_of_values = kernels->bias[laid->width == 8];
-    memset(values, bias_of_values, values_bytes(layer, bits));
+    memset(values, kernels->bias, values_bytes(layer, bits));
     for (uint32_t input = 0; input < layer->inputs; input++) {
         pg_host_read_row(layer, input, numbers + 3 * some, weights);
         if (input < bits)
             lay_out_row(laid, weights, memory + input * laid->stride);
         else
-            lay_out_values(laid, input - bits, weights, bias_of_values, values);
+            lay_out_values(laid, input - bits, weights, kernels->bias, values);
     }
     for (uint32_t output = 0; output < layer->outputs; output++) {
         bias[output] = pg_i32(layer->bias + sizeof *bias * output);
