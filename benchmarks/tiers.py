@@ -125,7 +125,7 @@ def random_model(case: Case, texts: Texts) -> bytes:
         classes=tuple(f"{index:03}" for index in range(shape.classes)),
         words=random_words(rng, projection, texts, case.words, shape.dimensions) if case.words else None,
         norm_shift=4 if case.words else 0,
-        convolution=None if filters is None else QuantisedConvolution(filters, width, 6),
+        convolution=None if filters is None else QuantisedConvolution(filters, width, 7),
     )
     return model_bytes(model, {})
 
