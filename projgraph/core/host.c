@@ -89,14 +89,6 @@ void pg_host_scratch_close(pg_host_scratch *scratch) {
     if (scratch) free(scratch->memory);
 }
 
-/* As pg_rectify, to signed bytes. */
-PG_HOT static void rectify(const int32_t *scores, uint32_t count, unsigned shift, int8_t *values) {
-    for (uint32_t i = 0; i < count; i++) {
-        int32_t value = (scores[i] > 0 ? scores[i] : 0) >> shift;
-        values[i] = (int8_t)(value < 127 ? value : 127);
-    }
-}
-
 /* The filters, and the sums of codes into the values. */
 static void read_words(const pg_host *host, pg_host_scratch *scratch) {
     const pg_model *model = host->model;
@@ -123,7 +115,7 @@ uint32_t pg_host_predict(const pg_host *host, const char *text, size_t length, p
     if (model->words) read_words(host, scratch);
     if (units > 0) {
         pg_host_layer_scores(kernels, &host->hidden, &scratch->found, values, scratch->scores);
-        rectify(scratch->scores, units, model->hidden_shift, values);
+        pg_host_rectify(scratch->scores, units, model->hidden_shift, values);
     }
     memcpy(behind, scratch->filters, filters);
     memset(behind + filters, 0, 4);

@@ -133,6 +133,9 @@ void pg_host_lay_out(const pg_host_kernels *kernels, const pg_layer *layer, uint
 void pg_host_layer_scores(const pg_host_kernels *kernels, const pg_host_layer *laid, const pg_host_found *found,
                           const int8_t *values, int32_t *scores);
 
+/* As pg_rectify, to signed bytes. */
+void pg_host_rectify(const int32_t *scores, uint32_t count, unsigned shift, int8_t *values);
+
 /* ---- host_windows.c: words in their order to the filters of a convolution ---- */
 
 /* Rows of 16 bits: of every byte that eight signs of a code can be, at every place of a window, one sum a filter. */

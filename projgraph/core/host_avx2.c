@@ -8,14 +8,15 @@
 
 #define PG_HOST_256 __attribute__((target("avx2,bmi,bmi2,popcnt")))
 
+#define PG_VECTOR 32
+#define PG_TARGET PG_HOST_256
+#include "host_rows.h"
+
 enum {
     LINE = PG_HOST_LINE,
     BLOCK = PG_HOST_BLOCK,
     TOGETHER = PG_HOST_TOGETHER,
     HALF = TOGETHER / 2, /* blocks whose sums stay in 16 registers, beside what is added to them */
-    FEW = 16,            /* rows whose unsigned half bytes sum within a byte */
-    FEW_QUARTERS = 7,    /* rows whose fields of 0 to 2 sum within half a byte: 7 x 2 < 16 */
-    GROUPS = 18,         /* of so many rows, whose sums fit a byte: 18 x 14 < 256 */
     MANY_PAIRS = 16,     /* sums of two products with weights of -8 to 7 that fit 16 bits: 16 x 2 x 127 x 8 < 2^15 */
     MOST_VALUES = PG_MAX_UNITS + PG_MAX_DIMENSIONS
 };
@@ -212,86 +213,12 @@ PG_HOST_256 static void sum_codes(const pg_model *model, const uint32_t *places,
     normalise(model, &all, sums);
 }
 
-/* Sums in 16 bits of half a cache line of rows: of each field, the lowest first, those at even and at odd bytes. */
-typedef struct {
-    __m256i of[4][2];
-} line_sums;
-
-PG_HOST_256 static inline void add_bytes(__m256i bytes, __m256i *sums) {
-    sums[0] = _mm256_add_epi16(sums[0], _mm256_and_si256(bytes, _mm256_set1_epi16(255)));
-    sums[1] = _mm256_add_epi16(sums[1], _mm256_srli_epi16(bytes, 8));
-}
-
-PG_HOST_256 static inline void sum_quarters(const uint8_t *rows, size_t stride, const uint16_t *at, size_t count,
-                                            line_sums *sums) {
-    const __m256i every_second = _mm256_set1_epi8(0x33), nibble = _mm256_set1_epi8(15), none = _mm256_setzero_si256();
-    while (count > 0) {
-        __m256i first = none, second = none, third = none, fourth = none;
-        for (size_t groups = 0; groups < GROUPS && count > 0; groups++) {
-            size_t some = count < FEW_QUARTERS ? count : FEW_QUARTERS;
-            __m256i all = none, upper = none;
-            for (size_t i = 0; i < some; i++) {
-                __m256i row = load(rows + at[i] * stride);
-                all = _mm256_add_epi8(all, row);
-                upper = _mm256_add_epi8(upper, _mm256_and_si256(_mm256_srli_epi16(row, 2), every_second));
-            }
-            /* The sums of every second field times 4, modulo 2^8, leave those of the others. */
-            __m256i shifted = _mm256_and_si256(_mm256_slli_epi16(upper, 2), _mm256_set1_epi8((char)0xFC));
-            __m256i lower = _mm256_sub_epi8(all, shifted);
-            first = _mm256_add_epi8(first, _mm256_and_si256(lower, nibble));
-            second = _mm256_add_epi8(second, _mm256_and_si256(upper, nibble));
-            third = _mm256_add_epi8(third, _mm256_and_si256(_mm256_srli_epi16(lower, 4), nibble));
-            fourth = _mm256_add_epi8(fourth, _mm256_and_si256(_mm256_srli_epi16(upper, 4), nibble));
-            at += some;
-            count -= some;
-        }
-        add_bytes(first, sums->of[0]);
-        add_bytes(second, sums->of[1]);
-        add_bytes(third, sums->of[2]);
-        add_bytes(fourth, sums->of[3]);
-    }
-}
-
-PG_HOST_256 static inline void sum_halves(const uint8_t *rows, size_t stride, const uint16_t *at, size_t count,
-                                          line_sums *sums) {
-    const __m256i nibble = _mm256_set1_epi8(15);
-    __m256i low[2] = {sums->of[0][0], sums->of[0][1]}, high[2] = {sums->of[1][0], sums->of[1][1]};
-    while (count > 0) {
-        size_t some = count < FEW ? count : FEW;
-        __m256i all = _mm256_setzero_si256(), upper = _mm256_setzero_si256();
-        for (size_t i = 0; i < some; i++) {
-            __m256i row = load(rows + at[i] * stride);
-            all = _mm256_add_epi8(all, row);
-            upper = _mm256_add_epi8(upper, _mm256_and_si256(_mm256_srli_epi16(row, 4), nibble));
-        }
-        /* The upper sums times 16, modulo 2^8, leave the lower ones. */
-        __m256i shifted = _mm256_and_si256(_mm256_slli_epi16(upper, 4), _mm256_set1_epi8((char)0xF0));
-        add_bytes(_mm256_sub_epi8(all, shifted), low);
-        add_bytes(upper, high);
-        at += some;
-        count -= some;
-    }
-    sums->of[0][0] = low[0];
-    sums->of[0][1] = low[1];
-    sums->of[1][0] = high[0];
-    sums->of[1][1] = high[1];
-}
-
-PG_HOST_256 static inline void sum_whole(const uint8_t *rows, size_t stride, const uint16_t *at, size_t count,
-                                         line_sums *sums) {
-    __m256i both[2] = {sums->of[0][0], sums->of[0][1]};
-    for (size_t i = 0; i < count; i++)
-        add_bytes(load(rows + at[i] * stride), both);
-    sums->of[0][0] = both[0];
-    sums->of[0][1] = both[1];
-}
-
 PG_HOST_256 static inline void add_eight(__m128i eight, int32_t *scores) {
     store(scores, _mm256_add_epi32(load(scores), _mm256_cvtepi16_epi32(eight)));
 }
 
-/* scores += the first 32 sums of 16 bits, of even and odd bytes, or fewer. */
-PG_HOST_256 static inline void add_line(__m256i even, __m256i odd, size_t count, int32_t *scores) {
+PG_HOST_256 static inline void add_line(sums_vector evens, sums_vector odds, size_t count, int32_t *scores) {
+    __m256i even = (__m256i)evens, odd = (__m256i)odds;
     __m256i low = _mm256_unpacklo_epi16(even, odd), high = _mm256_unpackhi_epi16(even, odd);
     int32_t few[LINE / 2] = {0}, *to = count < LINE / 2 ? few : scores;
     add_eight(_mm256_castsi256_si128(low), to);
@@ -300,44 +227,6 @@ PG_HOST_256 static inline void add_line(__m256i even, __m256i odd, size_t count,
     add_eight(_mm256_extracti128_si256(high, 1), to + 24);
     for (size_t k = 0; k < count && to == few; k++)
         scores[k] += few[k];
-}
-
-/* Of fields of so many bits, a constant where it is called. */
-PG_HOST_256 static inline void add_rows_of(const pg_host_layer *laid, uint32_t width, const uint16_t *const at[2],
-                                           const size_t counts[2], int32_t *scores) {
-    const __m256i none = _mm256_setzero_si256();
-    const __m256i bias = _mm256_set1_epi16((short)(pg_host_bias(width) * ((int)counts[0] - (int)counts[1])));
-    for (size_t first = 0; first < laid->row; first += LINE / 2) {
-        line_sums sums;
-        for (uint32_t field = 0; field < 8 / width; field++)
-            sums.of[field][0] = sums.of[field][1] = bias;
-        for (int side = 1; side >= 0; side--) { /* the rows below zero, then less these those above */
-            if (width == 2)
-                sum_quarters(laid->rows + first, laid->stride, at[side], counts[side], &sums);
-            else if (width == 4)
-                sum_halves(laid->rows + first, laid->stride, at[side], counts[side], &sums);
-            else
-                sum_whole(laid->rows + first, laid->stride, at[side], counts[side], &sums);
-            for (uint32_t field = 0; side == 1 && field < 8 / width; field++) {
-                sums.of[field][0] = _mm256_sub_epi16(none, sums.of[field][0]);
-                sums.of[field][1] = _mm256_sub_epi16(none, sums.of[field][1]);
-            }
-        }
-        for (uint32_t field = 0; field < 8 / width; field++) {
-            size_t some = pg_host_outputs_of(laid, field, first);
-            if (some > 0) add_line(sums.of[field][0], sums.of[field][1], some, scores + field * laid->row + first);
-        }
-    }
-}
-
-PG_HOST_256 static void add_rows(const pg_host_layer *laid, const uint16_t *const at[2], const size_t counts[2],
-                                 int32_t *scores) {
-    if (laid->width == 2)
-        add_rows_of(laid, 2, at, counts, scores);
-    else if (laid->width == 4)
-        add_rows_of(laid, 4, at, counts, scores);
-    else
-        add_rows_of(laid, 8, at, counts, scores);
 }
 
 /* The weights of a layer from a block of outputs on, and the values: those above zero and those below, as unsigned

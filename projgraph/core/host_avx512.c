@@ -9,14 +9,11 @@
 #define PG_HOST_512                                                                                                    \
     __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,avx512vnni,bmi,bmi2,popcnt")))
 
-enum {
-    LINE = PG_HOST_LINE,
-    BLOCK = PG_HOST_BLOCK,
-    TOGETHER = PG_HOST_TOGETHER,
-    FEW = 16,         /* rows whose unsigned half bytes sum within a byte */
-    FEW_QUARTERS = 7, /* rows whose fields of 0 to 2 sum within half a byte: 7 x 2 < 16 */
-    GROUPS = 18       /* of so many rows, whose sums fit a byte: 18 x 14 < 256 */
-};
+#define PG_VECTOR 64
+#define PG_TARGET PG_HOST_512
+#include "host_rows.h"
+
+enum { LINE = PG_HOST_LINE, BLOCK = PG_HOST_BLOCK, TOGETHER = PG_HOST_TOGETHER };
 
 static const uint64_t PLACES[PG_MAX_CHARACTER_NGRAM] = PG_NGRAM_PLACES;
 
@@ -211,80 +208,6 @@ PG_HOST_512 static void sum_codes(const pg_model *model, const uint32_t *places,
     normalise(model, &all, sums);
 }
 
-/* Sums in 16 bits of a cache line of rows: of each field, the lowest first, those at even and at odd bytes. */
-typedef struct {
-    __m512i of[4][2];
-} line_sums;
-
-PG_HOST_512 static inline void add_bytes(__m512i bytes, __m512i *sums) {
-    sums[0] = _mm512_add_epi16(sums[0], _mm512_and_si512(bytes, _mm512_set1_epi16(255)));
-    sums[1] = _mm512_add_epi16(sums[1], _mm512_srli_epi16(bytes, 8));
-}
-
-PG_HOST_512 static inline void sum_quarters(const uint8_t *rows, size_t stride, const uint16_t *at, size_t count,
-                                            line_sums *sums) {
-    const __m512i every_second = _mm512_set1_epi8(0x33), nibble = _mm512_set1_epi8(15), none = _mm512_setzero_si512();
-    while (count > 0) {
-        __m512i first = none, second = none, third = none, fourth = none;
-        for (size_t groups = 0; groups < GROUPS && count > 0; groups++) {
-            size_t some = count < FEW_QUARTERS ? count : FEW_QUARTERS;
-            __m512i all = none, upper = none;
-            for (size_t i = 0; i < some; i++) {
-                __m512i row = _mm512_load_si512(rows + at[i] * stride);
-                all = _mm512_add_epi8(all, row);
-                upper = _mm512_add_epi8(upper, _mm512_and_si512(_mm512_srli_epi16(row, 2), every_second));
-            }
-            /* The sums of every second field times 4, modulo 2^8, leave those of the others. */
-            __m512i shifted = _mm512_and_si512(_mm512_slli_epi16(upper, 2), _mm512_set1_epi8((char)0xFC));
-            __m512i lower = _mm512_sub_epi8(all, shifted);
-            first = _mm512_add_epi8(first, _mm512_and_si512(lower, nibble));
-            second = _mm512_add_epi8(second, _mm512_and_si512(upper, nibble));
-            third = _mm512_add_epi8(third, _mm512_and_si512(_mm512_srli_epi16(lower, 4), nibble));
-            fourth = _mm512_add_epi8(fourth, _mm512_and_si512(_mm512_srli_epi16(upper, 4), nibble));
-            at += some;
-            count -= some;
-        }
-        add_bytes(first, sums->of[0]);
-        add_bytes(second, sums->of[1]);
-        add_bytes(third, sums->of[2]);
-        add_bytes(fourth, sums->of[3]);
-    }
-}
-
-PG_HOST_512 static inline void sum_halves(const uint8_t *rows, size_t stride, const uint16_t *at, size_t count,
-                                          line_sums *sums) {
-    const __m512i nibble = _mm512_set1_epi8(15);
-    __m512i low[2] = {sums->of[0][0], sums->of[0][1]}, high[2] = {sums->of[1][0], sums->of[1][1]};
-    while (count > 0) {
-        size_t some = count < FEW ? count : FEW;
-        __m512i all = _mm512_setzero_si512(), upper = _mm512_setzero_si512();
-        for (size_t i = 0; i < some; i++) {
-            __m512i row = _mm512_load_si512(rows + at[i] * stride);
-            all = _mm512_add_epi8(all, row);
-            upper = _mm512_add_epi8(upper, _mm512_and_si512(_mm512_srli_epi16(row, 4), nibble));
-        }
-        /* The upper sums times 16, modulo 2^8, leave the lower ones. */
-        __m512i shifted = _mm512_and_si512(_mm512_slli_epi16(upper, 4), _mm512_set1_epi8((char)0xF0));
-        add_bytes(_mm512_sub_epi8(all, shifted), low);
-        add_bytes(upper, high);
-        at += some;
-        count -= some;
-    }
-    sums->of[0][0] = low[0];
-    sums->of[0][1] = low[1];
-    sums->of[1][0] = high[0];
-    sums->of[1][1] = high[1];
-}
-
-PG_HOST_512 static inline void sum_whole(const uint8_t *rows, size_t stride, const uint16_t *at, size_t count,
-                                         line_sums *sums) {
-    __m512i both[2] = {sums->of[0][0], sums->of[0][1]};
-    for (size_t i = 0; i < count; i++)
-        add_bytes(_mm512_load_si512(rows + at[i] * stride), both);
-    sums->of[0][0] = both[0];
-    sums->of[0][1] = both[1];
-}
-
 /* scores += the first 16 of so many 16-bit sums, or fewer. */
 PG_HOST_512 static inline void add_block(__m256i sums, size_t count, int32_t *scores) {
     __mmask16 some = (__mmask16)(count < BLOCK ? (1u << count) - 1 : 0xFFFFu);
@@ -292,8 +215,8 @@ PG_HOST_512 static inline void add_block(__m256i sums, size_t count, int32_t *sc
     _mm512_mask_storeu_epi32(scores, some, _mm512_add_epi32(before, _mm512_cvtepi16_epi32(sums)));
 }
 
-/* scores += the first 64 sums of 16 bits, of even and odd bytes, or fewer. */
-PG_HOST_512 static inline void add_line(__m512i even, __m512i odd, size_t count, int32_t *scores) {
+PG_HOST_512 static inline void add_line(sums_vector evens, sums_vector odds, size_t count, int32_t *scores) {
+    __m512i even = (__m512i)evens, odd = (__m512i)odds;
     const __m512i first = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6,
                                            37, 5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
     const __m512i second = _mm512_add_epi16(first, _mm512_set1_epi16(16));
@@ -302,44 +225,6 @@ PG_HOST_512 static inline void add_line(__m512i even, __m512i odd, size_t count,
     if (count > BLOCK) add_block(_mm512_extracti64x4_epi64(low, 1), count - BLOCK, scores + BLOCK);
     if (count > 2 * BLOCK) add_block(_mm512_castsi512_si256(high), count - 2 * BLOCK, scores + 2 * BLOCK);
     if (count > 3 * BLOCK) add_block(_mm512_extracti64x4_epi64(high, 1), count - 3 * BLOCK, scores + 3 * BLOCK);
-}
-
-/* Of fields of so many bits, a constant where it is called. */
-PG_HOST_512 static inline void add_rows_of(const pg_host_layer *laid, uint32_t width, const uint16_t *const at[2],
-                                           const size_t counts[2], int32_t *scores) {
-    const __m512i none = _mm512_setzero_si512();
-    const __m512i bias = _mm512_set1_epi16((short)(pg_host_bias(width) * ((int)counts[0] - (int)counts[1])));
-    for (size_t first = 0; first < laid->row; first += LINE) {
-        line_sums sums;
-        for (uint32_t field = 0; field < 8 / width; field++)
-            sums.of[field][0] = sums.of[field][1] = bias;
-        for (int side = 1; side >= 0; side--) { /* the rows below zero, then less these those above */
-            if (width == 2)
-                sum_quarters(laid->rows + first, laid->stride, at[side], counts[side], &sums);
-            else if (width == 4)
-                sum_halves(laid->rows + first, laid->stride, at[side], counts[side], &sums);
-            else
-                sum_whole(laid->rows + first, laid->stride, at[side], counts[side], &sums);
-            for (uint32_t field = 0; side == 1 && field < 8 / width; field++) {
-                sums.of[field][0] = _mm512_sub_epi16(none, sums.of[field][0]);
-                sums.of[field][1] = _mm512_sub_epi16(none, sums.of[field][1]);
-            }
-        }
-        for (uint32_t field = 0; field < 8 / width; field++) {
-            size_t some = pg_host_outputs_of(laid, field, first);
-            if (some > 0) add_line(sums.of[field][0], sums.of[field][1], some, scores + field * laid->row + first);
-        }
-    }
-}
-
-PG_HOST_512 static void add_rows(const pg_host_layer *laid, const uint16_t *const at[2], const size_t counts[2],
-                                 int32_t *scores) {
-    if (laid->width == 2)
-        add_rows_of(laid, 2, at, counts, scores);
-    else if (laid->width == 4)
-        add_rows_of(laid, 4, at, counts, scores);
-    else
-        add_rows_of(laid, 8, at, counts, scores);
 }
 
 /* Blocks of outputs, so many that compilers keep their sums in registers. */

@@ -139,4 +139,11 @@ void pg_host_layer_scores(const pg_host_kernels *kernels, const pg_host_layer *l
     finish(laid->multipliers, laid->bias, laid->blocks * BLOCK, scores);
 }
 
+PG_HOT void pg_host_rectify(const int32_t *scores, uint32_t count, unsigned shift, int8_t *values) {
+    for (uint32_t i = 0; i < count; i++) {
+        int32_t value = (scores[i] > 0 ? scores[i] : 0) >> shift;
+        values[i] = (int8_t)(value < 127 ? value : 127);
+    }
+}
+
 #endif

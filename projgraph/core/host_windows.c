@@ -85,13 +85,9 @@ PG_HOT static void complete(int32_t *window, uint32_t count, int32_t *largest) {
     }
 }
 
-PG_HOT static void finish(const pg_model *model, const int32_t *largest, int8_t *filters) {
-    const pg_layer *layer = &model->convolution;
-    for (uint32_t k = 0; k < layer->outputs; k++) {
-        int32_t score = largest[k] * layer->multipliers[k] + pg_i32(layer->bias + sizeof *largest * k);
-        int32_t value = (score > 0 ? score : 0) >> model->convolution_shift;
-        filters[k] = (int8_t)(value < 127 ? value : 127);
-    }
+PG_HOT static void finish(const pg_layer *layer, int32_t *largest) {
+    for (uint32_t k = 0; k < layer->outputs; k++)
+        largest[k] = largest[k] * layer->multipliers[k] + pg_i32(layer->bias + sizeof *largest * k);
 }
 
 void pg_host_filters(const pg_model *model, const pg_host_windows *windows, const uint32_t *places, size_t count,
@@ -113,10 +109,8 @@ void pg_host_filters(const pg_model *model, const pg_host_windows *windows, cons
         next = (next + 1) % width;
         complete(state->windows[next], stride, state->largest);
     }
-    if (count > 0)
-        finish(model, state->largest, filters);
-    else
-        memset(filters, 0, model->convolution.outputs);
+    if (count > 0) finish(&model->convolution, state->largest);
+    pg_host_rectify(state->largest, model->convolution.outputs, model->convolution_shift, filters);
 }
 
 #endif
