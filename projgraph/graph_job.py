@@ -6,6 +6,7 @@ import json
 import resource
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -20,6 +21,7 @@ from projgraph.bits import row_projection
 from projgraph.checkpoint import Checkpoints, digest
 from projgraph.config import TrainConfig
 from projgraph.errors import ConfigError, InputError
+from projgraph.features.label_names import telling_names
 from projgraph.graph.describe import describe_graph
 from projgraph.graph.given import given_graph
 from projgraph.graph.hamming import hamming_search
@@ -135,14 +137,16 @@ def propagate(job: PropagateJob, config: TrainConfig, progress: Progress, proba:
     progress(f"read {job.source}: {len(dataset):,} rows")
     graph = _given(job, len(dataset))
     key = _key(config.trainer.name, dataset.texts, config) | {"labels": digest(dataset.labels), "graph": _digest(graph)}
+    key["classes"] = list(dataset.classes)
     with Checkpoints(job.out, key) as kept:
         if graph is not None and config.trainer.name in EDGES_ALONE:
-            view = None
+            view = examples = None
         else:
-            view = _view(dataset.texts, config, kept, progress)
+            view, names = _view(dataset.texts, dataset.classes, config, kept, progress)
+            examples = None if names is None else telling_names(names, view, dataset.labels)
             graph = graph or _knn(view, config, progress)[0]
         progress(f"trainer: {config.trainer.name}")
-        task = TrainerTask(graph, view, dataset.labels, len(dataset.classes), states=kept)
+        task = TrainerTask(graph, view, dataset.labels, len(dataset.classes), states=kept, examples=examples)
         taught = trainer(config.trainer.name)(task, config.trainer, config.seed, progress)
         labels = taught.labels
         if config.trainer.name in EDGES_ALONE:
@@ -212,7 +216,7 @@ def _search(
     kind: Kind, texts: Texts, config: TrainConfig, kept: Checkpoints, progress: Progress
 ) -> tuple[Graph, float, str]:
     if kind == "knn":
-        return _knn(_view(texts, config, kept, progress), config, progress)
+        return _knn(_view(texts, (), config, kept, progress)[0], config, progress)
     n_bits = config.projection.bits or _HAMMING_BITS
     projection = row_projection(texts, n_bits, config)
     progress(f"bits: {len(texts):,} rows x {n_bits:,} bits")
@@ -227,15 +231,20 @@ def _knn(view: FloatArray, config: TrainConfig, progress: Progress) -> tuple[Gra
     return built.graph, built.recall, built.method
 
 
-def _view(texts: Texts, config: TrainConfig, kept: Checkpoints, progress: Progress) -> FloatArray:
+def _view(
+    texts: Texts, classes: Sequence[str], config: TrainConfig, kept: Checkpoints, progress: Progress
+) -> tuple[FloatArray, FloatArray | None]:
+    """What the texts look like, and what the names of classes do, where these are wanted."""
     progress(f"features: {len(texts):,} texts")
 
     def make() -> dict[str, FloatArray]:
-        from projgraph.features.view import describe  # brings torch and sklearn, which bits and edges need not load
+        from projgraph.features.view import describe_named  # brings torch and sklearn, which bits and edges do without
 
-        return {"vectors": describe(texts, config.features, config.seed, config.encoder).vectors}
+        view, names = describe_named(texts, classes, config.features, config.seed, config.encoder)
+        return {"vectors": view.vectors} | ({} if names is None else {"names": names.vectors})
 
-    return kept.part("view", make)["vectors"]
+    made = kept.part("view", make)
+    return made["vectors"], made.get("names")
 
 
 def _write_labels(out: Path, dataset: Dataset, taught: SoftLabels, labels: IndexArray, proba: bool) -> None:

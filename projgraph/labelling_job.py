@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from projgraph.atomic import atomic_write, check_target
 from projgraph.config import TrainConfig
 from projgraph.errors import ConfigError, InputError
+from projgraph.features.label_names import telling_names
 from projgraph.graph.cover import greedy_cover, uncovered
 from projgraph.graph.knn import build_knn
 from projgraph.native import NativeModel
 from projgraph.pack.sections import model_file_bytes
 from projgraph.read import few_labels, read_dataset
-from projgraph.records import UNLABELLED, Dataset, FloatArray, Graph, Progress, TrainerTask
+from projgraph.records import UNLABELLED, Dataset, Progress, TrainerTask
 from projgraph.runtime import Model
 from projgraph.trainers.leave_out import LeftOut, leave_out
 from projgraph.trainers.registry import trainer
@@ -89,8 +90,7 @@ def suspects(job: SuspectsJob, config: TrainConfig, progress: Progress) -> dict[
     if np.bincount(dataset.labels[dataset.labels != UNLABELLED]).max() < 2:
         raise InputError(f"{job.source}: no class has two labels; expected one to doubt and another to compare it with")
     progress(f"read {job.source}: {len(dataset):,} rows")
-    features, graph = _graph(dataset, config, progress)
-    task = TrainerTask(graph, features, dataset.labels, len(dataset.classes))
+    task = _task(dataset, config, progress)
     teach = trainer(config.trainer.name)
     seen = leave_out(task, teach, config.trainer, config.seed, FOLDS, progress=progress)
     header = ("row", "text", "label", "suggested", "probability", "suggested_probability", "surprise")
@@ -149,12 +149,12 @@ def suggest(job: SuggestJob, config: TrainConfig, progress: Progress) -> dict[st
         raise InputError(f"{job.source}: all {len(dataset)} rows have a label; expected some without to choose from")
     model = None if job.model is None else Model(NativeModel(model_file_bytes(job.model)[0]), str(job.model))
     progress(f"read {job.source}: {len(dataset):,} rows")
-    features, graph = _graph(dataset, config, progress)
-    beliefs, names, by = _beliefs(dataset, model, features, graph, config, progress)
+    task = _task(dataset, config, progress)
+    beliefs, names, by = _beliefs(dataset, model, task, config, progress)
     sure = beliefs.max(axis=1, initial=0.0)
-    need = ((1 - sure) * uncovered(graph, np.flatnonzero(~free))).astype(np.float32)
+    need = ((1 - sure) * uncovered(task.graph, np.flatnonzero(~free))).astype(np.float32)
     progress(f"choosing {job.count:,} of {int(free.sum()):,} rows")
-    chosen, gains = greedy_cover(graph, need, free, job.count)
+    chosen, gains = greedy_cover(task.graph, need, free, job.count)
     header = ("rank", "row", "text", "guess", "confidence", "gain")
     guesses = [names[at] for at in beliefs[chosen].argmax(axis=1)] if beliefs.shape[1] else [""] * len(chosen)
     lines = (
@@ -173,7 +173,7 @@ def suggest(job: SuggestJob, config: TrainConfig, progress: Progress) -> dict[st
 
 
 def _beliefs(
-    dataset: Dataset, model: Model | None, features: FloatArray, graph: Graph, config: TrainConfig, progress: Progress
+    dataset: Dataset, model: Model | None, task: TrainerTask, config: TrainConfig, progress: Progress
 ) -> tuple[NDArray[np.floating[Any]], tuple[str, ...], str]:
     """(n, c) what is believed of every row, the names of its c classes, and who believes it.
 
@@ -184,7 +184,6 @@ def _beliefs(
     if len(dataset.classes) < 2:
         return np.ones((len(dataset), 0), dtype=np.float32), dataset.classes, "nothing"
     progress(f"trainer: {config.trainer.name}")
-    task = TrainerTask(graph, features, dataset.labels, len(dataset.classes))
     taught = trainer(config.trainer.name)(task, config.trainer, config.seed, progress)
     return taught.probabilities, dataset.classes, config.trainer.name
 
@@ -203,13 +202,15 @@ def _check_classes(source: Path, dataset: Dataset) -> None:
         raise InputError(f"{source}: its labels name {len(dataset.classes)} classes; expected two or more")
 
 
-def _graph(dataset: Dataset, config: TrainConfig, progress: Progress) -> tuple[FloatArray, Graph]:
-    from projgraph.features.view import describe  # brings torch and sklearn, which a file that is refused need not load
+def _task(dataset: Dataset, config: TrainConfig, progress: Progress) -> TrainerTask:
+    from projgraph.features.view import describe_named  # brings torch and sklearn, which a refused file need not load
 
     progress(f"features: {len(dataset):,} texts")
-    features = describe(dataset.texts, config.features, config.seed, config.encoder).vectors
+    view, names = describe_named(dataset.texts, dataset.classes, config.features, config.seed, config.encoder)
     progress(f"graph: {config.graph.neighbours} nearest neighbours of each row")
-    return features, build_knn(features, **config.graph.model_dump(), seed=config.seed).graph
+    graph = build_knn(view.vectors, **config.graph.model_dump(), seed=config.seed).graph
+    examples = None if names is None else telling_names(names.vectors, view.vectors, dataset.labels)
+    return TrainerTask(graph, view.vectors, dataset.labels, len(dataset.classes), examples=examples)
 
 
 def _write(out: Path, header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:

@@ -365,6 +365,19 @@ class StateKeeper(Protocol):
 
 
 @dataclass(frozen=True)
+class Examples:
+    """Descriptions that stand for a class and are no nodes of the graph, such as those of the labels' names.
+
+    Attributes:
+        features: (e, d) rows as those of the nodes.
+        labels: (e,) class index.
+    """
+
+    features: FloatArray
+    labels: IndexArray
+
+
+@dataclass(frozen=True)
 class TrainerTask:
     """What a trainer is given: nodes, some of them labelled.
 
@@ -376,6 +389,7 @@ class TrainerTask:
         validation: (n,) class index of rows that may count epochs but teach nothing, ``UNLABELLED`` elsewhere; None
             where no labels are to spare.
         states: where an iterative trainer keeps its state; None where it need not survive a kill.
+        examples: what a regression on the features may learn beside the labelled nodes; None for nothing.
     """
 
     graph: Graph
@@ -384,6 +398,7 @@ class TrainerTask:
     n_classes: int
     validation: IndexArray | None = None
     states: StateKeeper | None = None
+    examples: Examples | None = None
 
 
 @dataclass(frozen=True)

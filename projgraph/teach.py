@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,8 +11,9 @@ from projgraph.clock import Clock
 from projgraph.config import TrainConfig
 from projgraph.features.encoder import Encoder, load_encoder
 from projgraph.features.encoder_tuning import tune_encoder, tuning_epochs
+from projgraph.features.label_names import spoken_names, telling_names
 from projgraph.features.vectors import describe_vectors
-from projgraph.features.view import View, beside, describe
+from projgraph.features.view import View, beside, describe_named
 from projgraph.graph.csr import induced
 from projgraph.graph.knn import build_knn
 from projgraph.projection.fit import sharpen
@@ -86,12 +88,12 @@ def teach(dataset: Dataset, config: TrainConfig, words: bool, progress: Progress
     """
     if dataset.all_labelled:
         return _teach_labels(dataset, config, words, progress, clock)
-    view, encoder = _describe(dataset, config, progress, clock)
-    task = _join(dataset, view.vectors, config, progress, clock)
+    view, names, encoder = _describe(dataset, dataset.classes, config, progress, clock)
+    task = _join(dataset, view.vectors, None if names is None else names.vectors, config, progress, clock)
     rows = _own_rows(task, config, progress) if isinstance(dataset.rows, Texts) and not config.trust.foreign else None
     if rows is not None:
         dataset, view = dataset.select(rows), view.select(rows)
-        task = TrainerTask(induced(task.graph, rows), view.vectors, dataset.labels, task.n_classes)
+        task = replace(task, graph=induced(task.graph, rows), features=view.vectors, labels=dataset.labels)
     labels = _spread(task, config, progress, clock)
     with clock.part("trust"):
         temperature = 1.0 if config.student.joint else belief_temperature(task, labels, config, progress)
@@ -99,7 +101,10 @@ def teach(dataset: Dataset, config: TrainConfig, words: bool, progress: Progress
     if tuned is not None:
         # The labels that were left out to fit the temperature have reached the tuned encoder: it stays as it was.
         encoder, features = tuned
-        task = _join(dataset, features, config, progress, clock)
+        said = None
+        if names is not None:
+            said = beside(encoder.encode(spoken_names(dataset.classes)), names.joint, config.features)
+        task = _join(dataset, features, said, config, progress, clock)
         labels = _spread(task, config, progress, clock)
     return Taught(labels, task.graph, task.features, temperature, encoder, rows)
 
@@ -110,10 +115,10 @@ def _teach_labels(dataset: Dataset, config: TrainConfig, words: bool, progress: 
     labels = SoftLabels(certain, np.ones(len(dataset), dtype=np.bool_))
     if not config.student.joint and not words:
         return Taught(labels)
-    view, encoder = _describe(dataset, config, progress, clock)
+    view, _, encoder = _describe(dataset, (), config, progress, clock)
     tuned = None if encoder is None else _tuned(dataset, view, labels, encoder, config, progress, clock)
     encoder, features = (encoder, view.vectors) if tuned is None else tuned
-    graph = _join(dataset, features, config, progress, clock).graph if config.student.joint else None
+    graph = _join(dataset, features, None, config, progress, clock).graph if config.student.joint else None
     return Taught(labels, graph, features, encoder=encoder)
 
 
@@ -129,27 +134,39 @@ def _own_rows(task: TrainerTask, config: TrainConfig, progress: Progress) -> Ind
     return np.flatnonzero(~foreign)
 
 
-def _describe(dataset: Dataset, config: TrainConfig, progress: Progress, clock: Clock) -> tuple[View, Encoder | None]:
-    """What the rows look like, and the encoder that says so, where there is one."""
-    rows = dataset.rows
+def _describe(
+    dataset: Dataset, classes: Sequence[str], config: TrainConfig, progress: Progress, clock: Clock
+) -> tuple[View, View | None, Encoder | None]:
+    """What the rows look like, what the names of classes do, and the encoder that says so, where there is one."""
+    rows, names = dataset.rows, None
     with clock.part("features"):
         if isinstance(rows, Texts):
             progress(f"features: {len(rows):,} texts" + (f", encoder {config.encoder}" if config.encoder else ""))
-            view = describe(rows, config.features, config.seed, config.encoder)
+            view, names = describe_named(rows, classes, config.features, config.seed, config.encoder)
         else:
             progress(f"features: {len(rows):,} vectors of {rows.n_columns:,} columns")
             vectors = describe_vectors(rows, config.features.dimensions, config.seed)
             view = View(vectors, vectors, {})
     encoder = None if config.encoder is None or view.embedded is None else load_encoder(config.encoder)
-    return view, encoder
+    return view, names, encoder
 
 
-def _join(dataset: Dataset, features: FloatArray, config: TrainConfig, progress: Progress, clock: Clock) -> TrainerTask:
-    """The graph over the features, with the labels."""
+def _join(
+    dataset: Dataset,
+    features: FloatArray,
+    names: FloatArray | None,
+    config: TrainConfig,
+    progress: Progress,
+    clock: Clock,
+) -> TrainerTask:
+    """The graph over the features, with the labels, and with their names where these tell."""
     with clock.part("graph"):
         progress(f"graph: {config.graph.neighbours} nearest neighbours of each row")
         graph = build_knn(features, **config.graph.model_dump(), seed=config.seed).graph
-    return TrainerTask(graph, features, dataset.labels, len(dataset.classes))
+    examples = None if names is None else telling_names(names, features, dataset.labels)
+    if names is not None:
+        progress(f"labels: their names {'do not tell' if examples is None else 'tell what their rows are about'}")
+    return TrainerTask(graph, features, dataset.labels, len(dataset.classes), examples=examples)
 
 
 def _spread(task: TrainerTask, config: TrainConfig, progress: Progress, clock: Clock) -> SoftLabels:

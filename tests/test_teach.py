@@ -57,6 +57,25 @@ def test_a_tuned_encoder_teaches_a_second_graph(small_settings) -> None:
     np.testing.assert_array_equal(twice.labels.probabilities[:6], np.eye(3, dtype=np.float32)[LABELS[:6]])
 
 
+def test_names_of_labels_count_where_they_tell(small_settings) -> None:
+    told, silent, off = [], [], []
+    config = with_settings(small_settings)
+    named, _ = taught_by(config, 6, False, told)
+    assert "labels: their names tell what their rows are about" in told
+    assert len(named.labels.probabilities) == 36, "a name is no row"
+    labels = np.where(np.arange(36) < 6, LABELS, UNLABELLED)
+    numbered = Dataset(Texts.from_strings(TEXTS), labels, ("1", "2", "3"))
+    coded = teach(numbered, config, False, silent.append, Clock())
+    assert "labels: their names do not tell" in silent
+    without = teach(numbered, with_settings(small_settings, features__label_names=False), False, off.append, Clock())
+    assert not any("names" in line for line in off)
+    hidden = np.arange(6, 36)
+    sure = [taught.labels.probabilities[hidden, LABELS[hidden]].mean() for taught in (named, coded, without)]
+    assert sure[0] > sure[1] - 0.01
+    assert coded.graph is not None
+    assert coded.graph.n_nodes == 36
+
+
 FOREIGN = [f"{verb} {noun} {end}" for verb in ("rain", "snow") for noun in ("falls", "melts") for end in "abcdefghij"]
 
 

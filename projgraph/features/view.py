@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from projgraph.clock import Clock
 from projgraph.config import FeaturesConfig
 from projgraph.features.contrastive import contrastive_bag
 from projgraph.features.encoder import load_encoder
+from projgraph.features.label_names import spoken_names
 from projgraph.features.lsa import lsa
 from projgraph.features.sif import sif
 from projgraph.features.tokens import Tokens, tokenize
@@ -43,7 +44,7 @@ class View:
     seconds: dict[str, float]
     embedded: FloatArray | None = None
 
-    def select(self, rows: IndexArray) -> View:
+    def select(self, rows: IndexArray | slice) -> View:
         """The description of the given nodes."""
         embedded = None if self.embedded is None else self.embedded[rows]
         return View(self.vectors[rows], self.joint[rows], self.seconds, embedded)
@@ -70,6 +71,20 @@ def describe(texts: Texts, config: FeaturesConfig, seed: int, encoder: str | Non
     with clock.part("encoder"):
         embedded = load_encoder(encoder).encode(texts)
     return View(beside(embedded, joint, config), joint, clock.seconds, embedded)
+
+
+def describe_named(
+    texts: Texts, classes: Sequence[str], config: FeaturesConfig, seed: int, encoder: str | None = None
+) -> tuple[View, View | None]:
+    """Describe n texts and with them the names of c classes; None for these where ``config.label_names`` is off.
+
+    Raises:
+        MissingExtraError, InputError: see `describe`.
+    """
+    if not config.label_names or not classes:
+        return describe(texts, config, seed, encoder), None
+    both = describe(texts.concatenate(spoken_names(classes)), config, seed, encoder)
+    return both.select(slice(len(texts))), both.select(slice(len(texts), None))
 
 
 def beside(embedded: FloatArray, joint: FloatArray, config: FeaturesConfig) -> FloatArray:

@@ -21,7 +21,7 @@ from projgraph.records import FloatArray, IndexArray, Progress, SoftLabels, Trai
 from projgraph.trainers.checks import labelled_rows
 from projgraph.trainers.convergence import iterate
 from projgraph.trainers.distributions import soft_labels
-from projgraph.trainers.prior import FEW_LABELS_L2, fit_prior, predict_prior
+from projgraph.trainers.prior import fit_few_labels
 
 
 def correct_and_smooth(
@@ -56,8 +56,7 @@ def correct_and_smooth(
 def _base(task: TrainerTask, labelled: IndexArray, clamped: FloatArray) -> FloatArray:
     if task.features is None:
         return np.full((task.graph.n_nodes, task.n_classes), 1.0 / task.n_classes, dtype=np.float32)
-    ones = np.ones(len(labelled), dtype=np.float32)
-    return predict_prior(task.features, fit_prior(task.features[labelled], clamped, ones, FEW_LABELS_L2))
+    return fit_few_labels(task, labelled, clamped)[1]
 
 
 def _spread(

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from projgraph.records import FloatArray
+from projgraph.records import FloatArray, IndexArray, TrainerTask
+from projgraph.trainers.class_prior import reweigh
 
 FEW_LABELS_L2 = 3e-5
 """Weight of |W|^2 in a fit on the labelled rows alone."""
@@ -57,6 +58,34 @@ def fit_prior(
 
     solver.step(objective)  # type: ignore[no-untyped-call]
     return np.asarray(coefficients.detach().numpy(), dtype=np.float32)
+
+
+def fit_few_labels(task: TrainerTask, labelled: IndexArray, one_hot: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Fit the regression to the labelled nodes and the examples of a task with features.
+
+    Args:
+        task: its n features and its examples are used.
+        labelled: (l,) nodes, at least one of each class.
+        one_hot: (l, c) their labels.
+
+    Returns:
+        (d + 1, c) coefficients, and the (n, c) class probabilities of all nodes under the class frequencies of the
+        labelled ones.
+
+    Raises:
+        ValueError: there are no features.
+    """
+    if task.features is None:
+        raise ValueError("the task has no features; expected some, since a regression needs them")
+    features, targets = task.features[labelled], one_hot
+    if task.examples is not None:
+        features = np.vstack([features, task.examples.features])
+        targets = np.vstack([targets, np.eye(task.n_classes, dtype=np.float32)[task.examples.labels]])
+    coefficients = fit_prior(features, targets, np.ones(len(features), dtype=np.float32), FEW_LABELS_L2)
+    posteriors = predict_prior(task.features, coefficients)
+    if task.examples is not None:
+        posteriors = reweigh(posteriors, one_hot.mean(axis=0) / targets.mean(axis=0))
+    return coefficients, posteriors
 
 
 def predict_prior(features: FloatArray, coefficients: FloatArray) -> FloatArray:

@@ -6,6 +6,7 @@
 
 with S = D^-1/2 W D^-1/2 and a = 1 / (1 + label_trust k^e): the more labels the prior saw, the less it needs edges, and
 the less often it agrees along them, the less they are worth: e = (3 - kappa) / 2, kappa the agreement above chance.
+The first regression learns the task's examples, too, which are no nodes: the names of the labels, where they tell.
 Sources: Zhou et al. 2004 (spreading), Zhu, Ghahramani & Lafferty 2003 (clamping, class mass normalisation), Saerens et
 al. 2002 (class prior), Cohen 1960 (kappa), Scudder 1965 (self-training). Time O(rounds (steps m c + n d c)), memory
 O(m + n (c + d)).
@@ -22,7 +23,7 @@ from projgraph.kernels.propagate import Edges
 from projgraph.records import UNLABELLED, FloatArray, Graph, IndexArray, Progress, SoftLabels, TrainerTask
 from projgraph.trainers.checks import labelled_rows
 from projgraph.trainers.class_prior import estimate_class_prior, reweigh, shrink
-from projgraph.trainers.prior import FEW_LABELS_L2, fit_prior, predict_prior
+from projgraph.trainers.prior import fit_few_labels, fit_prior, predict_prior
 
 _LATER_L2 = 1e-5
 _TARGET_POWER = 2
@@ -61,10 +62,8 @@ def prior_smoothing(
     say = progress or (lambda _: None)
     spread = Edges(graph.indptr, graph.indices, normalised(graph).data)
 
-    ones = np.ones(len(labelled), dtype=np.float32)
     say("trainer: prior on the labelled rows")
-    coefficients = fit_prior(features[labelled], clamped, ones, FEW_LABELS_L2)
-    posteriors = predict_prior(features, coefficients)
+    coefficients, posteriors = fit_few_labels(task, labelled, clamped)
     share = _share_of_edges(graph, posteriors, len(labelled) / n_classes, config)
     frequencies = clamped.mean(axis=0)
     class_prior = _class_prior(task, posteriors, frequencies, config)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
-from projgraph.trainers.prior import fit_prior, predict_prior
+from projgraph.graph.csr import from_csr
+from projgraph.records import Examples, TrainerTask
+from projgraph.trainers.prior import FEW_LABELS_L2, fit_few_labels, fit_prior, predict_prior
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -108,3 +113,26 @@ def test_predict_by_hand_and_far_out():
     np.testing.assert_allclose(
         predict_prior(features, coefficients), [[odds / (1 + odds), 1 / (1 + odds)], [0.5, 0.5], [1, 0], [0, 1]], 1e-5
     )
+
+
+def test_examples_teach_the_regression_but_not_how_frequent_a_class_is():
+    generator = np.random.default_rng(3)
+    features = generator.normal(size=(9, 2)).astype(np.float32)
+    labelled, classes = np.arange(5), np.eye(2, dtype=np.float32)[[0, 0, 0, 0, 1]]
+    graph = from_csr(sparse.csr_array((9, 9), dtype=np.float32))
+    examples = Examples(generator.normal(size=(2, 2)).astype(np.float32), np.array([1, 1]))
+    task = TrainerTask(graph, features, np.array([0, 0, 0, 0, 1, -1, -1, -1, -1]), 2)
+    for each, learnt in ((None, classes), (examples, np.vstack([classes, [[0, 1], [0, 1]]]).astype(np.float32))):
+        rows = features[:5] if each is None else np.vstack([features[:5], each.features])
+        expected = fit_prior(rows, learnt, ones(len(rows)), FEW_LABELS_L2)
+        coefficients, posteriors = fit_few_labels(replace(task, examples=each), labelled, classes)
+        np.testing.assert_allclose(coefficients, expected, rtol=1e-6)
+        odds = predict_prior(features, expected)
+        odds = odds[:, 0] / odds[:, 1] * (4 / 1) / (4 / (1 if each is None else 3))
+        np.testing.assert_allclose(posteriors[:, 0] / posteriors[:, 1], odds, rtol=1e-4)
+
+
+def test_a_regression_needs_features():
+    graph = from_csr(sparse.csr_array((2, 2), dtype=np.float32))
+    with pytest.raises(ValueError, match="no features; expected some"):
+        fit_few_labels(TrainerTask(graph, None, np.array([0, 1]), 2), np.arange(2), np.eye(2, dtype=np.float32))

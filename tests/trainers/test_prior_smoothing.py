@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -10,7 +12,7 @@ from projgraph.config import TrainerConfig
 from projgraph.errors import InputError
 from projgraph.graph.csr import from_csr, normalised, to_csr
 from projgraph.graph.knn import knn_graph
-from projgraph.records import UNLABELLED, Graph, Progress, SoftLabels, TrainerTask
+from projgraph.records import UNLABELLED, Examples, Graph, Progress, SoftLabels, TrainerTask
 from projgraph.trainers.class_prior import estimate_class_prior, reweigh, shrink
 from projgraph.trainers.prior import FEW_LABELS_L2, fit_prior, predict_prior
 from projgraph.trainers.prior_smoothing import edge_agreement, prior_smoothing
@@ -224,6 +226,24 @@ def test_the_class_prior_is_that_of_the_rows_without_a_label():
     class_prior = shrink(estimate_class_prior(posteriors, even, 0.2 / 4 + 0.5 * 8 / 3), even, 0.1)
     np.testing.assert_allclose(found, reweigh(posteriors, class_prior / even), atol=1e-5)
     assert found[-1, 1] > 0.51, "between the two, but the other rows are of class 1"
+
+
+def test_examples_are_learnt_with_the_labels_and_are_no_nodes():
+    features = np.array([[1, 0], [0, 1], [0.9, 0.3], [0.2, 0.8], [0.5, 0.6]], dtype=np.float32)
+    labels = labels_of(5, {0: 0, 1: 1})
+    names = Examples(np.array([[0.6, 0.7], [0.1, 0.9]], dtype=np.float32), np.array([0, 1]))
+    task = TrainerTask(graph_of(5, {}), features, labels, 2, examples=names)
+    # No edges, so the prior alone speaks.
+    found = prior_smoothing(task, spreading(), 0).probabilities
+    learnt = np.vstack([features[:2], names.features])
+    classes = np.eye(2, dtype=np.float32)[[0, 1, 0, 1]]
+    posteriors = predict_prior(features, fit_prior(learnt, classes, np.ones(4, np.float32), FEW_LABELS_L2))
+    even = np.full(2, 0.5, dtype=np.float32)
+    class_prior = shrink(estimate_class_prior(posteriors[2:], even, 0.5 / 1 + 0.5 * 2 / 3), even, 0.1)
+    np.testing.assert_allclose(found[2:], reweigh(posteriors, class_prior / even)[2:], atol=1e-5)
+    np.testing.assert_array_equal(found[:2], np.eye(2))
+    alone = prior_smoothing(replace(task, examples=None), spreading(), 0).probabilities
+    assert found[4, 0] > alone[4, 0] + 0.1, "nearer to the name of class 0 than to its labelled row"
 
 
 def test_edge_agreement_is_the_kappa_of_classes_at_both_ends():
