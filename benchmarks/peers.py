@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +107,12 @@ def projgraph(task: Task, setting: Setting) -> Fitted:
 def projgraph_with_encoder(task: Task, setting: Setting) -> Fitted:
     """`projgraph train --encoder`."""
     extra = ("--encoder", str(setting.encoder), *setting.extra)
+    return projgraph(task, Setting(setting.work, setting.encoder, extra))
+
+
+def projgraph_without_names(task: Task, setting: Setting) -> Fitted:
+    """`projgraph train`, which then knows no more of a class than its labelled rows."""
+    extra = ("--set", "features.label_names=false", *setting.extra)
     return projgraph(task, Setting(setting.work, setting.encoder, extra))
 
 
@@ -204,6 +210,11 @@ def encoder_regression(task: Task, setting: Setting) -> Fitted:
     return _regression(embed, task, folder_size(Path(str(setting.encoder))))
 
 
+def with_names(fit: Callable[[Task, Setting], Fitted]) -> Callable[[Task, Setting], Fitted]:
+    """The same method with the names of the classes as further labelled texts."""
+    return lambda task, setting: fit(replace(task, named=True), setting)
+
+
 def setfit(task: Task, setting: Setting) -> Fitted:
     """SetFit on the encoder: contrastive pairs for an epoch, then logistic regression."""
     from datasets import Dataset
@@ -279,12 +290,17 @@ def folder_size(folder: Path) -> int:
 
 PEERS = {
     "projgraph": Peer("projgraph", projgraph),
+    "projgraph_nameless": Peer("projgraph, names of labels unread", projgraph_without_names),
     "projgraph_encoder": Peer("projgraph, encoder at training time", projgraph_with_encoder, encoder=True),
     "tfidf": Peer("TF-IDF + LR", tfidf_regression),
+    "tfidf_named": Peer("TF-IDF + LR, names as texts", with_names(tfidf_regression)),
     "fasttext": Peer("fastText .bin", fasttext_bin, ("fasttext",)),
     "fasttext_ftz": Peer("fastText .ftz", fasttext_ftz, ("fasttext",)),
     "model2vec": Peer("model2vec + LR", model2vec_regression, ("model2vec",), encoder=True),
     "encoder": Peer("MiniLM + LR", encoder_regression, ("sentence_transformers",), encoder=True),
+    "encoder_named": Peer(
+        "MiniLM + LR, names as texts", with_names(encoder_regression), ("sentence_transformers",), encoder=True
+    ),
     "setfit": Peer("SetFit", setfit, ("setfit",), encoder=True),
     "label_spreading": Peer("LabelSpreading", label_spreading),
     "poisson": Peer("Poisson learning, transductive", poisson, ("graphlearning",)),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from projgraph.features.label_names import spoken_names
 from projgraph.read import few_labels, read_dataset
 from projgraph.records import UNLABELLED, Dataset
 
@@ -37,10 +38,12 @@ class Task:
     Attributes:
         folder: holds train.csv (the label is empty where it is hidden) and test.csv.
         seed: of the draw, and of every method that takes one.
+        named: whether the names of the classes count as labelled texts, for methods that do not read them themselves.
     """
 
     folder: Path
     seed: int
+    named: bool = False
 
     @property
     def train_path(self) -> Path:
@@ -56,9 +59,10 @@ class Task:
 
     @cached_property
     def labelled(self) -> tuple[list[str], list[str]]:
-        """Texts and class names of the labelled rows."""
-        kept = np.flatnonzero(self.train.labels != UNLABELLED)
-        return list(self.train.texts.select(kept)), [self.train.classes[label] for label in self.train.labels[kept]]
+        """Texts and class names of the labelled rows, and of the names where these count."""
+        kept, classes = np.flatnonzero(self.train.labels != UNLABELLED), self.train.classes
+        texts, labels = list(self.train.texts.select(kept)), [classes[label] for label in self.train.labels[kept]]
+        return (texts + list(spoken_names(classes)), labels + list(classes)) if self.named else (texts, labels)
 
     @cached_property
     def test(self) -> tuple[list[str], list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -65,6 +66,25 @@ def test_a_draw_of_fewer_unlabelled_rows_keeps_the_labels(rows: ModuleType, inte
     assert (some.train.labels == UNLABELLED).sum() == 7
 
 
+def test_names_of_labels_are_further_labelled_texts(rows: ModuleType, intents: Path, tmp_path: Path) -> None:
+    task = rows.draw(intents, 2, 1, tmp_path / "all")
+    texts, labels = task.labelled
+    classes = task.train.classes
+    spoken = [name.replace("_", " ") for name in classes]
+    assert replace(task, named=True).labelled == (texts + spoken, labels + list(classes))
+
+
+def test_projgraph_without_names_is_told_so(
+    peers: ModuleType, rows: ModuleType, intents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spy(task: object, setting: object) -> object:
+        return setting
+
+    monkeypatch.setattr(peers, "projgraph", spy)
+    setting = peers.projgraph_without_names(None, peers.Setting(tmp_path, extra=("--set", "graph.neighbours=3")))
+    assert setting.extra == ("--set", "features.label_names=false", "--set", "graph.neighbours=3")
+
+
 def test_a_folder_without_rows_is_told(rows: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"has none of test\.csv, test\.csv\.gz; expected a folder with train\.csv"):
         rows.test_file(tmp_path)
@@ -88,7 +108,7 @@ def test_table(harness: ModuleType) -> None:
     assert "![Test accuracy against bytes of the model](picture.svg)" in harness.report(runs, "picture.svg")
 
 
-@pytest.mark.parametrize("name", ["label_spreading", "poisson", "fasttext", "fasttext_ftz"])
+@pytest.mark.parametrize("name", ["label_spreading", "poisson", "fasttext", "fasttext_ftz", "tfidf_named"])
 def test_a_peer_learns(
     peers: ModuleType, rows: ModuleType, intents: Path, tmp_path: Path, name: str, one_thread: None
 ) -> None:
