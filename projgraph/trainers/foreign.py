@@ -27,6 +27,7 @@ _QUARTILE = 0.25
 _ONE_SIDED = 1.645
 """Standard deviations below a mean that one of twenty normal values lies."""
 _STEPS = 30
+"""Averages along edges; each halves what a row keeps of its own likeness."""
 _MOST_LABELLED = 2000
 """Labelled rows that the others are compared with; drawn where there are more."""
 _BLOCK = 4096
