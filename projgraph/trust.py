@@ -38,6 +38,12 @@ def belief_temperature(task: TrainerTask, taught: SoftLabels, config: TrainConfi
     even, so a row counts by the ratio of its class's share of the beliefs to its share of the labels. The first is the
     centre of a prior, the second the likelihood: fewer labels left out only added noise, see `benchmarks/LOG.md`.
 
+    The answers follow the task's examples more than the truth does, so a draw with them finds too low a T, and one
+    without them, which has less to learn from, too high a one: every other draw goes without. At one label a class the
+    best T over that of draws with, without, and half of each was 1.49, 1.18 and 1.33 (BANKING77, CLINC150, HWU64, two
+    draws of labels each, trainer on hidden training rows; deviation of the logarithm 0.07, 0.02 and 0.05); with five
+    labels the two agree.
+
     Args:
         task: what the trainer was given.
         taught: what it made of that, of the same n rows.
@@ -75,7 +81,10 @@ def _redrawn_temperature(
         # A class that the trainer hardly finds keeps given labels.
         choices = found if len(found) > wanted else np.flatnonzero(answers == index)
         labels[random.choice(choices, wanted, replace=False)] = index
-    again = trainer(config.trainer.name)(replace(task, labels=labels, states=None), config.trainer, config.seed, None)
+    examples = task.examples if draw % 2 else None
+    again = trainer(config.trainer.name)(
+        replace(task, labels=labels, states=None, examples=examples), config.trainer, config.seed, None
+    )
     rest = np.flatnonzero(labels == UNLABELLED)
     return fit_temperature(_logits(again.probabilities[rest]), answers[rest])
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from projgraph.config import load_config
 from projgraph.evaluate.calibration import fit_temperature, match_confidence, softmax
 from projgraph.graph.csr import from_neighbours
-from projgraph.records import UNLABELLED, SoftLabels, TrainerTask
+from projgraph.records import UNLABELLED, Examples, SoftLabels, TrainerTask
 from projgraph.trainers.registry import trainer
 from projgraph.trust import _redrawn_temperature, belief_temperature, score_threshold, student_temperature, tempered
 
@@ -108,6 +110,21 @@ def test_draws_are_averaged(labelled_task):
     assert one == pytest.approx(1.28 * parts[0])
     assert mean == pytest.approx(1.28 * np.prod(parts) ** (1 / 3))
     assert len(set(parts)) > 1
+
+
+def test_every_other_draw_goes_without_examples(labelled_task, monkeypatch):
+    task, taught = labelled_task
+    names = Examples(np.eye(2, dtype=np.float32), np.arange(2))
+    asked: list[Examples | None] = []
+
+    def spy(given: TrainerTask, config: object, seed: int, progress: object) -> SoftLabels:
+        asked.append(given.examples)
+        return taught
+
+    monkeypatch.setattr("projgraph.trust.trainer", lambda name: spy)
+    config = load_config(None, (), {"trust.draws": 4, "trust.left_out": 0})
+    belief_temperature(replace(task, examples=names), taught, config, lambda line: None)
+    assert asked == [None, names, None, names]
 
 
 def test_calibration_that_is_switched_off_or_has_nothing_to_ask_about_changes_nothing(labelled_task):
