@@ -7,6 +7,7 @@ of the float student on it is the figure; test.csv is not read. The views are le
 labels. The student is small (1,024 bits, 64 units), which is what makes dozens of fits affordable. A run that stands in
 the file of --out is not run again; the tables say points against the sequential default, mean and, in brackets, spread
 (largest minus smallest) over the seeds, which share split, labels and trainer.
+Names of labels are not read.
 """
 
 from __future__ import annotations

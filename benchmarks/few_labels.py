@@ -158,7 +158,8 @@ def report(runs: list[Run], picture: str | None) -> str:
     lines = ["# Few labels", "", __doc__.split("\n\n")[0], ""]
     lines += [
         "k labels of each class are drawn by the few-label protocol (`projgraph.read.few_labels`); every method gets "
-        "the same rows, the other training rows without their labels. Test accuracy in per cent: mean over the seeds, "
+        "the same rows, the other training rows without their labels; projgraph also reads the names of the classes, "
+        "other methods where a row says so. Test accuracy in per cent: mean over the seeds, "
         "and in brackets the range. Bytes, microseconds, seconds and megabytes are those of the largest k: what a "
         "device must hold; one text a call from Python (in brackets the C loop); training on the wall clock; peak "
         "memory of the process. LR is logistic regression with C = 30; a method has one setting for all sets.",

@@ -7,6 +7,7 @@ the trainer's own prior, and scikit-learn's with its defaults (C = 1); the bette
 counts. "regret" is theirs less the trainer's in the mean, "worst" for the worst seed; below zero the trainer gains.
 With ``--skewed`` each set stands there a second time, its classes thinned out so that the largest is a hundred times
 the smallest (Cui et al. 2019), in an order drawn by seed 0.
+Nobody reads names of labels here.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ accuracy of the trainer on them is the figure; test.csv is not read. `suggest` s
 many rows as there are classes, five times, each time seeing the labels of the rows it chose before. `random` does the
 same at random. The yardstick is the accuracy of 5 random labels of every class, which needs somebody who knows the
 classes beforehand. "needed" is where the curve crosses it, between rounds by a straight line.
+Names of labels are not read, neither for the choice nor for the yardstick.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ at random. Rows are ranked by 1 - p, p the trainer's belief in the given label w
 "recall" are of the suspects (the rows for which the trainer believes more in another class), "at n" is the precision
 among the first n of the ranking, n the number of flipped labels (so it is the recall there too), "average" the average
 precision of the whole ranking, and "repaired" the share of flipped labels for which the suggestion is the true class.
+Names of labels are not read.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ from projgraph.records import (
     Texts,
     TrainerTask,
 )
-from projgraph.trainers.registry import EDGES_ALONE, trainer
+from projgraph.trainers.registry import EDGES_ALONE, LEARN_EXAMPLES, trainer
 
 Kind = Literal["knn", "hamming", "edges"]
 
@@ -136,14 +136,18 @@ def propagate(job: PropagateJob, config: TrainConfig, progress: Progress, proba:
     dataset, hidden = _labelled(job, config.seed)
     progress(f"read {job.source}: {len(dataset):,} rows")
     graph = _given(job, len(dataset))
-    key = _key(config.trainer.name, dataset.texts, config) | {"labels": digest(dataset.labels), "graph": _digest(graph)}
-    key["classes"] = list(dataset.classes)
+    key = _key(config.trainer.name, dataset.texts, config) | {
+        "labels": digest(dataset.labels),
+        "classes": digest(*(name.encode("utf-8", "surrogatepass") for name in dataset.classes)),
+        "graph": _digest(graph),
+    }
     with Checkpoints(job.out, key) as kept:
         if graph is not None and config.trainer.name in EDGES_ALONE:
             view = examples = None
         else:
-            view, names = _view(dataset.texts, dataset.classes, config, kept, progress)
-            examples = None if names is None else telling_names(names, view, dataset.labels)
+            classes = dataset.classes if config.trainer.name in LEARN_EXAMPLES else ()
+            view, names = _view(dataset.texts, classes, config, kept, progress)
+            examples = telling_names(names, view, dataset.labels, progress)
             graph = graph or _knn(view, config, progress)[0]
         progress(f"trainer: {config.trainer.name}")
         task = TrainerTask(graph, view, dataset.labels, len(dataset.classes), states=kept, examples=examples)

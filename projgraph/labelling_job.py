@@ -25,7 +25,7 @@ from projgraph.read import few_labels, read_dataset
 from projgraph.records import UNLABELLED, Dataset, Progress, TrainerTask
 from projgraph.runtime import Model
 from projgraph.trainers.leave_out import LeftOut, leave_out
-from projgraph.trainers.registry import trainer
+from projgraph.trainers.registry import LEARN_EXAMPLES, trainer
 
 FOLDS = 5
 """Parts of the labels that are hidden in turn. On BANKING77 with 5 labels a class and a fifth of them flipped, 5 parts
@@ -74,7 +74,8 @@ def suspects(job: SuspectsJob, config: TrainConfig, progress: Progress) -> dict[
     """Rank the labels that the graph contradicts, most surprising first, and write them.
 
     A row's surprise is 1 - p, p what the trainer believes of its label without having seen it. It is written where the
-    trainer believes more in another one. The only label of a class is never in doubt.
+    trainer believes more in another one. The only label of a class is never in doubt. Whether names of labels tell is
+    asked once, of all labels.
 
     Raises:
         InputError: the rows cannot be used, or no class has two labels.
@@ -149,7 +150,7 @@ def suggest(job: SuggestJob, config: TrainConfig, progress: Progress) -> dict[st
         raise InputError(f"{job.source}: all {len(dataset)} rows have a label; expected some without to choose from")
     model = None if job.model is None else Model(NativeModel(model_file_bytes(job.model)[0]), str(job.model))
     progress(f"read {job.source}: {len(dataset):,} rows")
-    task = _task(dataset, config, progress)
+    task = _task(dataset, config, progress, asked=model is None and len(dataset.classes) > 1)
     beliefs, names, by = _beliefs(dataset, model, task, config, progress)
     sure = beliefs.max(axis=1, initial=0.0)
     need = ((1 - sure) * uncovered(task.graph, np.flatnonzero(~free))).astype(np.float32)
@@ -202,14 +203,16 @@ def _check_classes(source: Path, dataset: Dataset) -> None:
         raise InputError(f"{source}: its labels name {len(dataset.classes)} classes; expected two or more")
 
 
-def _task(dataset: Dataset, config: TrainConfig, progress: Progress) -> TrainerTask:
+def _task(dataset: Dataset, config: TrainConfig, progress: Progress, asked: bool = True) -> TrainerTask:
+    """The graph of the rows with their labels; with the names of these where the trainer is asked and learns them."""
     from projgraph.features.view import describe_named  # brings torch and sklearn, which a refused file need not load
 
     progress(f"features: {len(dataset):,} texts")
-    view, names = describe_named(dataset.texts, dataset.classes, config.features, config.seed, config.encoder)
+    classes = dataset.classes if asked and config.trainer.name in LEARN_EXAMPLES else ()
+    view, names = describe_named(dataset.texts, classes, config.features, config.seed, config.encoder)
     progress(f"graph: {config.graph.neighbours} nearest neighbours of each row")
     graph = build_knn(view.vectors, **config.graph.model_dump(), seed=config.seed).graph
-    examples = None if names is None else telling_names(names.vectors, view.vectors, dataset.labels)
+    examples = telling_names(None if names is None else names.vectors, view.vectors, dataset.labels, progress)
     return TrainerTask(graph, view.vectors, dataset.labels, len(dataset.classes), examples=examples)
 
 

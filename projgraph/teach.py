@@ -29,7 +29,7 @@ from projgraph.records import (
     TrainerTask,
 )
 from projgraph.trainers.foreign import foreign_rows
-from projgraph.trainers.registry import trainer
+from projgraph.trainers.registry import LEARN_EXAMPLES, trainer
 from projgraph.trust import belief_temperature
 
 
@@ -88,7 +88,8 @@ def teach(dataset: Dataset, config: TrainConfig, words: bool, progress: Progress
     """
     if dataset.all_labelled:
         return _teach_labels(dataset, config, words, progress, clock)
-    view, names, encoder = _describe(dataset, dataset.classes, config, progress, clock)
+    classes = dataset.classes if config.trainer.name in LEARN_EXAMPLES else ()
+    view, names, encoder = _describe(dataset, classes, config, progress, clock)
     task = _join(dataset, view.vectors, None if names is None else names.vectors, config, progress, clock)
     rows = _own_rows(task, config, progress) if isinstance(dataset.rows, Texts) and not config.trust.foreign else None
     if rows is not None:
@@ -101,10 +102,10 @@ def teach(dataset: Dataset, config: TrainConfig, words: bool, progress: Progress
     if tuned is not None:
         # The labels that were left out to fit the temperature have reached the tuned encoder: it stays as it was.
         encoder, features = tuned
-        said = None
+        named = None
         if names is not None:
-            said = beside(encoder.encode(spoken_names(dataset.classes)), names.joint, config.features)
-        task = _join(dataset, features, said, config, progress, clock)
+            named = beside(encoder.encode(spoken_names(dataset.classes)), names.joint, config.features)
+        task = _join(dataset, features, named, config, progress, clock)
         labels = _spread(task, config, progress, clock)
     return Taught(labels, task.graph, task.features, temperature, encoder, rows)
 
@@ -163,9 +164,7 @@ def _join(
     with clock.part("graph"):
         progress(f"graph: {config.graph.neighbours} nearest neighbours of each row")
         graph = build_knn(features, **config.graph.model_dump(), seed=config.seed).graph
-    examples = None if names is None else telling_names(names, features, dataset.labels)
-    if names is not None:
-        progress(f"labels: their names {'do not tell' if examples is None else 'tell what their rows are about'}")
+    examples = telling_names(names, features, dataset.labels, progress)
     return TrainerTask(graph, features, dataset.labels, len(dataset.classes), examples=examples)
 
 

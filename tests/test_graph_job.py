@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -28,7 +29,7 @@ from projgraph.graph.csr import to_csr
 from projgraph.graph.hamming import hamming_search
 from projgraph.graph.store import read_graph
 from projgraph.read import read_texts
-from projgraph.trainers.registry import EDGES_ALONE, TRAINERS
+from projgraph.trainers.registry import EDGES_ALONE, LEARN_EXAMPLES, TRAINERS, trainer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -119,6 +120,52 @@ def test_info_with_and_without_labels(rows, tmp_path):
     assert plain["agreement"] is None
     assert known["agreement"] > 0.8
     assert known["unreached"] == 0
+
+
+@pytest.fixture
+def tasks(monkeypatch):
+    """What the trainer of a propagation is given, run by run."""
+    given = []
+
+    def spy(name):
+        def learn(task, *rest):
+            given.append(task)
+            return trainer(name)(task, *rest)
+
+        return learn
+
+    monkeypatch.setattr(graph_job, "trainer", spy)
+    return given
+
+
+def test_names_of_labels_are_examples_of_a_propagation(rows, tmp_path, tasks):
+    job = graph_job.PropagateJob(rows, tmp_path / "labels.parquet", labels_per_class=12)
+    for changes in ({}, {"features.label_names": False}, {"trainer.name": "poisson"}):
+        graph_job.propagate(job, load_config(None, (), changes), lambda _: None)
+    assert tasks[0].examples.labels.tolist() == list(range(len(TOPICS)))
+    assert tasks[1].examples is tasks[2].examples is None
+
+
+def test_a_killed_propagation_with_other_names_begins_again(rows, tmp_path, monkeypatch):
+    job = graph_job.PropagateJob(rows, tmp_path / "labels.parquet", labels_per_class=4)
+
+    def keep_and_die(self, name, state):
+        self.save(name, state())
+        raise KilledError
+
+    with monkeypatch.context() as dying:
+        dying.setattr(Checkpoints, "keep", keep_and_die)
+        with pytest.raises(KilledError):
+            graph_job.propagate(job, load_config(None, (), {}), lambda _: None)
+    with np.load(tmp_path / "labels.parquet.partial" / "view.npz") as kept:
+        assert kept["names"].shape == (len(TOPICS), kept["vectors"].shape[1])
+    text = gzip.decompress(rows.read_bytes()).decode()
+    rows.write_bytes(gzip.compress(text.replace(",alarm", ",a1").encode()))
+    said = []
+    graph_job.propagate(job, load_config(None, (), {}), said.append)
+    went_on = job.out.read_bytes()
+    graph_job.propagate(replace(job, out=tmp_path / "fresh.parquet"), load_config(None, (), {}), lambda _: None)
+    assert (tmp_path / "fresh.parquet").read_bytes() == went_on
 
 
 @pytest.mark.parametrize("name", sorted(set(TRAINERS) - {"gat", "gcnii"}))
@@ -354,4 +401,5 @@ def test_a_graph_over_other_rows(rows, tmp_path):
 
 def test_edges_alone_are_trainers_and_the_settings_know_them_all():
     assert set(TRAINERS) >= EDGES_ALONE
+    assert set(TRAINERS) >= LEARN_EXAMPLES
     assert tuple(TRAINERS) == TRAINER_NAMES

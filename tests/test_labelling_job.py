@@ -9,6 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from projgraph.cli import app
+from projgraph.features.view import describe_named
+from projgraph.trainers.registry import trainer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -110,6 +112,40 @@ def test_suggestions_are_unlabelled_spread_and_ranked(tmp_path):
     assert any(word in found[0]["text"] for word in ("lamp", "light"))
     gains = [float(row["gain"]) for row in found]
     assert gains == sorted(gains, reverse=True)
+
+
+def test_names_of_labels_are_examples_where_the_trainer_is_asked(tmp_path, monkeypatch, small_model):
+    given = []
+
+    def spy(name):
+        def learn(task, *rest):
+            given.append(task.examples)
+            return trainer(name)(task, *rest)
+
+        return learn
+
+    def described(texts, classes, *rest):
+        given.append(classes)
+        return describe_named(texts, classes, *rest)
+
+    monkeypatch.setattr("projgraph.labelling_job.trainer", spy)
+    monkeypatch.setattr("projgraph.features.view.describe_named", described)
+    source, out = write(tmp_path / "rows.csv", rows_of(24)), tmp_path / "out.csv"
+    assert run("suggest", source, "--count", 1, "--out", out)[0] == 0
+    classes, examples = given
+    assert classes == ("alarm", "light", "music")
+    assert examples.labels.tolist() == [0, 1, 2]
+    given.clear()
+    assert run("graph", "suspects", source, "--out", out)[0] == 0
+    assert given[0] == classes
+    assert all(each.labels.tolist() == [0, 1, 2] for each in given[1:])
+    for options in (["--set", "features.label_names=false"], ["--trainer", "poisson"]):
+        given.clear()
+        assert run("graph", "suspects", source, "--out", out, *options)[0] == 0
+        assert set(given[1:]) == {None}
+    given.clear()
+    assert run("suggest", source, "--count", 1, "--out", out, "--model", small_model)[0] == 0
+    assert given == [()]
 
 
 def test_without_labels_rows_are_covered_evenly(tmp_path):

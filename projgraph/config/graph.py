@@ -24,7 +24,7 @@ class FeaturesConfig(Stage):
     contrastive_epochs: int = Field(6, ge=1, le=1000, description="its passes over the texts")
     contrastive_steps: int = Field(600, ge=1, description="its batches of 512 texts at most")
     min_texts: int = Field(50, ge=2, description="texts below which TF-IDF stands alone: too few to learn words from")
-    label_names: bool = Field(True, description="names of labels count as texts of their class where they tell")
+    label_names: bool = Field(True, description="names of labels are examples of their class where they tell")
     encoder_view_weight: float = Field(0.5, ge=0, le=10, description="weight of the joint view beside an encoder's")
 
 

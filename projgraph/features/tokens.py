@@ -31,10 +31,10 @@ _UNSPACED_SCRIPTS = (
     "TAI",
     "THAI",
 )
-_APOSTROPHES = "'\u2019\u02bc"
-SPELT_WORD = re.compile(rf"[^\W\d_]+(?:[{_APOSTROPHES}][^\W\d_]+)?")
+APOSTROPHES = "'\u2019\u02bc"
+SPELT_WORD = re.compile(rf"[^\W\d_]+(?:[{APOSTROPHES}][^\W\d_]+)?")
 """A word of letters as it stands in a text, with the apostrophe within it that its token lacks, see `token_of`."""
-_NOT_OF_A_TOKEN = re.compile(rf"[\W{_APOSTROPHES}]")
+_NOT_OF_A_TOKEN = re.compile(rf"[\W{APOSTROPHES}]")
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def token_of(spelt: str) -> str:
 def _replacement(character: str) -> str:
     """What stands for a code point: nothing, a space, its lower case, or itself as a token of its own."""
     category, name = unicodedata.category(character), unicodedata.name(character, "")
-    if character in _APOSTROPHES or category == "Cf" or name.startswith("VARIATION SELECTOR"):
+    if character in APOSTROPHES or category == "Cf" or name.startswith("VARIATION SELECTOR"):
         return ""
     if category[0] in "PS" or category == "Co":
         return f" {character} "

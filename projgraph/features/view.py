@@ -78,11 +78,15 @@ def describe_named(
 ) -> tuple[View, View | None]:
     """Describe n texts and with them the names of c classes; None for these where ``config.label_names`` is off.
 
+    Whether there are too few texts to learn words from does not depend on the names.
+
     Raises:
         MissingExtraError, InputError: see `describe`.
     """
     if not config.label_names or not classes:
         return describe(texts, config, seed, encoder), None
+    if len(texts) < config.min_texts:
+        config = config.model_copy(update={"min_texts": config.min_texts + len(classes)})
     both = describe(texts.concatenate(spoken_names(classes)), config, seed, encoder)
     return both.select(slice(len(texts))), both.select(slice(len(texts), None))
 

@@ -4,10 +4,11 @@
     Z_i <- Z_i + sigma E*_i / |E*_i|_1           sigma = mean |E_j|_1 over labelled rows                  (autoscale)
     G_i = Y_i labelled, Z_i elsewhere            F  = (1 - a) (I - a S)^-1 G                              (smooth)
 
-with S = D^-1/2 W D^-1/2, b = correction and a = smoothing. Z is logistic regression on the labelled rows' features, or
-uniform where there are none. What is below zero in F is cut, and rows are normalised. A row that no label reaches keeps
-its base prediction. The scale of the weights does not matter. Source: Huang, He, Singh, Lim & Benson 2021. Heeds
-correction, smoothing, clamping, class_masses, tolerance, max_steps. Time O(m c) a step, memory O(m + n (c + d)).
+with S = D^-1/2 W D^-1/2, b = correction and a = smoothing. Z is logistic regression on the features of labelled rows
+and examples, or uniform where there are none. What is below zero in F is cut, and rows are normalised. A row that no
+label reaches keeps its base prediction. The scale of the weights does not matter. Source: Huang, He, Singh, Lim &
+Benson 2021. Heeds correction, smoothing, clamping, class_masses, tolerance, max_steps. Time O(m c) a step, memory O(m +
+n (c + d)).
 """
 
 from __future__ import annotations

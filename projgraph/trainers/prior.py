@@ -13,7 +13,7 @@ from projgraph.records import FloatArray, IndexArray, TrainerTask
 from projgraph.trainers.class_prior import reweigh
 
 FEW_LABELS_L2 = 3e-5
-"""Weight of |W|^2 in a fit on the labelled rows alone."""
+"""Weight of |W|^2 in a fit on the labelled rows, and examples, alone."""
 
 _TOLERANCE = 1e-5
 

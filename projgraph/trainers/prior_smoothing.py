@@ -6,7 +6,7 @@
 
 with S = D^-1/2 W D^-1/2 and a = 1 / (1 + label_trust k^e): the more labels the prior saw, the less it needs edges, and
 the less often it agrees along them, the less they are worth: e = (3 - kappa) / 2, kappa the agreement above chance.
-The first regression learns the task's examples, too, which are no nodes: the names of the labels, where they tell.
+The first regression learns the task's examples, too, which are no nodes: the names of labels, where they tell.
 Sources: Zhou et al. 2004 (spreading), Zhu, Ghahramani & Lafferty 2003 (clamping, class mass normalisation), Saerens et
 al. 2002 (class prior), Cohen 1960 (kappa), Scudder 1965 (self-training). Time O(rounds (steps m c + n d c)), memory
 O(m + n (c + d)).

@@ -29,6 +29,9 @@ TRAINERS = {
 }
 """Name of a trainer, which is the name of its function too, and the module it stands in."""
 
+LEARN_EXAMPLES = frozenset({"prior_smoothing", "correct_and_smooth"})
+"""Those that learn a task's examples, so that names of labels are described for them alone."""
+
 EDGES_ALONE = frozenset(
     {"label_propagation", "label_spreading", "modified_adsorption", "laplace", "poisson", "expander"}
 )

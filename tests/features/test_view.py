@@ -10,7 +10,7 @@ import pytest
 
 from projgraph.config import FeaturesConfig
 from projgraph.features.lsa import lsa
-from projgraph.features.view import describe, leading_components, unit_rows
+from projgraph.features.view import describe, describe_named, leading_components, unit_rows
 from projgraph.records import Texts
 from tests.features.corpus import tokens_of, topic_texts
 
@@ -46,6 +46,30 @@ def test_a_view_of_weight_zero_is_left_out() -> None:
     assert list(without_bag.seconds) == ["tokens", "lsa", "sif window 4", "sif window 50", "join"]
     bag_alone = describe(texts, SMALL.model_copy(update={"sif_weight": 0.0}), seed=0)
     assert list(bag_alone.seconds) == ["tokens", "lsa", "contrastive bag", "join"]
+
+
+def test_names_are_described_with_the_texts() -> None:
+    texts, _ = topic_texts(60)
+    rows = Texts.from_strings(texts)
+    view, names = describe_named(rows, ("topic_one", "topicTwo"), SMALL, 0)
+    together = describe(Texts.from_strings([*texts, "topic one", "topic Two"]), SMALL, 0)
+    assert names is not None
+    np.testing.assert_array_equal(view.vectors, together.vectors[:60])
+    np.testing.assert_array_equal(names.vectors, together.vectors[60:])
+    alone = describe(rows, SMALL, 0)
+    unread = SMALL.model_copy(update={"label_names": False})
+    for classes, config in (((), SMALL), (("topic_one", "topicTwo"), unread)):
+        view, names = describe_named(rows, classes, config, 0)
+        assert names is None
+        np.testing.assert_array_equal(view.vectors, alone.vectors)
+
+
+def test_names_make_no_few_texts_many() -> None:
+    texts, _ = topic_texts(49)
+    view, _ = describe_named(Texts.from_strings(texts), ("a", "b", "c"), SMALL, 0)
+    assert list(view.seconds) == ["tokens", "lsa", "join"]
+    view, _ = describe_named(Texts.from_strings([*texts, "one more"]), ("a", "b", "c"), SMALL, 0)
+    assert "contrastive bag" in view.seconds
 
 
 def test_few_texts_are_described_by_tf_idf_alone() -> None:
