@@ -112,19 +112,27 @@ def test_draws_are_averaged(labelled_task):
     assert len(set(parts)) > 1
 
 
-def test_every_other_draw_goes_without_examples(labelled_task, monkeypatch):
+def test_examples_are_as_true_of_the_answers_as_they_are_not_of_the_rows(labelled_task, monkeypatch):
     task, taught = labelled_task
     names = Examples(np.eye(2, dtype=np.float32), np.arange(2))
     asked: list[Examples | None] = []
 
     def spy(given: TrainerTask, config: object, seed: int, progress: object) -> SoftLabels:
         asked.append(given.examples)
-        return taught
+        return SoftLabels(np.where(answers[:, None] == [0, 1], 0.7, 0.3).astype(np.float32), taught.reached)
 
+    answers = np.random.default_rng(1).permuted(np.arange(400) % 5 == 0).astype(np.int64)
+    said = SoftLabels(np.eye(2, dtype=np.float32)[answers ^ (np.arange(400) % 4 == 0)], taught.reached)
     monkeypatch.setattr("projgraph.trust.trainer", lambda name: spy)
-    config = load_config(None, (), {"trust.draws": 4, "trust.left_out": 0})
-    belief_temperature(replace(task, examples=names), taught, config, lambda line: None)
-    assert asked == [None, names, None, names]
+    config = load_config(None, (), {"trust.draws": 2, "trust.left_out": 0})
+    labels = np.where(np.arange(400) < 6, task.labels, UNLABELLED)
+    alone, named = (
+        belief_temperature(replace(task, labels=labels, examples=each), said, config, lambda line: None)
+        for each in (None, names)
+    )
+    assert asked == [None, None, names, names]
+    assert 0.4 < alone < named < 4
+    assert named == pytest.approx(alone * (1 + 0.25 * 2 / 8))
 
 
 def test_calibration_that_is_switched_off_or_has_nothing_to_ask_about_changes_nothing(labelled_task):

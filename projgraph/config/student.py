@@ -162,7 +162,7 @@ class TrustConfig(Stage):
     """How sure a model says it is, and when it gives no label."""
 
     draws: int = Field(
-        2, ge=0, le=100, description="times that labels are drawn anew from the trainer's answers, best an even number"
+        2, ge=0, le=100, description="times that labels are drawn anew from the trainer's answers to calibrate it"
     )
     left_out: int = Field(
         100, ge=0, description="and labels left out at least to ask it about, where five times as many are given"
