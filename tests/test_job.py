@@ -150,7 +150,7 @@ def test_stages_are_told(done):
     _, job, lines = done
     assert lines[0].startswith(f"read {job.train}: ")
     assert [line.partition(":")[0] for line in lines[1:]] == [
-        "features", "graph", *["trainer"] * 4, "bits", "student", "integers", f"wrote {job.out}",
+        "features", "graph", "labels", *["trainer"] * 4, "bits", "student", "integers", f"wrote {job.out}",
         f"evaluating on {len(read_dataset(job.test))} rows",
     ]  # fmt: skip
 

@@ -138,12 +138,12 @@ def test_a_tuning_has_half_the_rate_of_its_fit():
 def test_stages_are_told_and_timed_in_their_order(trained):
     result, _, _, lines, heard = trained
     assert [line.partition(":")[0] for line in lines] == [
-        "features", "graph", *["trainer"] * 4, "bits", "student", "integers",
+        "features", "graph", "labels", *["trainer"] * 4, "bits", "student", "integers",
     ]  # fmt: skip
-    assert lines[4:6] == [f"trainer: labels drawn anew from its own, draw {draw} of 2" for draw in (1, 2)]
+    assert lines[5:7] == [f"trainer: labels drawn anew from its own, draw {draw} of 2" for draw in (1, 2)]
     assert lines[0] == "features: 150 texts"
-    assert lines[6] == "bits: 150 rows x 512 bits"
-    assert lines[7] == "student: a linear head"
+    assert lines[7] == "bits: 150 rows x 512 bits"
+    assert lines[8] == "student: a linear head"
     assert list(result.seconds) == ["features", "graph", "trainer", "trust", "bits", "student", "pack"]
     assert min(result.seconds.values()) >= 0
     assert heard == list(result.student.history)
