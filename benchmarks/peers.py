@@ -106,14 +106,12 @@ def projgraph(task: Task, setting: Setting) -> Fitted:
 
 def projgraph_with_encoder(task: Task, setting: Setting) -> Fitted:
     """`projgraph train --encoder`."""
-    extra = ("--encoder", str(setting.encoder), *setting.extra)
-    return projgraph(task, Setting(setting.work, setting.encoder, extra))
+    return projgraph(task, replace(setting, extra=("--encoder", str(setting.encoder), *setting.extra)))
 
 
 def projgraph_without_names(task: Task, setting: Setting) -> Fitted:
     """`projgraph train`, which then knows no more of a class than its labelled rows."""
-    extra = ("--set", "features.label_names=false", *setting.extra)
-    return projgraph(task, Setting(setting.work, setting.encoder, extra))
+    return projgraph(task, replace(setting, extra=("--set", "features.label_names=false", *setting.extra)))
 
 
 def tfidf_regression(task: Task, setting: Setting) -> Fitted:

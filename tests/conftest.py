@@ -5,10 +5,15 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from .read.loopback import Loopback
+
+if TYPE_CHECKING:
+    from projgraph.records import SoftLabels, TrainerTask
+    from projgraph.trainers.registry import Trainer
 
 HOME_INTENTS = Path(__file__).parents[1] / "data" / "home_intents"
 INTENTS = ("alarm_set", "door_lock", "light_on", "music_play", "weather_ask")
@@ -42,6 +47,25 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def tasks(monkeypatch: pytest.MonkeyPatch) -> list[TrainerTask]:
+    """What a trainer is given, run by run, by whatever job asks one."""
+    from projgraph.trainers.registry import trainer
+
+    given: list[TrainerTask] = []
+
+    def spy(name: str) -> Trainer:
+        def learn(task: TrainerTask, *rest: Any) -> SoftLabels:
+            given.append(task)
+            return trainer(name)(task, *rest)
+
+        return learn
+
+    for job in ("teach", "graph_job", "labelling_job"):
+        monkeypatch.setattr(f"projgraph.{job}.trainer", spy)
+    return given
 
 
 @pytest.fixture

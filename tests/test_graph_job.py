@@ -29,7 +29,7 @@ from projgraph.graph.csr import to_csr
 from projgraph.graph.hamming import hamming_search
 from projgraph.graph.store import read_graph
 from projgraph.read import read_texts
-from projgraph.trainers.registry import EDGES_ALONE, LEARN_EXAMPLES, TRAINERS, trainer
+from projgraph.trainers.registry import EDGES_ALONE, LEARN_EXAMPLES, TRAINERS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -122,22 +122,6 @@ def test_info_with_and_without_labels(rows, tmp_path):
     assert known["unreached"] == 0
 
 
-@pytest.fixture
-def tasks(monkeypatch):
-    """What the trainer of a propagation is given, run by run."""
-    given = []
-
-    def spy(name):
-        def learn(task, *rest):
-            given.append(task)
-            return trainer(name)(task, *rest)
-
-        return learn
-
-    monkeypatch.setattr(graph_job, "trainer", spy)
-    return given
-
-
 def test_names_of_labels_are_examples_of_a_propagation(rows, tmp_path, tasks):
     job = graph_job.PropagateJob(rows, tmp_path / "labels.parquet", labels_per_class=12)
     for changes in ({}, {"features.label_names": False}, {"trainer.name": "poisson"}):
@@ -161,8 +145,7 @@ def test_a_killed_propagation_with_other_names_begins_again(rows, tmp_path, monk
         assert kept["names"].shape == (len(TOPICS), kept["vectors"].shape[1])
     text = gzip.decompress(rows.read_bytes()).decode()
     rows.write_bytes(gzip.compress(text.replace(",alarm", ",a1").encode()))
-    said = []
-    graph_job.propagate(job, load_config(None, (), {}), said.append)
+    graph_job.propagate(job, load_config(None, (), {}), lambda _: None)
     went_on = job.out.read_bytes()
     graph_job.propagate(replace(job, out=tmp_path / "fresh.parquet"), load_config(None, (), {}), lambda _: None)
     assert (tmp_path / "fresh.parquet").read_bytes() == went_on

@@ -10,7 +10,6 @@ from typer.testing import CliRunner
 
 from projgraph.cli import app
 from projgraph.features.view import describe_named
-from projgraph.trainers.registry import trainer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -114,38 +113,28 @@ def test_suggestions_are_unlabelled_spread_and_ranked(tmp_path):
     assert gains == sorted(gains, reverse=True)
 
 
-def test_names_of_labels_are_examples_where_the_trainer_is_asked(tmp_path, monkeypatch, small_model):
-    given = []
-
-    def spy(name):
-        def learn(task, *rest):
-            given.append(task.examples)
-            return trainer(name)(task, *rest)
-
-        return learn
+def test_names_of_labels_are_examples_where_the_trainer_is_asked(tmp_path, monkeypatch, tasks, small_model):
+    asked = []
 
     def described(texts, classes, *rest):
-        given.append(classes)
+        asked.append(classes)
         return describe_named(texts, classes, *rest)
 
-    monkeypatch.setattr("projgraph.labelling_job.trainer", spy)
     monkeypatch.setattr("projgraph.features.view.describe_named", described)
     source, out = write(tmp_path / "rows.csv", rows_of(24)), tmp_path / "out.csv"
     assert run("suggest", source, "--count", 1, "--out", out)[0] == 0
-    classes, examples = given
-    assert classes == ("alarm", "light", "music")
-    assert examples.labels.tolist() == [0, 1, 2]
-    given.clear()
+    assert asked == [("alarm", "light", "music")]
     assert run("graph", "suspects", source, "--out", out)[0] == 0
-    assert given[0] == classes
-    assert all(each.labels.tolist() == [0, 1, 2] for each in given[1:])
+    assert asked == [("alarm", "light", "music")] * 2
+    assert len(tasks) > 2
+    assert all(task.examples.labels.tolist() == [0, 1, 2] for task in tasks)
     for options in (["--set", "features.label_names=false"], ["--trainer", "poisson"]):
-        given.clear()
+        tasks.clear()
         assert run("graph", "suspects", source, "--out", out, *options)[0] == 0
-        assert set(given[1:]) == {None}
-    given.clear()
+        assert {task.examples for task in tasks} == {None}
+    asked.clear()
     assert run("suggest", source, "--count", 1, "--out", out, "--model", small_model)[0] == 0
-    assert given == [()]
+    assert asked == [()]
 
 
 def test_without_labels_rows_are_covered_evenly(tmp_path):

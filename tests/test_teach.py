@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -11,9 +9,8 @@ from projgraph.clock import Clock
 from projgraph.config import TrainConfig, load_config
 from projgraph.features.encoder import load_encoder
 from projgraph.pipeline import train_and_keep
-from projgraph.records import UNLABELLED, Dataset, SoftLabels, Texts, TrainerTask
+from projgraph.records import UNLABELLED, Dataset, Texts
 from projgraph.teach import Taught, teach
-from projgraph.trainers.registry import Trainer, trainer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -58,22 +55,6 @@ def test_a_tuned_encoder_teaches_a_second_graph(small_settings) -> None:
     assert not np.array_equal(once.features, twice.features)
     assert twice.temperature == once.temperature, "from labels that nobody was shown"
     np.testing.assert_array_equal(twice.labels.probabilities[:6], np.eye(3, dtype=np.float32)[LABELS[:6]])
-
-
-@pytest.fixture
-def tasks(monkeypatch: pytest.MonkeyPatch) -> list[TrainerTask]:
-    """What the trainer is given, run by run."""
-    given: list[TrainerTask] = []
-
-    def spy(name: str) -> Trainer:
-        def learn(task: TrainerTask, *rest: Any) -> SoftLabels:
-            given.append(task)
-            return trainer(name)(task, *rest)
-
-        return learn
-
-    monkeypatch.setattr("projgraph.teach.trainer", spy)
-    return given
 
 
 def test_names_of_labels_are_examples_where_they_tell(small_settings, tasks) -> None:

@@ -28,7 +28,7 @@ from projgraph.trainers.prior import fit_few_labels, fit_prior, predict_prior
 _LATER_L2 = 1e-5
 """Weight of |W|^2 in rounds of self-training: every row teaches there, so it may be smaller than with few labels."""
 _TARGET_POWER = 2
-"""Sharpens what self-training learns; with 1 the rounds only repeat the beliefs."""
+"""Sharpens what self-training learns: the beliefs to this power, normalised."""
 _SMALLEST_MASS = 1e-9
 _LABELLED = 0.5
 """What a labelled row counts for the frequencies of the labels among the others, of which there may be few.
