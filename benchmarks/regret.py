@@ -1,12 +1,12 @@
-"""What the trainer costs where it should have been left alone: its accuracy less that of regressions on its own view.
+"""What the trainer costs where it should have been left alone: accuracy of regressions on its own view, less its own.
 
     python benchmarks/regret.py DATA/banking77 DATA/atis DATA/swda --labels 1 5 10 --seeds 0 1 2 --skewed
 
 Both are measured on the hidden training rows, by the few-label protocol. The regressions see the labelled rows alone:
 the trainer's own prior, and scikit-learn's with its defaults (C = 1); the better of the two in the mean over the seeds
 counts. "regret" is theirs less the trainer's in the mean, "worst" for the worst seed; below zero the trainer gains.
-With ``--skewed`` each set stands there a second time, its classes thinned out so that the largest is a hundred times
-the smallest (Cui et al. 2019), in an order drawn by seed 0.
+With ``--skewed`` each set stands there a second time, its classes thinned out: they keep from all of their rows down to
+a hundredth, geometrically (Cui et al. 2019), but one at least, in an order drawn by seed 0.
 Nobody reads names of labels here.
 """
 
@@ -35,7 +35,7 @@ _SKEW = 100.0
 
 
 def skewed(dataset: Dataset) -> Dataset:
-    """The rows of the largest class, and fewer of each further one, geometrically, but one at least."""
+    """Each class keeps a share of its rows, from all of them to a hundredth, geometrically, but one row at least."""
     random = np.random.default_rng(0)
     sizes = np.bincount(dataset.labels, minlength=len(dataset.classes))
     order = random.permutation(len(sizes))

@@ -7,6 +7,7 @@ sign of a sum. With word codes, the code of each known word is left out too. Sou
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -80,17 +81,19 @@ def explain(model: QuantisedModel, text: str) -> Explanation:
     texts = Texts.from_strings([text])
     features, sequences = native.features(model.projection, text), _sequences(model, texts)
     sums = feature_sums(spec, features)
-    scores = model.scores(_quantised(sums[None], spec), sequences)[0].astype(np.int64)
+    seen = model.seen_of_words(sequences)
+    scores = model.scores_beside(_quantised(sums[None], spec), seen)[0].astype(np.int64)
     order = np.argsort(-scores, kind="stable")
     label, rival = int(order[0]), int(order[1])
     names = _names(model.projection, spec, text)
-    distinct = list(dict.fromkeys(features))
+    counts = Counter(features)
+    distinct = list(counts)
     votes = []
     margin = int(scores[label] - scores[rival])
     for first in range(0, len(distinct), _ROWS):
         some = distinct[first : first + _ROWS]
-        without = np.stack([sums - features.count(each) * feature_sums(spec, [each]) for each in some])
-        changed = model.scores(_quantised(without, spec), _repeated(sequences, len(some)))
+        without = np.stack([sums - counts[each] * feature_sums(spec, [each]) for each in some])
+        changed = model.scores_beside(_quantised(without, spec), seen and seen.repeated(len(some)))
         for each, left in zip(some, _margins(changed, label).tolist(), strict=True):
             kind = FamilyKind(spec.families[each[0]].kind).name.lower()
             votes.append(Vote(kind, names.get(each, UNKNOWN), (margin - left) * model.scale))
@@ -144,13 +147,6 @@ def _sequences(model: QuantisedModel, texts: Texts) -> Sequences | None:
         return None
     fingerprints, offsets = native.word_fingerprints(model.projection, texts)
     return model.words.rows_of(fingerprints), offsets
-
-
-def _repeated(sequences: Sequences | None, times: int) -> Sequences | None:
-    if sequences is None:
-        return None
-    rows, _ = sequences
-    return np.tile(rows, times), np.arange(times + 1, dtype=np.int64) * len(rows)
 
 
 def _code_votes(

@@ -21,11 +21,9 @@ from projgraph.bits import row_projection
 from projgraph.checkpoint import Checkpoints, digest
 from projgraph.config import TrainConfig
 from projgraph.errors import ConfigError, InputError
-from projgraph.features.label_names import telling_names
 from projgraph.graph.describe import describe_graph
 from projgraph.graph.given import given_graph
 from projgraph.graph.hamming import hamming_search
-from projgraph.graph.knn import build_knn
 from projgraph.graph.store import read_graph, write_graph
 from projgraph.read import few_labels, read_dataset, read_texts
 from projgraph.read.edges import read_edges
@@ -40,7 +38,8 @@ from projgraph.records import (
     Texts,
     TrainerTask,
 )
-from projgraph.trainers.registry import EDGES_ALONE, LEARN_EXAMPLES, trainer
+from projgraph.trainer_task import named_classes, nearest_rows, trainer_task
+from projgraph.trainers.registry import EDGES_ALONE, trainer
 
 Kind = Literal["knn", "hamming", "edges"]
 
@@ -124,7 +123,8 @@ def build(job: BuildJob, config: TrainConfig, progress: Progress) -> dict[str, A
 def propagate(job: PropagateJob, config: TrainConfig, progress: Progress, proba: bool = False) -> dict[str, Any]:
     """Label the nodes of a graph and write what the trainer believes.
 
-    A trainer of edges alone gives no label to a node that no label reaches; the accuracy counts it as wrong.
+    A trainer of edges alone gives no label to a node that no label reaches; the accuracy counts it as wrong. Rows
+    unlike every labelled one, which a training leaves out, stay and are labelled.
 
     Raises:
         InputError: the rows cannot be used, or the graph is over other rows.
@@ -143,14 +143,11 @@ def propagate(job: PropagateJob, config: TrainConfig, progress: Progress, proba:
     }
     with Checkpoints(job.out, key) as kept:
         if graph is not None and config.trainer.name in EDGES_ALONE:
-            view = examples = None
+            task = TrainerTask(graph, None, dataset.labels, len(dataset.classes), states=kept)
         else:
-            classes = dataset.classes if config.trainer.name in LEARN_EXAMPLES else ()
-            view, names = _view(dataset.texts, classes, config, kept, progress)
-            examples = telling_names(names, view, dataset.labels, progress)
-            graph = graph or _knn(view, config, progress)[0]
+            view, names = _view(dataset.texts, named_classes(dataset, config), config, kept, progress)
+            task = trainer_task(dataset, view, names, config, progress, graph, kept)
         progress(f"trainer: {config.trainer.name}")
-        task = TrainerTask(graph, view, dataset.labels, len(dataset.classes), states=kept, examples=examples)
         taught = trainer(config.trainer.name)(task, config.trainer, config.seed, progress)
         labels = taught.labels
         if config.trainer.name in EDGES_ALONE:
@@ -220,19 +217,14 @@ def _search(
     kind: Kind, texts: Texts, config: TrainConfig, kept: Checkpoints, progress: Progress
 ) -> tuple[Graph, float, str]:
     if kind == "knn":
-        return _knn(_view(texts, (), config, kept, progress)[0], config, progress)
+        built = nearest_rows(_view(texts, (), config, kept, progress)[0], config, progress)
+        return built.graph, built.recall, built.method
     n_bits = config.projection.bits or _HAMMING_BITS
     projection = row_projection(texts, n_bits, config)
     progress(f"bits: {len(texts):,} rows x {n_bits:,} bits")
     bits = native.project(projection, texts)
-    built = hamming_search(bits, config.graph.neighbours, progress=progress, states=kept)
-    return built.graph, built.recall, built.method
-
-
-def _knn(view: FloatArray, config: TrainConfig, progress: Progress) -> tuple[Graph, float, str]:
-    progress(f"graph: {config.graph.neighbours} nearest neighbours of each row")
-    built = build_knn(view, **config.graph.model_dump(), seed=config.seed)
-    return built.graph, built.recall, built.method
+    found = hamming_search(bits, config.graph.neighbours, progress=progress, states=kept)
+    return found.graph, found.recall, found.method
 
 
 def _view(

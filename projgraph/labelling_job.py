@@ -16,16 +16,15 @@ from numpy.typing import NDArray
 from projgraph.atomic import atomic_write, check_target
 from projgraph.config import TrainConfig
 from projgraph.errors import ConfigError, InputError
-from projgraph.features.label_names import telling_names
 from projgraph.graph.cover import greedy_cover, uncovered
-from projgraph.graph.knn import build_knn
 from projgraph.native import NativeModel
 from projgraph.pack.sections import model_file_bytes
 from projgraph.read import few_labels, read_dataset
 from projgraph.records import UNLABELLED, Dataset, Progress, TrainerTask
 from projgraph.runtime import Model
+from projgraph.trainer_task import named_classes, trainer_task
 from projgraph.trainers.leave_out import LeftOut, leave_out
-from projgraph.trainers.registry import LEARN_EXAMPLES, trainer
+from projgraph.trainers.registry import trainer
 
 FOLDS = 5
 """Parts of the labels that are hidden in turn. On BANKING77 with 5 labels a class and a fifth of them flipped, 5 parts
@@ -75,7 +74,7 @@ def suspects(job: SuspectsJob, config: TrainConfig, progress: Progress) -> dict[
 
     A row's surprise is 1 - p, p what the trainer believes of its label without having seen it. It is written where the
     trainer believes more in another one. The only label of a class is never in doubt. Whether names of labels tell is
-    asked once, of all labels.
+    asked once, of all labels. Rows unlike every labelled one stay in the graph, which a training leaves out.
 
     Raises:
         InputError: the rows cannot be used, or no class has two labels.
@@ -86,10 +85,17 @@ def suspects(job: SuspectsJob, config: TrainConfig, progress: Progress) -> dict[
     check_target(job.out, [job.source])
     dataset = _read(job)
     if job.labels_per_class is not None:
+        if job.labels_per_class == 1:
+            raise ConfigError(
+                "labels per class is 1; expected 2 or more: a label is compared with another of its class"
+            )
         dataset, _ = few_labels(dataset, job.labels_per_class, config.seed)
     _check_classes(job.source, dataset)
     if np.bincount(dataset.labels[dataset.labels != UNLABELLED]).max() < 2:
-        raise InputError(f"{job.source}: no class has two labels; expected one to doubt and another to compare it with")
+        raise InputError(
+            f"{job.source}: no class has two labels; expected one to doubt and another to compare it with: label a "
+            "second row of some class"
+        )
     progress(f"read {job.source}: {len(dataset):,} rows")
     task = _task(dataset, config, progress)
     teach = trainer(config.trainer.name)
@@ -133,7 +139,8 @@ def suggest(job: SuggestJob, config: TrainConfig, progress: Progress) -> dict[st
     """Choose the rows whose labels would tell the trainer most, and write them, best first.
 
     Each row needs a label by 1 - p, p the trainer's belief in its guess, as far as no label is near it in the graph;
-    rows are chosen to cover that need, see `projgraph.graph.cover`.
+    rows are chosen to cover that need, see `projgraph.graph.cover`. Rows unlike every labelled one, which a training
+    leaves out, may be chosen: a label would tell whether they belong.
 
     Raises:
         InputError: the rows or the model cannot be used, or none is left without a label.
@@ -200,7 +207,9 @@ def _read(job: SuspectsJob | SuggestJob, plain: bool = False) -> Dataset:
 
 def _check_classes(source: Path, dataset: Dataset) -> None:
     if len(dataset.classes) < 2:
-        raise InputError(f"{source}: its labels name {len(dataset.classes)} classes; expected two or more")
+        raise InputError(
+            f"{source}: its labels name {len(dataset.classes)} classes; expected two or more: label rows of another one"
+        )
 
 
 def _task(dataset: Dataset, config: TrainConfig, progress: Progress, asked: bool = True) -> TrainerTask:
@@ -208,12 +217,9 @@ def _task(dataset: Dataset, config: TrainConfig, progress: Progress, asked: bool
     from projgraph.features.view import describe_named  # brings torch and sklearn, which a refused file need not load
 
     progress(f"features: {len(dataset):,} texts")
-    classes = dataset.classes if asked and config.trainer.name in LEARN_EXAMPLES else ()
+    classes = named_classes(dataset, config) if asked else ()
     view, names = describe_named(dataset.texts, classes, config.features, config.seed, config.encoder)
-    progress(f"graph: {config.graph.neighbours} nearest neighbours of each row")
-    graph = build_knn(view.vectors, **config.graph.model_dump(), seed=config.seed).graph
-    examples = telling_names(None if names is None else names.vectors, view.vectors, dataset.labels, progress)
-    return TrainerTask(graph, view.vectors, dataset.labels, len(dataset.classes), examples=examples)
+    return trainer_task(dataset, view.vectors, None if names is None else names.vectors, config, progress)
 
 
 def _write(out: Path, header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:

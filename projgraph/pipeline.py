@@ -1,4 +1,4 @@
-"""The story of a training, rows -> features -> graph -> trainer -> bits -> student -> integers, without files."""
+"""The story of a training, rows -> features -> graph -> trainer -> bits -> student -> integers; it reads no rows."""
 
 from __future__ import annotations
 
@@ -52,14 +52,17 @@ _CALIBRATION_ROWS = 2000
 class Trained:
     """A trained model and what it grew from.
 
+    The rows that were learnt from are all but foreign ones; ``taught.rows`` of `train_and_keep` says which these are.
+
     Attributes:
         model: the integers of the model file.
         plan: the dimensions that the budget chose.
-        bits: projection nodes of the rows that were learnt from, all but foreign ones.
-        taught: the trainer's label distributions of all rows, gold labels included; those of the neural trainer where
-            it was trained jointly.
-        graph: the trainer graph; None where every row was labelled and no joint trainer needs it.
-        student: the float head and its history.
+        bits: projection nodes of the rows that were learnt from.
+        taught: the trainer's label distributions, gold labels included; those of the neural trainer where it was
+            trained jointly. From `train`, of all rows; from `learn`, of those that were learnt from.
+        graph: the trainer graph over the rows that were learnt from; None where every row was labelled and no joint
+            trainer needs it.
+        student: the float head and its history; its held-out rows count among those that were learnt from.
         quantisation_drop: share of sampled training rows that the float head got right, less that of the integers.
         seconds: what each stage took, by its name.
         projection_graph: links and Hamming edges; None where no term of the loss asks for them.
@@ -91,9 +94,10 @@ def train(dataset: Dataset, config: TrainConfig, progress: Progress, listener: L
         listener: called after every epoch of the student with its figures.
 
     Raises:
-        InputError: no labelled row, or one class only.
+        InputError: a class has no labelled row, there is one class only, or the encoder cannot be had.
         BudgetError: no model fits the budget.
-        ConfigError: the settings do not go with so many bits.
+        ConfigError: the settings do not go with so many bits, or the student's training diverged.
+        MissingExtraError: an encoder is given and sentence-transformers is not installed.
     """
     return train_and_keep(dataset, config, progress, listener)[0]
 
@@ -130,7 +134,7 @@ def teach_all(dataset: Dataset, config: TrainConfig, progress: Progress) -> Taug
     """The trainer's part of ``train`` alone, for students of any budget.
 
     Raises:
-        InputError: no labelled row, or one class only.
+        InputError, ConfigError, MissingExtraError: as of ``train``.
     """
     check_labels(dataset)
     return teach(dataset, config, config.code_dimensions > 0, progress, Clock())
@@ -162,7 +166,7 @@ def learn(
 
     Raises:
         BudgetError: no model fits the budget.
-        ConfigError: the settings do not go with so many bits.
+        ConfigError: the settings do not go with so many bits, no term of the loss is on, or the training diverged.
         OutputError: a fit cannot be kept.
     """
     blueprint = draw_blueprint(dataset, config) if blueprint is None else blueprint

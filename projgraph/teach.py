@@ -11,11 +11,10 @@ from projgraph.clock import Clock
 from projgraph.config import TrainConfig
 from projgraph.features.encoder import Encoder, load_encoder
 from projgraph.features.encoder_tuning import tune_encoder, tuning_epochs
-from projgraph.features.label_names import spoken_names, telling_names
+from projgraph.features.label_names import spoken_names
 from projgraph.features.vectors import describe_vectors
 from projgraph.features.view import View, beside, describe_named
 from projgraph.graph.csr import induced
-from projgraph.graph.knn import build_knn
 from projgraph.projection.fit import sharpen
 from projgraph.records import (
     UNLABELLED,
@@ -28,8 +27,9 @@ from projgraph.records import (
     Texts,
     TrainerTask,
 )
+from projgraph.trainer_task import named_classes, trainer_task
 from projgraph.trainers.foreign import foreign_rows
-from projgraph.trainers.registry import LEARN_EXAMPLES, trainer
+from projgraph.trainers.registry import trainer
 from projgraph.trust import belief_temperature
 
 
@@ -88,8 +88,7 @@ def teach(dataset: Dataset, config: TrainConfig, words: bool, progress: Progress
     """
     if dataset.all_labelled:
         return _teach_labels(dataset, config, words, progress, clock)
-    classes = dataset.classes if config.trainer.name in LEARN_EXAMPLES else ()
-    view, names, encoder = _describe(dataset, classes, config, progress, clock)
+    view, names, encoder = _describe(dataset, named_classes(dataset, config), config, progress, clock)
     task = _join(dataset, view.vectors, None if names is None else names.vectors, config, progress, clock)
     rows = _own_rows(task, config, progress) if isinstance(dataset.rows, Texts) and not config.trust.foreign else None
     if rows is not None:
@@ -162,10 +161,7 @@ def _join(
 ) -> TrainerTask:
     """The graph over the features, with the labels, and with their names where these tell."""
     with clock.part("graph"):
-        progress(f"graph: {config.graph.neighbours} nearest neighbours of each row")
-        graph = build_knn(features, **config.graph.model_dump(), seed=config.seed).graph
-    examples = telling_names(names, features, dataset.labels, progress)
-    return TrainerTask(graph, features, dataset.labels, len(dataset.classes), examples=examples)
+        return trainer_task(dataset, features, names, config, progress)
 
 
 def _spread(task: TrainerTask, config: TrainConfig, progress: Progress, clock: Clock) -> SoftLabels:

@@ -100,12 +100,12 @@ def tempered(probabilities: FloatArray, temperature: float) -> FloatArray:
 def student_temperature(logits: FloatArray, believed: FloatArray, labels: IndexArray) -> float:
     """The T that makes a student as sure as it is right on n rows that it was not fitted on.
 
-    Where each has a label, T makes the labels most likely. Where one has none, the trainer's beliefs are no labels:
-    fitted to them a student is as unsure as both together, since they err apart. There its mean confidence is set to
-    the share of rows that it is expected to get right. A row on which student and trainer say the same is right as
-    often as the trainer believes; where they differ either is right as often as the other, by half of what the trainer
-    gives both. On a split of the training rows of twelve sets of texts, 5 labels a class, the mean calibration error
-    fell from 6.8 to 5.6 % (`benchmarks/LOG.md`).
+    Where each has a label, T makes the labels most likely, softened as `fit_temperature` says. Where one has none, the
+    trainer's beliefs are no labels: fitted to them a student is as unsure as both together, since they err apart. There
+    its mean confidence is set to the share of rows that it is expected to get right. A row on which student and trainer
+    say the same is right as often as the trainer believes; where they differ either is right as often as the other, by
+    half of what the trainer gives both. On a split of the training rows of twelve sets of texts, 5 labels a class, the
+    mean calibration error fell from 6.8 to 5.6 % (`benchmarks/LOG.md`).
 
     Args:
         logits: (n, c) the student's.
@@ -117,7 +117,7 @@ def student_temperature(logits: FloatArray, believed: FloatArray, labels: IndexA
     """
     unlabelled = labels == UNLABELLED
     if not unlabelled.any():
-        return fit_temperature(logits, believed)
+        return fit_temperature(logits, labels)
     rows, own = np.arange(len(labels)), logits.argmax(axis=1)
     expected = believed[rows, own].astype(np.float64)
     differs = unlabelled & (own != believed.argmax(axis=1))

@@ -78,8 +78,17 @@ def test_suspects_of_a_seed_are_the_same_bytes(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "options", "message"),
     [
-        ([("a", "x"), ("b", "y"), ("c", "")], [], "no class has two labels; expected one to doubt"),
-        ([("a", "x"), ("b", "x")], [], "its labels name 1 classes; expected two or more"),
+        (
+            [("a", "x"), ("b", "y"), ("c", "")],
+            [],
+            "no class has two labels; expected one to doubt and another to compare",
+        ),
+        ([("a", "x"), ("b", "x")], [], "its labels name 1 classes; expected two or more: label rows of another one"),
+        (
+            [("a", "x"), ("b", "y"), ("c", "x")],
+            ["--labels-per-class", 1],
+            "labels per class is 1; expected 2 or more: a label is compared with another of its class",
+        ),
         (
             [("a", "x"), ("b", "y"), ("c", "y")],
             ["--trainer", "oracle"],

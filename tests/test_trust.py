@@ -27,8 +27,16 @@ def test_where_every_row_has_a_label_these_are_made_most_likely():
     logits = np.random.default_rng(0).normal(size=(90, 3)).astype(np.float32)
     labels = np.random.default_rng(1).integers(0, 3, 90)
     certain = np.eye(3, dtype=np.float32)[labels]
-    assert student_temperature(logits, certain, labels) == fit_temperature(logits, certain)
+    assert student_temperature(logits, certain, labels) == fit_temperature(logits, labels)
     assert student_temperature(logits[:0], certain[:0], labels[:0]) == 1.0
+
+
+@pytest.mark.parametrize("rows", [1, 3, 9])
+def test_a_handful_of_rows_that_are_right_makes_no_certainty(rows):
+    certain = np.eye(3, dtype=np.float32)[np.arange(rows) % 3]
+    temperature = student_temperature(1.5 * certain, certain, np.arange(rows) % 3)
+    # The likeliest share for the true class is what Platt's softening leaves it.
+    assert softmax(1.5 * certain / temperature).max(axis=1) == pytest.approx(1 - 2 / 3 / (rows + 2), abs=1e-4)
 
 
 def test_without_labels_a_student_is_as_sure_as_it_is_expected_to_be_right():

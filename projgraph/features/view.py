@@ -118,16 +118,21 @@ def _word_views(tokens: Tokens, config: FeaturesConfig, seed: int, clock: Clock)
     yield described, 1.0
     if len(tokens) < config.min_texts:
         return
+    first: FloatArray | None = None
     if config.sif_weight > 0:
         for window in config.windows:
             with clock.part(f"sif window {window}"):
-                described = sif(tokens, word_vectors(tokens, window, config.word_dimensions, seed=seed))
+                words = word_vectors(tokens, window, config.word_dimensions, seed=seed)
+                described = sif(tokens, words)
+            first = words if first is None else first
             yield described, config.sif_weight
     if config.windows and config.contrastive_weight > 0:
         with clock.part("contrastive bag"):
+            if first is None:
+                first = word_vectors(tokens, config.windows[0], config.word_dimensions, seed=seed)
             described = contrastive_bag(
                 tokens,
-                word_vectors(tokens, config.windows[0], config.word_dimensions, seed=seed),
+                first,
                 config.contrastive_dimensions,
                 config.contrastive_epochs,
                 config.contrastive_steps,

@@ -5,8 +5,8 @@ With a row a_i of A for each text, the counts of its n words over sqrt(n), and y
     W = argmin ||A W - Y||^2 + l ||W - W0||^2       ridge regression; W0 the encoder's vectors of the words, or zero
     code = sign(R PCA(W / |W|))                     iterative quantisation (Gong & Lazebnik 2011) turns PCA to the signs
 
-All words weigh the same: weights by inverse document frequency were not better (`benchmarks/LOG.md`). Time O(steps
-nnz(A) p + V D^2 + rounds V D^2) with p = 2 D principal directions of Y, memory O(nnz(A) + V p).
+All words weigh the same: weights by inverse document frequency were not better (`benchmarks/LOG.md`). Time O(n d^2
++ d^3 + steps nnz(A) p + rounds V D^2) with p = 2 D principal directions of Y, memory O(nnz(A) + n d + V p).
 """
 
 from __future__ import annotations
@@ -94,7 +94,8 @@ class WordCodes:
 
 def _principal(centred: FloatArray, most: int) -> FloatArray:
     """(d, p) the directions of largest variance."""
-    values, directions = np.linalg.eigh(centred.T.astype(np.float64) @ centred.astype(np.float64))
+    wide = centred.astype(np.float64)
+    values, directions = np.linalg.eigh(wide.T @ wide)
     kept = directions[:, np.argsort(-values)[:most]]
     # An eigenvector's sign is anybody's: the largest entry is made positive, so that libraries agree.
     signs = np.sign(kept[np.abs(kept).argmax(axis=0), np.arange(kept.shape[1])])

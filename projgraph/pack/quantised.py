@@ -20,6 +20,24 @@ MAX_THRESHOLD = 2**31 - 1
 
 
 @dataclass(frozen=True)
+class SeenOfWords:
+    """What the layers see of the words of n texts.
+
+    Attributes:
+        sums: (n, D) of their codes, scaled.
+        activations: (n, filters) of the convolution; None without one.
+    """
+
+    sums: NDArray[np.int8]
+    activations: NDArray[np.int8] | None
+
+    def repeated(self, times: int) -> SeenOfWords:
+        """The same of one text, so many times."""
+        activations = None if self.activations is None else np.repeat(self.activations, times, axis=0)
+        return SeenOfWords(np.repeat(self.sums, times, axis=0), activations)
+
+
+@dataclass(frozen=True)
 class Shape:
     """Inputs and outputs of a model's layers.
 
@@ -148,15 +166,24 @@ class QuantisedModel:
             sequences: rows of the table of words, -1 of an unknown one, and (n + 1,) where those of each text start;
                 for a model with words.
         """
-        if self.words is not None and sequences is None:
+        return self.scores_beside(values, self.seen_of_words(sequences))
+
+    def seen_of_words(self, sequences: Sequences | None) -> SeenOfWords | None:
+        """What the layers see of the words of n texts, whatever their bits are; None for a model without words."""
+        if self.words is None:
+            return None
+        if sequences is None:
             raise ConfigError("the model has word codes; expected the sequences of the texts' words too")
-        inputs = values
-        if self.words is not None and sequences is not None:
-            inputs = np.concatenate([inputs, self.words.sums(*sequences, self.norm_shift)], axis=1)
+        activations = None if self.convolution is None else self.convolution.activations(self.words, sequences)
+        return SeenOfWords(self.words.sums(*sequences, self.norm_shift), activations)
+
+    def scores_beside(self, values: NDArray[np.int8], seen: SeenOfWords | None) -> NDArray[np.int32]:
+        """(n, classes) int32 scores of (n, n_bits) bits beside what the layers see of the words."""
+        inputs = values if seen is None else np.concatenate([values, seen.sums], axis=1)
         if self.hidden is not None:
             inputs = rectified(self.hidden.sums(inputs), self.hidden_shift)
-        if self.convolution is not None and self.words is not None and sequences is not None:
-            inputs = np.concatenate([inputs, self.convolution.activations(self.words, sequences)], axis=1)
+        if seen is not None and seen.activations is not None:
+            inputs = np.concatenate([inputs, seen.activations], axis=1)
         return self.output.sums(inputs)
 
     def labels(self, values: NDArray[np.int8], sequences: Sequences | None = None) -> NDArray[np.int64]:

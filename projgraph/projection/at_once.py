@@ -41,7 +41,7 @@ def at_once(
     Args:
         here: runs in the caller's thread, such as what tells listeners.
         beside: runs in a thread of its own where there are two threads, else after the other. It is given an event
-            that is set where the other failed, and its result is not wanted any more.
+            that is set where the other failed or the wait was interrupted, and its result is not wanted any more.
         threads: that torch may use.
     """
     unwanted = threading.Event()
@@ -50,8 +50,7 @@ def at_once(
     with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         future = pool.submit(beside, unwanted)
         try:
-            result = here()
-        except BaseException:
+            return here(), future.result()
+        except BaseException:  # an interrupt while the other is waited for, too
             unwanted.set()
             raise
-        return result, future.result()

@@ -3,7 +3,8 @@
 A linear or one-hidden-layer head over the T x d bits, AdamW under a one-cycle schedule (Smith & Topin 2019) to its end:
 a fit that stops where held-out loss is least stops at a high learning rate, and was up to four points worse. A first
 fit holds rows of the training set out, which calibrate and judge it; a second fit sees every row for as many epochs.
-Time O(epochs n bits c); memory O(n (bits / 4 + c)) since the bits of many rows are unpacked batch by batch.
+Time O(epochs n bits c) for a linear head, O(epochs n units (bits + c)) for a hidden layer; memory O(n (bits / 4 + c))
+since the bits of many rows are unpacked batch by batch.
 """
 
 from __future__ import annotations

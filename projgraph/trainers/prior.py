@@ -1,7 +1,8 @@
-"""Multinomial logistic regression with soft, weighted targets: the prior of every propagation trainer.
+"""Multinomial logistic regression with soft, weighted targets: what a trainer believes of a row before any edge.
 
 Minimises ``sum_i w_i CE(target_i, softmax(x_i W + b)) / sum_i w_i + l2 |W|^2`` by L-BFGS (Liu & Nocedal 1989) over
-PyTorch; convex, so the start does not matter, and full batch, so the result has no random part.
+PyTorch; convex, so that the start does not matter where iterations are enough for the minimum, and full batch, so that
+the result has no random part.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from projgraph.records import FloatArray, IndexArray, TrainerTask
 from projgraph.trainers.class_prior import reweigh
 
 FEW_LABELS_L2 = 3e-5
-"""Weight of |W|^2 in a fit on the labelled rows, and examples, alone."""
+"""Weight of |W|^2 in a fit on the labelled rows, and examples, alone. Not tuned: chosen with the first trainer."""
 
 _TOLERANCE = 1e-5
 

@@ -22,7 +22,6 @@ def test_four_views_are_joined() -> None:
     texts, topics = topic_texts(300)
     view = describe(Texts.from_strings(texts), SMALL, seed=0)
     assert list(view.seconds) == ["tokens", "lsa", "sif window 4", "sif window 50", "contrastive bag", "join"]
-    assert all(seconds >= 0 for seconds in view.seconds.values())
     assert view.vectors.shape == (300, 24)
     assert view.vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(view.vectors, axis=1), 1, atol=1e-5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
@@ -77,6 +78,21 @@ def test_a_failure_ends_the_other_early() -> None:
 
     with pytest.raises(ConfigError, match="no"):
         at_once(fail, wait, threads=2)
+
+
+def test_an_interrupt_while_the_other_is_awaited_ends_it_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[bool] = []
+
+    def interrupted(_: Future[None]) -> None:
+        raise KeyboardInterrupt
+
+    def wait(unwanted: threading.Event) -> None:
+        told.append(unwanted.wait(60))
+
+    monkeypatch.setattr(Future, "result", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        at_once(lambda: None, wait, threads=2)
+    assert told == [True]
 
 
 def test_a_failure_beside_is_told() -> None:
