@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 
 
 def main() -> None:
     """Run the command line; its exit status is 0 for good, 2 for wrong input or usage."""
+    _open_closed_streams()
     arguments = sys.argv[1:]
     if arguments[:1] == ["predict"]:
         from projgraph.predict import run
 
         sys.exit(run(arguments[1:]))
     sys.exit(_run_app())
+
+
+def _open_closed_streams() -> None:
+    """A standard stream that the caller closed, as daemons do, is None here; it takes, or holds, nothing instead."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115 (for the life of the process)
 
 
 def _run_app() -> int:
@@ -29,6 +38,10 @@ def _run_app() -> int:
         return status
     except OSError as error:  # files have errors of their own
         return give_up_output(error)
+    except SystemExit as stopped:  # rich and click end with status 1 where a reader of the output has gone away
+        if isinstance(stopped.__context__, BrokenPipeError):
+            return give_up_output(stopped.__context__)
+        raise
     except Exception as error:
         if not hasattr(error, "format_message"):  # what typer's errors of usage have, whichever click is below
             raise

@@ -129,16 +129,17 @@ def evaluate(
         opened = load(model, head)
         rows = read_dataset(test, text_column=text_column, label_column=label_column, keep_empty=True)
         from projgraph import evaluate as evaluating  # brings scipy: after the files have been read
+        from projgraph.evaluate.calibration import TEMPERATURES
 
         size = model.stat().st_size  # of a bundle, with all of its heads
-        known = opened.provenance.get("temperature")
+        known, (low, high) = opened.provenance.get("temperature"), TEMPERATURES
         result = evaluating.evaluate(
             opened.native,
             rows.texts,
             rows.labels,
             rows.classes,
             model_bytes=size,
-            temperature=float(known) if isinstance(known, int | float) else None,
+            temperature=float(known) if isinstance(known, int | float) and low <= known <= high else None,
         )
         show(result.to_json() if as_json else result.figures, as_json, f"{opened.source} on {test}")
 

@@ -65,8 +65,12 @@ def progress_lines() -> Iterator[tuple[Callable[[str], None], Callable[[dict[str
 
 
 def say_line(line: str) -> None:
-    """Write a line to standard error."""
-    _errors.print(Text(printable(line)), soft_wrap=True)
+    """Write a line to standard error; where that takes no more the work goes on untold."""
+    with contextlib.suppress(OSError):
+        if _errors.is_terminal:  # beside the live line
+            _errors.print(Text(printable(line)), soft_wrap=True)
+        else:
+            sys.stderr.write(printable(line) + "\n")
 
 
 def show_parts(parts: Iterable[RenderableType]) -> None:

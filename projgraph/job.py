@@ -115,7 +115,9 @@ def run_training(
         OutputError: the model cannot be written; an old file stays as it was.
     """
     started = time.time()
-    check_target(job.out, (job.train, job.test, *job.unlabelled))
+    beside = [".report.html", *([RUN_SUFFIX] if job.keep_run else []), *([".report.json"] if job.track else [])]
+    for target in (job.out, *(_with_suffix(job.out, suffix) for suffix in beside)):
+        check_target(target, (job.train, job.test, *job.unlabelled))
     test = None if job.test is None else _read_test(job, job.test)
     dataset, hidden, notes = read_training(job, config)
     progress(f"read {job.train}: {len(dataset):,} rows")
@@ -130,10 +132,16 @@ def run_training(
     size = write_model(job.out, trained.model, provenance)
     progress(f"wrote {job.out}: {size:,} bytes")
     if job.keep_run:
-        kept = job.out.with_name(job.out.stem + RUN_SUFFIX)
+        kept = _with_suffix(job.out, RUN_SUFFIX)
         written = write_run(kept, KeptRun(taught.taken_from(dataset), taught, config))
         progress(f"wrote {kept}: {written:,} bytes, the training texts among them")
     evaluation = _evaluate(job.out, test, size, trained.temperature, progress)
+    if test is not None and evaluation is not None and evaluation.n_unknown:
+        foreign = sorted(set(test.classes) - set(dataset.classes))
+        notes += (
+            f"{evaluation.n_unknown:,} of {evaluation.n_test:,} test rows have a label that training does not, such as "
+            f"'{foreign[0]}'; each counts as wrong",
+        )
     made = _Made(dataset, hidden, trained, size, provenance["data"], evaluation)
     figures = _figures(job, made)
     report = _write_report(job, config, made, figures)

@@ -140,7 +140,8 @@ def suggest(job: SuggestJob, config: TrainConfig, progress: Progress) -> dict[st
 
     Each row needs a label by 1 - p, p the trainer's belief in its guess, as far as no label is near it in the graph;
     rows are chosen to cover that need, see `projgraph.graph.cover`. Rows unlike every labelled one, which a training
-    leaves out, may be chosen: a label would tell whether they belong.
+    leaves out, may be chosen: a label would tell whether they belong. Of rows of one text the first is, unless one has
+    a label; an empty one never.
 
     Raises:
         InputError: the rows or the model cannot be used, or none is left without a label.
@@ -155,14 +156,20 @@ def suggest(job: SuggestJob, config: TrainConfig, progress: Progress) -> dict[st
     free = dataset.labels == UNLABELLED
     if not free.any():
         raise InputError(f"{job.source}: all {len(dataset)} rows have a label; expected some without to choose from")
+    allowed = free & _news(dataset)
+    if not allowed.any():
+        raise InputError(
+            f"{job.source}: its {int(free.sum())} rows without a label are empty or repeat labelled ones; expected "
+            "other texts to choose from"
+        )
     model = None if job.model is None else Model(NativeModel(model_file_bytes(job.model)[0]), str(job.model))
     progress(f"read {job.source}: {len(dataset):,} rows")
     task = _task(dataset, config, progress, asked=model is None and len(dataset.classes) > 1)
     beliefs, names, by = _beliefs(dataset, model, task, config, progress)
     sure = beliefs.max(axis=1, initial=0.0)
     need = ((1 - sure) * uncovered(task.graph, np.flatnonzero(~free))).astype(np.float32)
-    progress(f"choosing {job.count:,} of {int(free.sum()):,} rows")
-    chosen, gains = greedy_cover(task.graph, need, free, job.count)
+    progress(f"choosing {job.count:,} of {int(allowed.sum()):,} rows")
+    chosen, gains = greedy_cover(task.graph, need, allowed, job.count)
     header = ("rank", "row", "text", "guess", "confidence", "gain")
     guesses = [names[at] for at in beliefs[chosen].argmax(axis=1)] if beliefs.shape[1] else [""] * len(chosen)
     lines = (
@@ -178,6 +185,17 @@ def suggest(job: SuggestJob, config: TrainConfig, progress: Progress) -> dict[st
         "n_suggested": len(chosen),
         "seconds": round(time.time() - started, 3),
     }
+
+
+def _news(dataset: Dataset) -> NDArray[np.bool_]:
+    """(n,) True for texts that are not empty, have no label in any row and stand in no row before."""
+    texts = list(dataset.texts)
+    seen = {texts[row].strip() for row in np.flatnonzero(dataset.labels != UNLABELLED)} | {""}
+    new = np.zeros(len(texts), dtype=np.bool_)
+    for row, text in enumerate(map(str.strip, texts)):
+        new[row] = text not in seen
+        seen.add(text)
+    return new
 
 
 def _beliefs(

@@ -14,6 +14,8 @@ _VOTES = 10
 """Features that an explanation names, those with the largest votes."""
 _NEAREST = 3
 _TABULAR = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".parquet", ".pq", ".gz", ".ft", ".fasttext")
+_GZIP = b"\x1f\x8b"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -138,10 +140,10 @@ def _texts(file: str, text_column: str | None) -> Iterator[str]:
         return
     try:
         if file == "-":
-            yield from _lines(sys.stdin.buffer)
+            yield from _lines(sys.stdin.buffer, "standard input")
         else:
             with open(file, "rb") as stream:  # noqa: PTH123 (pathlib takes milliseconds to import)
-                yield from _lines(stream)
+                yield from _lines(stream, file)
     except OSError as error:
         raise InputError(
             f"{'standard input' if file == '-' else file}: cannot be read: {error.strerror}; "
@@ -149,6 +151,15 @@ def _texts(file: str, text_column: str | None) -> Iterator[str]:
         ) from error
 
 
-def _lines(stream: BinaryIO) -> Iterator[str]:
-    for line in stream:
+def _lines(stream: BinaryIO, name: str) -> Iterator[str]:
+    """Lines of UTF-8, ill-formed bytes replaced as the core replaces them.
+
+    Raises:
+        InputError: they begin as no text in UTF-8 does, but as what gzip or UTF-16 make.
+    """
+    for number, line in enumerate(stream):
+        if number == 0 and line.startswith(_GZIP):
+            raise InputError(f"{name}: is compressed by gzip; unpack it, or give a file whose name ends in .gz")
+        if number == 0 and line.startswith(_UTF16):
+            raise InputError(f"{name}: starts with a UTF-16 byte order mark; save it as UTF-8")
         yield line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "replace")

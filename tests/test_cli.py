@@ -21,6 +21,8 @@ import pytest
 import projgraph
 from projgraph import pipeline, runtime
 from projgraph.__main__ import main
+from projgraph.pack.read import read_model
+from projgraph.pack.write import write_model
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -421,6 +423,8 @@ def test_wrong_usage(run, arguments, message):
 WATCHED = """
 import json, sys
 from projgraph.__main__ import main
+from projgraph.pack.read import read_model
+from projgraph.pack.write import write_model
 for arguments in json.loads(sys.argv[1]):
     sys.argv = ["projgraph", *arguments]
     try:
@@ -520,6 +524,22 @@ def test_full_disk_behind_standard_output(small_model):
     assert done.returncode == 2
     assert done.stderr.startswith(b"projgraph: standard output cannot be written: No space left on device")
     assert done.stderr.count(b"\n") == 1
+
+
+def test_a_reader_that_goes_away_is_no_error(small_model):
+    for arguments in (f"inspect {small_model}", f"inspect {small_model} --json", "--help"):
+        shell = f"set -o pipefail; {sys.executable} -m projgraph {arguments} | true"
+        done = subprocess.run(["bash", "-c", shell], capture_output=True)
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+@pytest.mark.parametrize("temperature", [10**400, 1e308, 0, -1.0])
+def test_a_temperature_that_cannot_be_is_not_believed(run: Run, small_model, intents, tmp_path, temperature):
+    model, _ = read_model(small_model)
+    write_model(tmp_path / "m.pgb", model, {"temperature": temperature})
+    told = run("evaluate", tmp_path / "m.pgb", intents / "test.csv", "--json")
+    assert told.status == 0
+    assert json.loads(told.out)["ece_uncalibrated"] is None
 
 
 def test_export_of_a_family_and_a_bundle(run: Run, small: list[str], intents: Path, tmp_path: Path) -> None:

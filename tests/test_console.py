@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import sys
 
 import pytest
@@ -29,6 +31,16 @@ PATHS = ["a[red]b.pgb", "d[/red].pgb", "[bold]x[", "[link=file:///]l", ":smile: 
 )
 def test_what_is_not_printable_is_escaped(text: str, shown: str) -> None:
     assert printable(text) == shown
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(), OSError(errno.ENOSPC, "full")])
+def test_a_line_that_cannot_be_told_ends_no_work(error: OSError, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise error
+
+    monkeypatch.setattr(sys, "stderr", Gone())
+    console.say_line("told to nobody")
 
 
 @pytest.mark.parametrize("path", PATHS)

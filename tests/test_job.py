@@ -253,6 +253,14 @@ def test_outputs_that_cannot_be_are_told_before_the_work(tmp_path, config):
 
 
 @pytest.mark.usefixtures("no_work")
+@pytest.mark.parametrize("name", ["m.report.html", "m.report.json", "m.run.npz"])
+def test_what_stands_beside_the_model_is_asked_for_before_the_work(tmp_path, config, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(OutputError, match=f"{name}: it is a folder; expected the path of a file"):
+        run_training(TrainJob(few(tmp_path), tmp_path / "m.pgb", keep_run=True), config, quiet)
+
+
+@pytest.mark.usefixtures("no_work")
 def test_a_relative_output_needs_no_folder_of_its_own(tmp_path, config, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(AssertionError, match="the work has begun"):
@@ -303,6 +311,8 @@ def test_labels_of_the_test_file_that_no_model_knows_count_as_wrong(tmp_path, co
     result = run_training(TrainJob(few(tmp_path), tmp_path / "m.pgb", test=test, track=False), config, quiet)
     assert result.figures["test_accuracy"] == 0.5
     assert result.to_json()["evaluation"]["n_unknown"] == 1
+    told = "1 of 2 test rows have a label that training does not, such as 'music'; each counts as wrong"
+    assert result.notes[-1] == told
 
 
 # --------------------------------------------------------------------------------------------------- a full disk

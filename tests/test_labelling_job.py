@@ -169,6 +169,11 @@ def test_a_model_may_say_what_is_unsure(tmp_path, small_model):
     ("rows", "options", "message"),
     [
         ([("a", "x"), ("b", "y")], ["--count", 1], "all 2 rows have a label; expected some without to"),
+        (
+            [("a", "x"), ("b", "y"), ("b ", ""), ("", "")],
+            ["--count", 1],
+            "its 2 rows without a label are empty or repeat labelled ones; expected other texts to choose from",
+        ),
         ([("a", "x"), ("b", "")], ["--count", 0], "count is 0; expected 1 or more rows to label"),
         ([("a", "x"), ("b", "")], ["--count", 1, "--model", "missing.pgb"], "cannot read 'missing.pgb'"),
     ],
@@ -193,6 +198,16 @@ def test_the_file_that_is_read_is_not_written(tmp_path):
     code, _, err = run("suggest", source, "--count", 1, "--model", model, "--out", model)
     assert (code, f"cannot write {model}: it is a file that is read" in err) == (2, True)
     assert model.read_bytes() == b"a model"
+
+
+def test_no_text_is_suggested_twice_and_none_that_has_a_label(tmp_path):
+    unlabelled = [text for text, _ in rows_of(0)]
+    rows = [*rows_of(30), *((text, "") for text in (*unlabelled, *unlabelled, "", " "))]
+    source, out = write(tmp_path / "rows.csv", rows), tmp_path / "next.csv"
+    assert run("suggest", source, "--count", 500, "--out", out)[0] == 0
+    found = [row["text"] for row in table(out)]
+    assert len(found) == len(unlabelled) - 30
+    assert set(found) == set(unlabelled[30:])
 
 
 def test_suggest_takes_plain_text(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import os
 import subprocess
 import sys
@@ -135,6 +136,32 @@ def test_ill_formed_utf8_is_replaced_and_stays_one_line(small_model, tmp_path, c
 
 def test_a_byte_order_mark_does_not_matter(small_model, expected):
     assert predict(small_model, given=b"\xef\xbb\xbf" + joined(LINES)) == (0, expected, "")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (gzip.compress(joined(LINES)), "is compressed by gzip; unpack it, or give a file whose name ends in .gz"),
+        ("play music\n".encode("utf-16"), "starts with a UTF-16 byte order mark; save it as UTF-8"),
+        (b"\xfe\xff" + "play music\n".encode("utf-16-be"), "starts with a UTF-16 byte order mark; save it as UTF-8"),
+    ],
+)
+def test_what_is_no_text_in_utf8_is_refused(small_model, tmp_path, content, message):
+    (tmp_path / "texts.txt").write_bytes(content)
+    for arguments, given, name in (((), content, "standard input"), ((tmp_path / "texts.txt",), b"", "texts.txt")):
+        code, out, err = predict(small_model, *arguments, given=given)
+        assert (code, out) == (2, b"")
+        assert f"{name}: {message}" in err
+
+
+@pytest.mark.parametrize("streams", ["<&-", ">&-", "<&- >&-", "2>&-"])
+def test_a_closed_stream_is_an_empty_one(small_model, tmp_path, streams):
+    (tmp_path / "texts.txt").write_bytes(joined(LINES))
+    commands = (f"predict {small_model} {tmp_path / 'texts.txt'}", f"predict {small_model}", f"inspect {small_model}")
+    for command in commands:
+        shell = ["sh", "-c", f"{sys.executable} -m projgraph {command} {streams}"]
+        done = subprocess.run(shell, capture_output=True, input=b"")
+        assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_labels_are_utf8_in_any_locale(small_model, tmp_path):
