@@ -127,7 +127,7 @@ def _format(source: Source, name: str | None) -> str:
         known = ", ".join(EXTENSIONS)
         source.fail(
             f"the extension {extension!r} says no format; expected one of {known} (and .gz), "
-            f"or name the format: {', '.join(FORMATS)}"
+            f"or name the format, from Python: {', '.join(FORMATS)}"
         )
     return EXTENSIONS[extension]
 

@@ -69,7 +69,7 @@ def _explain(error: str, dialect: dict[str, Any]) -> str:
         return f"a field has more than {MAX_FIELD:,} characters; is a double quote not closed?"
     message = f'the quotes are broken ({error}); write a quoted field as "..." and a quote inside it as ""'
     if dialect["delimiter"] == "\t":
-        message += ", or read the file with format 'tsv-unquoted' if its quotes are ordinary characters"
+        message += ", or read the file, from Python, with format 'tsv-unquoted' if its quotes are ordinary characters"
     return message
 
 
