@@ -34,7 +34,9 @@ def parquet_rows(source: Source, request: ColumnRequest) -> Iterator[Row]:
         try:
             yield from _batches(source, request, file)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            source.fail(f"is not a whole Parquet file ({_first_line(error)}); write it again, or rename it as what it is")
+            source.fail(
+                f"is not a whole Parquet file ({_first_line(error)}); write it again, or rename it as what it is"
+            )
 
 
 def read_table(source: Source, wanted: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, list[Any]]:
@@ -54,7 +56,9 @@ def read_table(source: Source, wanted: tuple[str, ...], optional: tuple[str, ...
             read = table.read(columns=chosen)
             return {name: _values(source, read.column(name), name, 0) for name in chosen}
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            source.fail(f"is not a whole Parquet file ({_first_line(error)}); write it again, or rename it as what it is")
+            source.fail(
+                f"is not a whole Parquet file ({_first_line(error)}); write it again, or rename it as what it is"
+            )
 
 
 def _batches(source: Source, request: ColumnRequest, file: BinaryIO) -> Iterator[Row]:
