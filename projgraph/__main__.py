@@ -11,11 +11,20 @@ def main() -> None:
     """Run the command line; its exit status is 0 for good, 2 for wrong input or usage."""
     _open_closed_streams()
     arguments = sys.argv[1:]
-    if arguments[:1] == ["predict"]:
-        from projgraph.predict import run
+    try:
+        if arguments[:1] == ["predict"]:
+            from projgraph.predict import run
 
-        sys.exit(run(arguments[1:]))
-    sys.exit(_run_app())
+            sys.exit(run(arguments[1:]))
+        sys.exit(_run_app())
+    except ModuleNotFoundError as error:
+        if (error.name or "projgraph").partition(".")[0] == "projgraph":
+            raise
+        sys.stderr.write(
+            f"projgraph: this needs {error.name}, which is not installed; install projgraph with what it depends on, "
+            "not by --no-deps\n"
+        )
+        sys.exit(2)
 
 
 def _open_closed_streams() -> None:

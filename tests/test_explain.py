@@ -140,8 +140,18 @@ def test_nearest_texts_by_hand():
         ("lock the doors", ""),
     ]
     bits = native.project(spec.to_bytes(), texts).values().astype(int)
-    expected = np.abs(bits[0] - bits[2]).sum() / (2 * 512)
+    lit = [{(bit, sign) for bit, sign in enumerate(row) if sign} for row in bits.tolist()]
+    expected = 1 - len(lit[0] & lit[2]) / len(lit[0] | lit[2])
     assert [distance for distance, _, _ in found] == pytest.approx([0, 0, expected], abs=1e-6)
+
+
+def test_a_short_text_is_not_near_everything():
+    spec = ProjectionSpec.for_text(bits=2048)
+    long = "please move the appointment with the dentist from monday morning to thursday"
+    texts = Texts.from_strings(["mute", "move the appointment with the plumber to friday please", ""])
+    found = NearestTexts(spec.to_bytes(), Dataset(texts, np.array([0, 1, 1]), ("sound", "calendar"))).find(long, 3)
+    assert [label for _, _, label in found[:1]] == ["calendar"]
+    assert found[2][0] == pytest.approx(1, abs=0.05)
 
 
 def test_the_command_explains_line_by_line(small_model, intents, tmp_path, capfdbinary):

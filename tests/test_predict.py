@@ -154,6 +154,20 @@ def test_what_is_no_text_in_utf8_is_refused(small_model, tmp_path, content, mess
         assert f"{name}: {message}" in err
 
 
+@pytest.mark.parametrize(
+    ("missing", "arguments"), [("numpy", "predict MODEL --proba"), ("typer", "inspect MODEL"), ("typer", "--help")]
+)
+def test_what_is_not_installed_is_named(small_model, missing, arguments):
+    lines = f"import sys; sys.modules[{missing!r}] = None; from projgraph.__main__ import main; main()"
+    command = [sys.executable, "-c", lines, *arguments.replace("MODEL", str(small_model)).split()]
+    done = subprocess.run(command, capture_output=True, input=b"hello\n")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(
+        f"projgraph: this needs {missing}, which is not installed; install projgraph".encode()
+    )
+    assert done.stderr.count(b"\n") == 1
+
+
 @pytest.mark.parametrize("streams", ["<&-", ">&-", "<&- >&-", "2>&-"])
 def test_a_closed_stream_is_an_empty_one(small_model, tmp_path, streams):
     (tmp_path / "texts.txt").write_bytes(joined(LINES))

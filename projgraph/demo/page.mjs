@@ -38,17 +38,21 @@ function ones(word) {
     return (((word + (word >>> 4)) & 0x0f0f0f0f) * 0x01010101) >>> 24;
 }
 
-/* H / (T d) of two projection nodes: a bit against a zero counts half. */
-function distance(one, other, bits) {
+/* The share of the lit bits of two projection nodes that differ; opposite signs are two. */
+function distance(one, other) {
     let differing = 0;
-    for (let word = 0; word < one.length; word++) differing += ones(one[word] ^ other[word]);
-    return differing / (2 * bits);
+    let same = 0;
+    for (let word = 0; word < one.length; word++) {
+        differing += ones(one[word] ^ other[word]);
+        same += ones(one[word] & other[word]);
+    }
+    return differing / Math.max(differing + same, 1);
 }
 
 /* The nearest of the nodes, in the order of the file where they tie. */
 function nearestOf(model, nodes, text) {
     const own = packed(model.project(text));
-    const found = nodes.map((node, row) => ({ ...node, row, distance: distance(own, node.planes, model.bits) }));
+    const found = nodes.map((node, row) => ({ ...node, row, distance: distance(own, node.planes) }));
     return found.sort((a, b) => a.distance - b.distance || a.row - b.row).slice(0, NEAREST);
 }
 
@@ -166,7 +170,7 @@ async function start() {
         return button;
     }));
     at("nearest").hidden = nodes.length === 0;
-    at("searched").textContent = `among ${number.format(nodes.length)} ${data.sampled ? "of " + number.format(data.sampled) + " " : ""}training texts, by Hamming distance`;
+    at("searched").textContent = `among ${number.format(nodes.length)} ${data.sampled ? "of " + number.format(data.sampled) + " " : ""}training texts, by the share of lit bits that differ`;
     at("text").addEventListener("input", show);
     addEventListener("resize", () => showBits(model, at("text").value));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
