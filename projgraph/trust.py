@@ -117,7 +117,7 @@ def student_temperature(logits: FloatArray, believed: FloatArray, labels: IndexA
     """
     unlabelled = labels == UNLABELLED
     if not unlabelled.any():
-        return fit_temperature(logits, labels)
+        return fit_temperature(logits, believed.argmax(axis=1))
     rows, own = np.arange(len(labels)), logits.argmax(axis=1)
     expected = believed[rows, own].astype(np.float64)
     differs = unlabelled & (own != believed.argmax(axis=1))

@@ -28,6 +28,7 @@ def test_where_every_row_has_a_label_these_are_made_most_likely():
     labels = np.random.default_rng(1).integers(0, 3, 90)
     certain = np.eye(3, dtype=np.float32)[labels]
     assert student_temperature(logits, certain, labels) == fit_temperature(logits, labels)
+    assert student_temperature(logits, certain, labels + 5) == fit_temperature(logits, labels), "any number is a label"
     assert student_temperature(logits[:0], certain[:0], labels[:0]) == 1.0
 
 
