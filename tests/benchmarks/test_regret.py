@@ -37,6 +37,13 @@ def test_classes_are_thinned_out_geometrically_to_a_hundredth(regret: ModuleType
     assert list(regret.skewed(dataset).texts) == list(thinned.texts)
 
 
+def test_classes_of_other_sizes_keep_shares_of_their_own(regret: ModuleType) -> None:
+    sizes = np.array([1000, 400, 100])
+    dataset = Dataset(Texts.from_strings(map(str, range(1500))), np.repeat(np.arange(3), sizes), ("a", "b", "c"))
+    shares = np.bincount(regret.skewed(dataset).labels) / sizes
+    assert sorted(shares) == pytest.approx([0.01, 0.1, 1.0])
+
+
 def test_a_class_keeps_a_row_at_least(regret: ModuleType) -> None:
     dataset = Dataset(Texts.from_strings("abcdefgh"), np.arange(8) % 4, ("a", "b", "c", "d"))
     assert sorted(np.bincount(regret.skewed(dataset).labels)) == [1, 1, 1, 2]
