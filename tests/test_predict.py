@@ -141,10 +141,14 @@ def test_a_byte_order_mark_does_not_matter(small_model, expected):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (gzip.compress(joined(LINES)), "is compressed by gzip; unpack it, or give a file whose name ends in .gz"),
+        (
+            gzip.compress(joined(LINES), mtime=0),
+            "is compressed by gzip; unpack it, or give a file whose name ends in .gz",
+        ),
         ("play music\n".encode("utf-16"), "starts with a UTF-16 byte order mark; save it as UTF-8"),
         (b"\xfe\xff" + "play music\n".encode("utf-16-be"), "starts with a UTF-16 byte order mark; save it as UTF-8"),
     ],
+    ids=["gzip", "utf-16", "utf-16-be"],
 )
 def test_what_is_no_text_in_utf8_is_refused(small_model, tmp_path, content, message):
     (tmp_path / "texts.txt").write_bytes(content)
