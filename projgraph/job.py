@@ -137,10 +137,10 @@ def run_training(
         progress(f"wrote {kept}: {written:,} bytes, the training texts among them")
     evaluation = _evaluate(job.out, test, size, trained.temperature, progress)
     if test is not None and evaluation is not None and evaluation.n_unknown:
-        foreign = sorted(set(test.classes) - set(dataset.classes))
+        unknown = sorted(set(test.classes) - set(dataset.classes))
         notes += (
             f"{evaluation.n_unknown:,} of {evaluation.n_test:,} test rows have a label that training does not, such as "
-            f"'{foreign[0]}'; each counts as wrong",
+            f"'{unknown[0]}'; each counts as wrong",
         )
     made = _Made(dataset, hidden, trained, size, provenance["data"], evaluation)
     figures = _figures(job, made)

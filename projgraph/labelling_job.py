@@ -189,10 +189,10 @@ def suggest(job: SuggestJob, config: TrainConfig, progress: Progress) -> dict[st
 
 def _news(dataset: Dataset) -> NDArray[np.bool_]:
     """(n,) True for texts that are not empty, have no label in any row and stand in no row before."""
-    texts = list(dataset.texts)
-    seen = {texts[row].strip() for row in np.flatnonzero(dataset.labels != UNLABELLED)} | {""}
+    texts = [text.strip() for text in dataset.texts]
+    seen = {texts[row] for row in np.flatnonzero(dataset.labels != UNLABELLED)} | {""}
     new = np.zeros(len(texts), dtype=np.bool_)
-    for row, text in enumerate(map(str.strip, texts)):
+    for row, text in enumerate(texts):
         new[row] = text not in seen
         seen.add(text)
     return new

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import BinaryIO, NoReturn
 
 from projgraph.errors import InputError, ProjgraphError, one_line
@@ -14,6 +15,7 @@ _VOTES = 10
 """Features that an explanation names, those with the largest votes."""
 _NEAREST = 3
 _TABULAR = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".parquet", ".pq", ".gz", ".ft", ".fasttext")
+# As `projgraph.read.source` has them, which brings more than a prediction needs.
 _GZIP = b"\x1f\x8b"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -138,16 +140,16 @@ def _texts(file: str, text_column: str | None) -> Iterator[str]:
 
         yield from read_texts(file, text_column=text_column)
         return
+    name = "standard input" if file == "-" else file
     try:
         if file == "-":
-            yield from _lines(sys.stdin.buffer, "standard input")
+            yield from _lines(sys.stdin.buffer, name)
         else:
             with open(file, "rb") as stream:  # noqa: PTH123 (pathlib takes milliseconds to import)
-                yield from _lines(stream, file)
+                yield from _lines(stream, name)
     except OSError as error:
         raise InputError(
-            f"{'standard input' if file == '-' else file}: cannot be read: {error.strerror}; "
-            "expected a file of one text a line, or - for standard input"
+            f"{name}: cannot be read: {error.strerror}; expected a file of one text a line, or - for standard input"
         ) from error
 
 
@@ -157,9 +159,10 @@ def _lines(stream: BinaryIO, name: str) -> Iterator[str]:
     Raises:
         InputError: they begin as no text in UTF-8 does, but as what gzip or UTF-16 make.
     """
-    for number, line in enumerate(stream):
-        if number == 0 and line.startswith(_GZIP):
-            raise InputError(f"{name}: is compressed by gzip; unpack it, or give a file whose name ends in .gz")
-        if number == 0 and line.startswith(_UTF16):
-            raise InputError(f"{name}: starts with a UTF-16 byte order mark; save it as UTF-8")
+    first = stream.readline()
+    if first.startswith(_GZIP):
+        raise InputError(f"{name}: is compressed by gzip; unpack it, or give a file whose name ends in .gz")
+    if first.startswith(_UTF16):
+        raise InputError(f"{name}: starts with a UTF-16 byte order mark; save it as UTF-8")
+    for line in chain((first,) if first else (), stream):
         yield line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "replace")

@@ -17,8 +17,9 @@ from projgraph import runtime
 from projgraph.native import NativeModel
 from projgraph.pack.read import read_model
 from projgraph.pack.write import write_model
-from projgraph.predict import _TABULAR, run
+from projgraph.predict import _GZIP, _TABULAR, _UTF16, run
 from projgraph.read import EXTENSIONS
+from projgraph.read.source import GZIP_MAGIC, UTF16_BOMS
 from projgraph.records import Texts
 
 LINES = ["turn the lamp on please", "lock the front door", "will it rain tomorrow", "wake me at seven", ""]
@@ -136,6 +137,10 @@ def test_ill_formed_utf8_is_replaced_and_stays_one_line(small_model, tmp_path, c
 
 def test_a_byte_order_mark_does_not_matter(small_model, expected):
     assert predict(small_model, given=b"\xef\xbb\xbf" + joined(LINES)) == (0, expected, "")
+
+
+def test_predict_and_the_readers_know_other_files_by_the_same_bytes():
+    assert (_GZIP, _UTF16) == (GZIP_MAGIC, UTF16_BOMS)
 
 
 @pytest.mark.parametrize(
